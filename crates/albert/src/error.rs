@@ -1,0 +1,76 @@
+//! Why a model could not be loaded, saved or run.
+
+use std::path::PathBuf;
+
+use albert_formats::FormatError;
+
+use crate::config::ConfigError;
+
+/// The error of this crate. Messages say what, where, expected, found, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A checkpoint file is wrong.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The checkpoint lacks tensors that the class needs.
+    #[error("{}: {class} needs {count} tensor{} that {} not there: {names}. {advice}", path.display(), plural(*count, "", "s"), plural(*count, "is", "are"))]
+    Missing {
+        /// Checkpoint.
+        path: PathBuf,
+        /// Class that was asked for.
+        class: &'static str,
+        /// How many are missing.
+        count: usize,
+        /// The first few names.
+        names: String,
+        /// What the checkpoint does hold, and what to do.
+        advice: String,
+    },
+    /// A tensor has another shape than the configuration says.
+    #[error("{}: tensor {name} has shape {found:?}, config.json implies {expected:?}; correct config.json (`albert inspect` names the field) or use the checkpoint that belongs to it", path.display())]
+    Shape {
+        /// Checkpoint.
+        path: PathBuf,
+        /// Tensor.
+        name: String,
+        /// Shape from the configuration.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
+    /// An argument of a call is wrong.
+    #[error("{what}: expected {expected}, found {found}")]
+    Input {
+        /// Which argument, and where in it.
+        what: String,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// The system refused something.
+    #[error("cannot {action}")]
+    System {
+        /// What was attempted.
+        action: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+/// Shorthand of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn input(what: impl Into<String>, expected: impl Into<String>, found: impl ToString) -> Self {
+        Self::Input { what: what.into(), expected: expected.into(), found: found.to_string() }
+    }
+}
+
+fn plural(count: usize, one: &'static str, many: &'static str) -> &'static str {
+    if count == 1 { one } else { many }
+}

@@ -1,0 +1,82 @@
+//! Sequence classification and regression over the pooled output.
+
+use super::{check_count, number, pooled_logits};
+use crate::checkpoint::{Loader, Saver};
+use crate::config::{AlbertConfig, ProblemType};
+use crate::error::{Error, Result};
+use crate::loss::{IGNORE_INDEX, binary_cross_entropy, cross_entropy, mean_squared_error};
+use crate::names::Site;
+use crate::ops::Backend;
+use crate::output::{Array, LogitsOutput, trace};
+use crate::params::Linear;
+use crate::pretrained::{Head, Pass};
+
+/// Of `AlbertForSequenceClassification`.
+pub struct SequenceClassification<B: Backend> {
+    classifier: Linear<B>,
+}
+
+/// Labels of whole sequences. Without a `problem_type` in the configuration their kind decides: one label in all is
+/// regression, whole numbers are classes, other numbers are many labels at once.
+#[derive(Clone, Debug)]
+pub enum ClassLabels {
+    /// [B] class numbers.
+    Classes(Vec<i64>),
+    /// [B] or [B, C] values: targets of a regression, or 0 and 1 for each label.
+    Values(Vec<f32>),
+}
+
+impl ClassLabels {
+    fn values(&self) -> Vec<f64> {
+        match self {
+            Self::Classes(classes) => classes.iter().map(|&x| x as f64).collect(),
+            Self::Values(values) => values.iter().copied().map(f64::from).collect(),
+        }
+    }
+}
+
+fn loss<T: Copy + Into<f64>>(config: &AlbertConfig, logits: &Array<T>, labels: &ClassLabels) -> Result<f64> {
+    let problem = config.problem_type.unwrap_or(match labels {
+        _ if config.num_labels() == 1 => ProblemType::Regression,
+        ClassLabels::Classes(_) => ProblemType::SingleLabelClassification,
+        ClassLabels::Values(_) => ProblemType::MultiLabelClassification,
+    });
+    let (b, c) = (logits.shape[0], logits.shape[1]);
+    match (problem, labels) {
+        (ProblemType::SingleLabelClassification, ClassLabels::Classes(classes)) => {
+            check_count("labels", classes.len(), "[B]", b)?;
+            cross_entropy("labels", logits.data.chunks_exact(c), classes.iter().copied(), IGNORE_INDEX)
+        }
+        (ProblemType::SingleLabelClassification, ClassLabels::Values(_)) => {
+            Err(Error::input("labels", "whole class numbers (problem_type single_label_classification)", "floating-point values"))
+        }
+        (ProblemType::Regression | ProblemType::MultiLabelClassification, labels) => {
+            let values = labels.values();
+            check_count("labels", values.len(), "[B, C]", b * c)?;
+            let loss = if problem == ProblemType::Regression { mean_squared_error } else { binary_cross_entropy };
+            Ok(loss(&logits.data, &values))
+        }
+    }
+}
+
+impl<B: Backend> Head<B> for SequenceClassification<B> {
+    const CLASS: &'static str = "AlbertForSequenceClassification";
+    const POOLER: Option<bool> = Some(true);
+    type Labels = ClassLabels;
+    type Output = LogitsOutput<B::Scalar>;
+
+    fn load(loader: &mut Loader<'_, B>) -> Result<Self> {
+        Ok(Self { classifier: loader.linear(Site::Classifier)? })
+    }
+
+    fn save<'a>(&'a self, saver: &mut Saver<'a, B>) {
+        saver.linear(Site::Classifier, &self.classifier);
+    }
+
+    fn forward(&self, pass: Pass<'_, B>, labels: Option<&ClassLabels>) -> Result<Self::Output> {
+        let logits = pooled_logits(&pass, &self.classifier);
+        let loss = labels.map(|labels| loss(pass.config, &logits, labels)).transpose()?;
+        let Pass { device, inputs, packed, encoded, keep, .. } = pass;
+        Ok(LogitsOutput { loss: number::<B>(loss), logits, trace: trace(device, inputs, packed, encoded, keep) })
+    }
+}

@@ -1,0 +1,235 @@
+//! The one table of tensors: where each stands in the model, its name and its shape.
+//!
+//! Checkpoints are read and written by walking this table; no other code knows a tensor's name.
+
+use crate::config::{AlbertConfig, PositionEmbeddingType};
+
+/// A place in the model that holds a weight and perhaps a bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Site {
+    /// Word table [V, E].
+    WordEmbeddings,
+    /// Position table [P, E].
+    PositionEmbeddings,
+    /// Token type table [U, E].
+    TokenTypeEmbeddings,
+    /// LayerNorm of the embeddings [E].
+    EmbeddingNorm,
+    /// Embeddings to encoder [H, E].
+    Mapping,
+    /// One tensor pair of a block.
+    Block(BlockSite, Place),
+    /// Pooler [H, H].
+    Pooler,
+    /// MLM head: transform [E, H].
+    MlmDense,
+    /// MLM head: LayerNorm [E].
+    MlmNorm,
+    /// MLM head: output bias [V] without a weight.
+    MlmBias,
+    /// MLM head: decoder [V, E] and its bias [V], usually tied.
+    Decoder,
+    /// Sentence-order head [C, H].
+    SentenceOrder,
+    /// Classifier [C, H] of sequence and token classification, [1, H] of multiple choice.
+    Classifier,
+    /// Question answering [2, H].
+    QaOutputs,
+}
+
+/// A block by group and position inside the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// g in 0..G
+    pub group: usize,
+    /// n in 0..N
+    pub inner: usize,
+}
+
+/// The parts of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BlockSite {
+    /// [A·D, H]
+    Query,
+    /// [A·D, H]
+    Key,
+    /// [A·D, H]
+    Value,
+    /// [H, A·D]
+    AttentionOutput,
+    /// [H]
+    AttentionNorm,
+    /// Relative positions [2P−1, D], no bias.
+    Distance,
+    /// [I, H]
+    Ffn,
+    /// [H, I]
+    FfnOutput,
+    /// [H]
+    LayerNorm,
+}
+
+/// Weight (γ of a norm, a table) or bias (β of a norm).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// Matrix, table or γ.
+    Weight,
+    /// Bias or β.
+    Bias,
+}
+
+/// One tensor of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Where it stands.
+    pub site: Site,
+    /// Which of the two.
+    pub field: Field,
+    /// Hugging Face name; with the prefix `albert.` in every class but `AlbertModel`.
+    pub name: String,
+    /// Row-major shape.
+    pub shape: Vec<usize>,
+}
+
+/// Module name of a site outside the blocks, without `albert.`; whether it belongs to the base model.
+const SITES: &[(Site, &str, bool)] = &[
+    (Site::WordEmbeddings, "embeddings.word_embeddings", true),
+    (Site::PositionEmbeddings, "embeddings.position_embeddings", true),
+    (Site::TokenTypeEmbeddings, "embeddings.token_type_embeddings", true),
+    (Site::EmbeddingNorm, "embeddings.LayerNorm", true),
+    (Site::Mapping, "encoder.embedding_hidden_mapping_in", true),
+    (Site::Pooler, "pooler", true),
+    (Site::MlmDense, "predictions.dense", false),
+    (Site::MlmNorm, "predictions.LayerNorm", false),
+    (Site::MlmBias, "predictions", false),
+    (Site::Decoder, "predictions.decoder", false),
+    (Site::SentenceOrder, "sop_classifier.classifier", false),
+    (Site::Classifier, "classifier", false),
+    (Site::QaOutputs, "qa_outputs", false),
+];
+
+const BLOCK_SITES: &[(BlockSite, &str)] = &[
+    (BlockSite::Query, "attention.query"),
+    (BlockSite::Key, "attention.key"),
+    (BlockSite::Value, "attention.value"),
+    (BlockSite::AttentionOutput, "attention.dense"),
+    (BlockSite::AttentionNorm, "attention.LayerNorm"),
+    (BlockSite::Distance, "attention.distance_embedding"),
+    (BlockSite::Ffn, "ffn"),
+    (BlockSite::FfnOutput, "ffn_output"),
+    (BlockSite::LayerNorm, "full_layer_layer_norm"),
+];
+
+/// The heads a checkpoint may hold, by the module that gives them away, and the class that uses them.
+pub const HEAD_MODULES: &[(&str, &str)] = &[
+    ("predictions", "AlbertForMaskedLM (masked language model)"),
+    ("sop_classifier", "AlbertForPreTraining (sentence order)"),
+    ("classifier", "AlbertForSequenceClassification, AlbertForTokenClassification or AlbertForMultipleChoice"),
+    ("qa_outputs", "AlbertForQuestionAnswering"),
+    ("pooler", "pooler"),
+];
+
+/// Prefix of the base model's tensors in every class with a head.
+pub const BASE_PREFIX: &str = "albert.";
+
+impl Site {
+    fn module(self) -> (String, bool) {
+        if let Site::Block(part, Place { group, inner }) = self {
+            let (_, module) = BLOCK_SITES.iter().find(|(site, _)| *site == part).expect("every part is in the table");
+            return (format!("encoder.albert_layer_groups.{group}.albert_layers.{inner}.{module}"), true);
+        }
+        let (_, module, base) = SITES.iter().find(|(site, ..)| *site == self).expect("every site is in the table");
+        ((*module).to_owned(), *base)
+    }
+
+    /// The tensors at this site for this configuration; `labels` is C (or 1 for multiple choice).
+    pub fn tensors(self, config: &AlbertConfig, labels: usize) -> Vec<Tensor> {
+        let AlbertConfig { vocab_size: v, embedding_size: e, hidden_size: h, intermediate_size: i, .. } = *config;
+        let (p, u) = (config.max_position_embeddings, config.type_vocab_size);
+        let heads = match self {
+            Site::Block(_, place) => heads_of(config, place) * config.head_size(),
+            _ => 0,
+        };
+        // (weight shape, bias length)
+        let (weight, bias): (Option<Vec<usize>>, Option<usize>) = match self {
+            Site::WordEmbeddings => (Some(vec![v, e]), None),
+            Site::PositionEmbeddings => (Some(vec![p, e]), None),
+            Site::TokenTypeEmbeddings => (Some(vec![u, e]), None),
+            Site::EmbeddingNorm | Site::MlmNorm => (Some(vec![e]), Some(e)),
+            Site::Mapping => (Some(vec![h, e]), Some(h)),
+            Site::Pooler => (Some(vec![h, h]), Some(h)),
+            Site::MlmDense => (Some(vec![e, h]), Some(e)),
+            Site::MlmBias => (None, Some(v)),
+            Site::Decoder => (Some(vec![v, e]), Some(v)),
+            Site::SentenceOrder | Site::Classifier => (Some(vec![labels, h]), Some(labels)),
+            Site::QaOutputs => (Some(vec![2, h]), Some(2)),
+            Site::Block(part, _) => match part {
+                BlockSite::Query | BlockSite::Key | BlockSite::Value => (Some(vec![heads, h]), Some(heads)),
+                BlockSite::AttentionOutput => (Some(vec![h, heads]), Some(h)),
+                BlockSite::AttentionNorm | BlockSite::LayerNorm => (Some(vec![h]), Some(h)),
+                BlockSite::Distance => (Some(vec![2 * p - 1, config.head_size()]), None),
+                BlockSite::Ffn => (Some(vec![i, h]), Some(i)),
+                BlockSite::FfnOutput => (Some(vec![h, i]), Some(h)),
+            },
+        };
+        let (module, base) = self.module();
+        let prefix = if base { BASE_PREFIX } else { "" };
+        let weight = weight.map(|shape| (Field::Weight, "weight", shape));
+        let bias = bias.map(|len| (Field::Bias, "bias", vec![len]));
+        [weight, bias]
+            .into_iter()
+            .flatten()
+            .map(|(field, suffix, shape)| Tensor { site: self, field, name: format!("{prefix}{module}.{suffix}"), shape })
+            .collect()
+    }
+}
+
+/// A of one distinct block: pruned heads are gone.
+pub fn heads_of(config: &AlbertConfig, place: Place) -> usize {
+    let block = place.group * config.inner_group_num + place.inner;
+    config.num_attention_heads - config.pruned_heads.get(&block).map_or(0, Vec::len)
+}
+
+/// All distinct blocks in order.
+pub fn places(config: &AlbertConfig) -> impl Iterator<Item = Place> {
+    let (groups, inners) = (config.num_hidden_groups, config.inner_group_num);
+    (0..groups).flat_map(move |group| (0..inners).map(move |inner| Place { group, inner }))
+}
+
+/// Sites of the base model without the pooler.
+pub fn base_sites(config: &AlbertConfig) -> Vec<Site> {
+    let relative = config.position_embedding_type != PositionEmbeddingType::Absolute;
+    let mut sites = vec![
+        Site::WordEmbeddings,
+        Site::PositionEmbeddings,
+        Site::TokenTypeEmbeddings,
+        Site::EmbeddingNorm,
+        Site::Mapping,
+    ];
+    for place in places(config) {
+        let parts = BLOCK_SITES.iter().map(|(part, _)| *part);
+        sites.extend(parts.filter(|part| relative || *part != BlockSite::Distance).map(|part| Site::Block(part, place)));
+    }
+    sites
+}
+
+/// Whether a name is one of those that old files carry and that mean nothing: the buffer of position numbers.
+pub fn is_ignored(name: &str) -> bool {
+    let name = name.strip_prefix(BASE_PREFIX).unwrap_or(name);
+    name == "embeddings.position_ids" || name == "embeddings.token_type_ids"
+}
+
+/// Every name under which a tensor may stand in a file: with and without `albert.`, and the old names of
+/// a LayerNorm's γ and β.
+pub fn spellings(name: &str) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    let old = if name.contains("LayerNorm") || name.contains("layer_norm") {
+        name.strip_suffix(".weight").map(|stem| format!("{stem}.gamma")).or_else(|| name.strip_suffix(".bias").map(|stem| format!("{stem}.beta")))
+    } else {
+        None
+    };
+    names.extend(old);
+    let bare: Vec<String> = names.iter().filter_map(|n| n.strip_prefix(BASE_PREFIX)).map(str::to_owned).collect();
+    names.extend(bare);
+    names
+}

@@ -1,0 +1,206 @@
+//! The seam on the processor: packed f32 weights and the kernels of `albert-kernels`.
+
+use std::sync::{Arc, Mutex};
+
+use albert_kernels::attention::{Attention, Relative, attention};
+use albert_kernels::gemm::{self, Packed, linear};
+use albert_kernels::norm::{NormWeights, layer_norm};
+use albert_kernels::pack::{LANES, Line, pack_weight_panel, packed_len, unpack_row};
+use albert_kernels::parallel::Pool;
+use albert_kernels::{Isa, Scratch};
+
+use super::{AttentionInput, Backend, Embedding, Epilogue, Norm, ReadRows};
+
+/// Instructions and threads of a [`Cpu`].
+#[derive(Clone, Copy, Debug)]
+pub struct CpuOptions {
+    /// Instruction set; results do not depend on it.
+    pub isa: Isa,
+    /// Threads, the caller included; results do not depend on it.
+    pub threads: usize,
+}
+
+impl Default for CpuOptions {
+    /// The best instruction set of this machine and one thread for each core that the process may use.
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { isa: Isa::best(), threads }
+    }
+}
+
+/// The processor: an instruction set, a pool of threads and their working memory. Cheap to clone; clones
+/// share threads and take turns.
+#[derive(Clone)]
+pub struct Cpu {
+    isa: Isa,
+    pool: Arc<Pool>,
+    scratch: Arc<Mutex<Vec<Scratch>>>,
+}
+
+/// Activations [rows, cols], row-major.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    rows: usize,
+    cols: usize,
+    data: Vec<f32>,
+}
+
+/// A weight matrix [rows, cols] in panels.
+pub struct PackedMatrix {
+    rows: usize,
+    cols: usize,
+    panels: Vec<Line>,
+}
+
+impl PackedMatrix {
+    fn view(&self) -> Packed<'_> {
+        Packed { panels: &self.panels, rows: self.rows, cols: self.cols }
+    }
+}
+
+impl Cpu {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn new(options: CpuOptions) -> std::io::Result<Self> {
+        let pool = Pool::new(options.threads)?;
+        let scratch = (0..pool.threads()).map(|_| Scratch::default()).collect();
+        Ok(Self { isa: options.isa, pool: Arc::new(pool), scratch: Arc::new(Mutex::new(scratch)) })
+    }
+
+    /// Instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Threads in use.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// The pool of threads.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    fn with_scratch<R>(&self, f: impl FnOnce(&mut [Scratch]) -> R) -> R {
+        f(&mut self.scratch.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn norm(&self, x: &mut Matrix, norm: &Norm<Vec<f32>>) {
+        let weights = NormWeights { gamma: &norm.gamma, beta: &norm.beta, epsilon: norm.epsilon as f32 };
+        layer_norm(self.isa, &self.pool, &mut x.data, weights);
+    }
+}
+
+impl Backend for Cpu {
+    type Scalar = f32;
+    type Buffer = Matrix;
+    type Weight = PackedMatrix;
+    type Vector = Vec<f32>;
+
+    fn weight<E: Send>(&self, rows: usize, cols: usize, read: &ReadRows<'_, E>) -> Result<PackedMatrix, E> {
+        let mut panels = vec![Line::default(); packed_len(rows, cols)];
+        let error = Mutex::new(None);
+        self.pool.for_chunks(&mut panels, cols, |p, panel| {
+            let first = p * LANES;
+            let count = LANES.min(rows - first);
+            let mut block = vec![0.0; count * cols];
+            match read(first, &mut block) {
+                Ok(()) => pack_weight_panel(self.isa, &block, cols, panel),
+                Err(e) => *error.lock().expect("no panic while locked") = Some(e),
+            }
+        });
+        match error.into_inner().expect("no panic while locked") {
+            Some(error) => Err(error),
+            None => Ok(PackedMatrix { rows, cols, panels }),
+        }
+    }
+
+    fn weight_row(&self, weight: &PackedMatrix, row: usize, out: &mut [f32]) {
+        unpack_row(&weight.panels, weight.cols, row, out);
+    }
+
+    fn weight_shape(&self, weight: &PackedMatrix) -> (usize, usize) {
+        (weight.rows, weight.cols)
+    }
+
+    fn vector(&self, values: Vec<f32>) -> Vec<f32> {
+        values
+    }
+
+    fn vector_values(&self, vector: &Vec<f32>) -> Vec<f32> {
+        vector.clone()
+    }
+
+    fn buffer(&self, rows: usize, cols: usize) -> Matrix {
+        Matrix { rows, cols, data: vec![0.0; rows * cols] }
+    }
+
+    fn values(&self, buffer: &Matrix) -> Vec<f32> {
+        buffer.data.clone()
+    }
+
+    fn scalar(value: f64) -> f32 {
+        value as f32
+    }
+
+    fn embed(&self, embedding: Embedding<'_, Self>) -> Matrix {
+        let cols = embedding.norm.gamma.len();
+        let mut x = self.buffer(embedding.types.1.len(), cols);
+        for (t, row) in x.data.chunks_exact_mut(cols).enumerate() {
+            match (embedding.words, embedding.embeds) {
+                (Some((table, ids)), _) => unpack_row(&table.panels, cols, ids[t] as usize, row),
+                (None, Some(embeds)) => row.copy_from_slice(&embeds[t * cols..][..cols]),
+                (None, None) => unreachable!("checked with the inputs"),
+            }
+            for (table, ids) in [Some(embedding.types), embedding.positions].into_iter().flatten() {
+                for (x, y) in row.iter_mut().zip(&table[ids[t] as usize * cols..]) {
+                    *x += y;
+                }
+            }
+        }
+        self.norm(&mut x, embedding.norm);
+        x
+    }
+
+    fn linear(&self, x: &Matrix, weight: &PackedMatrix, epilogue: Epilogue<'_, Self>, out: &mut Matrix) {
+        assert_eq!((x.cols, x.rows, weight.rows), (weight.cols, out.rows, out.cols), "linear layer");
+        let then = gemm::Epilogue {
+            bias: epilogue.bias.map(Vec::as_slice),
+            activation: epilogue.activation,
+            residual: epilogue.residual.map(|r| r.data.as_slice()),
+        };
+        self.with_scratch(|scratch| linear(self.isa, &self.pool, &x.data, weight.view(), then, &mut out.data, scratch));
+        if let Some(norm) = epilogue.norm {
+            self.norm(out, norm);
+        }
+    }
+
+    fn attention(&self, qkv: &Matrix, input: AttentionInput<'_, Self>, context: &mut Matrix, probabilities: Option<&mut Matrix>) {
+        let AttentionInput { heads, head_size, layout, relative, head_mask } = input;
+        let relative = relative.map(|(table, positions, with_key)| Relative { table, positions, with_key });
+        let input = Attention {
+            qkv: &qkv.data,
+            heads,
+            head_size,
+            scale: (1.0 / (head_size as f64).sqrt()) as f32,
+            sequences: &layout.sequences,
+            key_rows: &layout.key_rows,
+            positions: &layout.positions,
+            relative,
+            head_scale: head_mask,
+        };
+        let probabilities = probabilities.map(|p| (p.data.as_mut_slice(), layout.length));
+        self.with_scratch(|scratch| attention(self.isa, &self.pool, input, &mut context.data, probabilities, scratch));
+    }
+
+    fn gather_rows(&self, x: &Matrix, rows: &[u32]) -> Matrix {
+        let mut data = Vec::with_capacity(rows.len() * x.cols);
+        for &row in rows {
+            data.extend_from_slice(&x.data[row as usize * x.cols..][..x.cols]);
+        }
+        Matrix { rows: rows.len(), cols: x.cols, data }
+    }
+}

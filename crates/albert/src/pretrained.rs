@@ -1,0 +1,315 @@
+//! A model of any class: configuration, encoder, head, and the device they live on.
+
+use std::path::Path;
+
+use albert_formats::{Checkpoint, Dtype, write_atomically};
+
+use crate::checkpoint::{LoadOptions, LoadReport, Loader, Saver};
+use crate::config::{AlbertConfig, ConfigDialect, ConfigReport};
+use crate::error::{Error, Result};
+use crate::inputs::{Inputs, Packed};
+use crate::model::{Encoded, Keep, encode};
+use crate::ops::{Backend, Cpu, ReadRows};
+use crate::params::{Encoder, Linear};
+
+/// What a class adds to the encoder.
+pub trait Head<B: Backend>: Sized {
+    /// Name of the class in `architectures`.
+    const CLASS: &'static str;
+    /// Whether the class has a pooler; `None`: where the checkpoint has one.
+    const POOLER: Option<bool>;
+    /// What its loss is measured against.
+    type Labels;
+    /// What forward returns.
+    type Output;
+
+    /// Rows of its classifier.
+    fn labels(config: &AlbertConfig) -> usize {
+        config.num_labels()
+    }
+
+    /// Reads the head's tensors.
+    ///
+    /// # Errors
+    /// Wrong shapes, unreadable files; missing tensors are collected by the loader.
+    fn load(loader: &mut Loader<'_, B>) -> Result<Self>;
+
+    /// Lists the head's tensors.
+    fn save<'a>(&'a self, saver: &mut Saver<'a, B>);
+
+    /// Whether the loss reads positions that the mask hides: then no position is dropped.
+    fn needs_hidden_positions(_inputs: &Inputs, _labels: &Self::Labels) -> bool {
+        false
+    }
+
+    /// From the encoder's output to the class's.
+    ///
+    /// # Errors
+    /// Labels that do not fit.
+    fn forward(&self, pass: Pass<'_, B>, labels: Option<&Self::Labels>) -> Result<Self::Output>;
+
+    /// Follows a change of the vocabulary from `old` words to what `config` says now.
+    fn resize_vocabulary(&mut self, _device: &B, _config: &AlbertConfig, _old: usize) {}
+}
+
+/// One forward pass, as a head sees it.
+pub struct Pass<'a, B: Backend> {
+    /// Where to compute.
+    pub device: &'a B,
+    /// The model's configuration.
+    pub config: &'a AlbertConfig,
+    /// Everything below the head.
+    pub encoder: &'a Encoder<B>,
+    /// The batch as given …
+    pub inputs: &'a Inputs,
+    /// … and packed.
+    pub packed: &'a Packed,
+    /// What the encoder computed.
+    pub encoded: &'a Encoded<B>,
+    /// What to keep.
+    pub keep: Keep,
+}
+
+/// An ALBERT model with head `H` on device `B`. See the aliases [`crate::AlbertModel`], [`crate::AlbertForMaskedLM`], …
+pub struct Albert<H: Head<B>, B: Backend = Cpu> {
+    device: B,
+    config: AlbertConfig,
+    encoder: Encoder<B>,
+    head: H,
+}
+
+/// What loading found.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// About config.json.
+    pub config: ConfigReport,
+    /// About the tensors.
+    pub tensors: LoadReport,
+}
+
+impl<B: Backend, H: Head<B>> Albert<H, B> {
+    /// Loads a Hugging Face folder: config.json and model.safetensors, or its shards.
+    ///
+    /// # Errors
+    /// Wrong configuration, wrong or missing tensors, unreadable files. A missing head is an error unless
+    /// [`LoadOptions::fresh_head`] asks for one.
+    pub fn from_pretrained(folder: &Path, device: B, options: LoadOptions) -> Result<(Self, Loaded)> {
+        let (config, report) = AlbertConfig::from_file(&folder.join("config.json"))?;
+        let checkpoint = Checkpoint::open(folder)?;
+        let (model, tensors) = Self::from_checkpoint(config, &checkpoint, folder, device, options)?;
+        Ok((model, Loaded { config: report, tensors }))
+    }
+
+    /// Loads the tensors of an open checkpoint; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Albert::from_pretrained`].
+    pub fn from_checkpoint(config: AlbertConfig, checkpoint: &Checkpoint, path: &Path, device: B, options: LoadOptions) -> Result<(Self, LoadReport)> {
+        config.validate()?;
+        let mut loader = Loader::new(&device, &config, checkpoint, path, options);
+        loader.labels = H::labels(&config);
+        let pooler = H::POOLER.unwrap_or_else(|| loader.has(crate::names::Site::Pooler, crate::names::Field::Weight));
+        let encoder = loader.encoder(pooler)?;
+        let head = H::load(&mut loader)?;
+        if H::POOLER.is_none() && !pooler {
+            loader.report.notes.push("the checkpoint has no pooler: there is no pooler_output".to_owned());
+        }
+        let report = loader.finish(H::CLASS)?;
+        Ok((Self { device, config, encoder, head }, report))
+    }
+
+    /// Writes config.json and model.safetensors (in shards above 50 GB) as transformers does: tied tensors once.
+    ///
+    /// # Errors
+    /// When a file cannot be written; complete files replace old ones, incomplete ones never appear.
+    pub fn save_pretrained(&self, folder: &Path, dtype: Dtype) -> Result<()> {
+        self.save_sharded(folder, dtype, 50_000_000_000)
+    }
+
+    /// As [`Albert::save_pretrained`], with a limit for the size of a file.
+    ///
+    /// # Errors
+    /// As [`Albert::save_pretrained`].
+    pub fn save_sharded(&self, folder: &Path, dtype: Dtype, max_shard_bytes: u64) -> Result<()> {
+        std::fs::create_dir_all(folder).map_err(|source| Error::System { action: "create the folder to save to", source })?;
+        let mut config = self.config.clone();
+        config.architectures = vec![H::CLASS.to_owned()];
+        let name = match dtype {
+            Dtype::F16 => "float16",
+            Dtype::BF16 => "bfloat16",
+            Dtype::F64 => "float64",
+            _ => "float32",
+        };
+        config.extra.remove("torch_dtype");
+        config.extra.insert("dtype".to_owned(), name.into());
+        let json = config.to_json(ConfigDialect::HuggingFace)?;
+        let mut saver = Saver::new(&self.device, &self.config, H::labels(&self.config), H::CLASS != "AlbertModel");
+        saver.encoder(&self.encoder);
+        self.head.save(&mut saver);
+        saver.write(folder, dtype, max_shard_bytes)?;
+        write_atomically(&folder.join("config.json"), json.as_bytes())?;
+        Ok(())
+    }
+
+    /// Runs the model.
+    ///
+    /// # Shapes
+    /// As the fields of [`Inputs`] and of the class's output say.
+    ///
+    /// # Errors
+    /// Inputs or labels that do not fit the model; nothing is cut or ignored silently.
+    pub fn forward(&self, inputs: &Inputs, labels: Option<&H::Labels>, keep: Keep) -> Result<H::Output> {
+        inputs.check(&self.config)?;
+        let keep_all = labels.is_some_and(|labels| H::needs_hidden_positions(inputs, labels));
+        let packed = inputs.pack(&self.config, keep_all);
+        let encoded = encode(&self.device, &self.config, &self.encoder, inputs, &packed, keep);
+        let pass = Pass { device: &self.device, config: &self.config, encoder: &self.encoder, inputs, packed: &packed, encoded: &encoded, keep };
+        self.head.forward(pass, labels)
+    }
+
+    /// Runs the encoder alone and leaves its output packed on the device, for heads that need few positions.
+    ///
+    /// # Errors
+    /// As [`Albert::forward`].
+    pub fn encode(&self, inputs: &Inputs) -> Result<(Packed, Encoded<B>)> {
+        inputs.check(&self.config)?;
+        let packed = inputs.pack(&self.config, false);
+        let encoded = encode(&self.device, &self.config, &self.encoder, inputs, &packed, Keep::default());
+        Ok((packed, encoded))
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &AlbertConfig {
+        &self.config
+    }
+
+    /// The device.
+    pub fn device(&self) -> &B {
+        &self.device
+    }
+
+    /// Everything below the head.
+    pub fn encoder(&self) -> &Encoder<B> {
+        &self.encoder
+    }
+
+    /// The head.
+    pub fn head(&self) -> &H {
+        &self.head
+    }
+
+    /// Removes attention heads: distinct block (g·N + n) and the heads of it, numbered as in the unpruned model.
+    /// Query, key and value lose rows, the output loses columns (transformers 4, `prune_heads`).
+    ///
+    /// # Errors
+    /// A block or head that is not there, or nothing left of a block.
+    pub fn prune_heads(&mut self, heads: &std::collections::BTreeMap<usize, Vec<usize>>) -> Result<()> {
+        let total = self.config.num_attention_heads;
+        let mut config = self.config.clone();
+        for (&block, list) in heads {
+            if block >= self.encoder.blocks.len() {
+                return Err(Error::input("prune_heads block", format!("0 to {}", self.encoder.blocks.len() - 1), block));
+            }
+            let pruned = config.pruned_heads.entry(block).or_default();
+            for &head in list {
+                if head >= total {
+                    return Err(Error::input(format!("prune_heads block {block}"), format!("heads 0 to {}", total - 1), head));
+                }
+                pruned.push(head);
+            }
+            pruned.sort_unstable();
+            pruned.dedup();
+        }
+        config.validate()?;
+        for &block in heads.keys() {
+            let before = self.config.pruned_heads.get(&block).cloned().unwrap_or_default();
+            let after = &config.pruned_heads[&block];
+            let kept: Vec<usize> = (0..total).filter(|h| !before.contains(h)).enumerate().filter(|(_, h)| !after.contains(h)).map(|(i, _)| i).collect();
+            prune_block(&self.device, &mut self.encoder.blocks[block], config.head_size(), &kept);
+        }
+        self.config = config;
+        Ok(())
+    }
+
+    /// Grows or shrinks the vocabulary; new words are drawn from a normal distribution around the mean of the old ones
+    /// with `initializer_range` as deviation, and have an output bias of 0.
+    ///
+    /// # Errors
+    /// A size the configuration does not allow.
+    pub fn resize_token_embeddings(&mut self, vocab_size: usize, seed: u64) -> Result<()> {
+        let old = self.config.vocab_size;
+        let mut config = self.config.clone();
+        config.vocab_size = vocab_size;
+        config.validate()?;
+        self.encoder.embeddings.word = resize_rows(&self.device, &self.encoder.embeddings.word, vocab_size, seed, config.initializer_range);
+        self.head.resize_vocabulary(&self.device, &config, old);
+        self.config = config;
+        Ok(())
+    }
+}
+
+fn never<T>(result: std::result::Result<T, std::convert::Infallible>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => match error {},
+    }
+}
+
+/// A matrix whose row i is `fill(i, out)`.
+fn rebuild<B: Backend>(device: &B, rows: usize, cols: usize, fill: &dyn Fn(usize, &mut [f32])) -> B::Weight {
+    let mut values = vec![0.0; rows * cols];
+    for (i, row) in values.chunks_exact_mut(cols).enumerate() {
+        fill(i, row);
+    }
+    let read: &ReadRows<'_, std::convert::Infallible> = &|first, out| {
+        out.copy_from_slice(&values[first * cols..][..out.len()]);
+        Ok(())
+    };
+    never(device.weight(rows, cols, read))
+}
+
+fn prune_block<B: Backend>(device: &B, block: &mut crate::params::Block<B>, d: usize, kept: &[usize]) {
+    let (old_width, width) = (block.heads * d, kept.len() * d);
+    let (_, h) = device.weight_shape(&block.qkv.weight);
+    // Row i of the new q, k or v part comes from this row of the old part.
+    let source = |i: usize| kept[i / d] * d + i % d;
+    let old_row = |i: usize| i / width * old_width + source(i % width);
+    let weight = rebuild(device, 3 * width, h, &|i, row| device.weight_row(&block.qkv.weight, old_row(i), row));
+    let bias = device.vector_values(&block.qkv.bias);
+    let bias = device.vector((0..3 * width).map(|i| bias[old_row(i)]).collect());
+    let output = rebuild(device, h, width, &|i, row| {
+        let mut old = vec![0.0; old_width];
+        device.weight_row(&block.output.weight, i, &mut old);
+        for (j, x) in row.iter_mut().enumerate() {
+            *x = old[source(j)];
+        }
+    });
+    block.qkv = Linear { weight, bias };
+    block.output.weight = output;
+    block.heads = kept.len();
+}
+
+/// The first `rows` rows, and new ones drawn around the mean of the old.
+pub(crate) fn resize_rows<B: Backend>(device: &B, weight: &B::Weight, rows: usize, seed: u64, std: f64) -> B::Weight {
+    let (old, cols) = device.weight_shape(weight);
+    let mut mean = vec![0.0; cols];
+    if rows > old {
+        let mut row = vec![0.0; cols];
+        for i in 0..old {
+            device.weight_row(weight, i, &mut row);
+            for (sum, x) in mean.iter_mut().zip(&row) {
+                *sum += f64::from(*x) / old as f64;
+            }
+        }
+    }
+    rebuild(device, rows, cols, &|i, row| {
+        if i < old {
+            device.weight_row(weight, i, row);
+        } else {
+            crate::random::fill_normal(seed, "resize", (i - old) * cols, std, row);
+            for (x, mean) in row.iter_mut().zip(&mean) {
+                *x += *mean as f32;
+            }
+        }
+    })
+}

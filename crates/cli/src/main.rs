@@ -1,0 +1,41 @@
+//! The program `albert`: reads flags, calls the library, prints. Data go to stdout, everything else to stderr.
+
+mod arrays;
+mod device;
+mod text;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// ALBERT models on the command line.
+#[derive(Parser)]
+#[command(name = "albert", version, about, arg_required_else_help = true, after_help = "\
+Examples:
+  albert fill-mask \"The capital of France is [MASK].\" --model DIR
+  albert embed \"A sentence.\" \"Another one.\" --model DIR --pooling mean
+  albert inspect DIR
+
+Exit codes: 0 done, 1 failed, 2 wrong use of a flag.")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: verbs::Verb,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.verb.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether the reader of our output went away, as `albert … | head` does: no failure of ours.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,99 @@
+//! `albert forward`: tensors in, tensors out; no tokenizer.
+
+use std::path::PathBuf;
+
+use albert::heads::{ClassLabels, PreTrainingLabels, QuestionLabels};
+use albert::output::Output;
+use albert::{Albert, AlbertConfig, Cpu, Head, Keep, LoadOptions, MlmBias};
+use anyhow::{Context, Result, bail};
+
+use crate::arrays::{self, InputFile};
+use crate::device::{DeviceFlags, Precision};
+
+/// Run a model on tensors from a safetensors file and write its outputs to another
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  albert forward --model DIR --inputs in.safetensors --outputs out.safetensors --class AlbertForMaskedLM
+
+Inputs: int64 input_ids [B, S] ([B, K, S] for multiple choice) or inputs_embeds; optional attention_mask, token_type_ids,
+position_ids, head_mask, labels, sentence_order_label, start_positions, end_positions.
+Outputs: float32 under transformers' names; per-token outputs at masked positions are 0.")]
+pub(crate) struct Forward {
+    /// Model folder (config.json, model.safetensors)
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Input tensors
+    #[arg(long, value_name = "FILE")]
+    inputs: PathBuf,
+    /// Where to write the outputs
+    #[arg(long, value_name = "FILE")]
+    outputs: PathBuf,
+    /// Class to run [default: the first of config.json's architectures]
+    #[arg(long, value_name = "NAME")]
+    class: Option<String>,
+    /// Precision of weights and products
+    #[arg(long, value_enum, default_value = "f32")]
+    dtype: Precision,
+    /// Write hidden_states.0 … too
+    #[arg(long)]
+    hidden_states: bool,
+    /// Write attentions.0 … too
+    #[arg(long)]
+    attentions: bool,
+    /// Add predictions.bias, as Google's code, where it differs from predictions.decoder.bias
+    #[arg(long)]
+    google_mlm_bias: bool,
+    #[command(flatten)]
+    device: DeviceFlags,
+}
+
+impl Forward {
+    pub(crate) fn run(self) -> Result<()> {
+        let Precision::F32 = self.dtype;
+        let class = match &self.class {
+            Some(class) => class.clone(),
+            None => {
+                let (config, _) = AlbertConfig::from_file(&self.model.join("config.json")).map_err(albert::Error::from)?;
+                config.architectures.first().cloned().context("config.json names no architectures: give --class")?
+            }
+        };
+        let file = InputFile::open(&self.inputs)?;
+        match class.as_str() {
+            "AlbertModel" => self.run_class::<albert::heads::Base>(&file, |_| Ok(None)),
+            "AlbertForPreTraining" => self.run_class::<albert::heads::PreTraining<Cpu>>(&file, |file| {
+                let labels = PreTrainingLabels { labels: file.integers("labels")?, sentence_order_label: file.integers("sentence_order_label")? };
+                Ok(Some(labels))
+            }),
+            "AlbertForMaskedLM" => self.run_class::<albert::heads::MaskedLm<Cpu>>(&file, |file| file.integers("labels")),
+            "AlbertForTokenClassification" => self.run_class::<albert::heads::TokenClassification<Cpu>>(&file, |file| file.integers("labels")),
+            "AlbertForMultipleChoice" => self.run_class::<albert::heads::MultipleChoice<Cpu>>(&file, |file| file.integers("labels")),
+            "AlbertForSequenceClassification" => self.run_class::<albert::heads::SequenceClassification<Cpu>>(&file, |file| {
+                if file.is_integer("labels") {
+                    return Ok(file.integers("labels")?.map(ClassLabels::Classes));
+                }
+                Ok(file.floats("labels")?.map(ClassLabels::Values))
+            }),
+            "AlbertForQuestionAnswering" => self.run_class::<albert::heads::QuestionAnswering<Cpu>>(&file, |file| {
+                let positions = (file.integers("start_positions")?, file.integers("end_positions")?);
+                let (Some(start_positions), Some(end_positions)) = positions else { return Ok(None) };
+                Ok(Some(QuestionLabels { start_positions, end_positions }))
+            }),
+            other => bail!("--class {other}: expected AlbertModel or one of AlbertForPreTraining, …MaskedLM, …SequenceClassification, …TokenClassification, …QuestionAnswering, …MultipleChoice"),
+        }
+    }
+
+    fn run_class<H: Head<Cpu>>(&self, file: &InputFile, labels: impl Fn(&InputFile) -> Result<Option<H::Labels>>) -> Result<()>
+    where
+        H::Output: Output<f32>,
+    {
+        let mlm_bias = if self.google_mlm_bias { MlmBias::Google } else { MlmBias::Decoder };
+        let options = LoadOptions { mlm_bias, ..LoadOptions::default() };
+        let (model, loaded) = Albert::<H>::from_pretrained(&self.model, self.device.open()?, options)?;
+        super::tell(&loaded);
+        let inputs = file.inputs(model.config())?;
+        let keep = Keep { hidden_states: self.hidden_states, attentions: self.attentions };
+        let output = model.forward(&inputs, labels(file)?.as_ref(), keep)?;
+        arrays::write(&self.outputs, &output.arrays())
+    }
+}

@@ -1,0 +1,94 @@
+//! `albert inspect`: what a checkpoint holds and whether it fits together.
+
+use std::path::PathBuf;
+
+use albert::config::ModelClass;
+use albert::{AlbertConfig, heads_present};
+use albert_formats::Checkpoint;
+use anyhow::Result;
+
+/// Show a model's family, size and heads, and check its configuration against its tensors
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  albert inspect DIR")]
+pub(crate) struct Inspect {
+    /// Model folder
+    #[arg(value_name = "DIR")]
+    model: PathBuf,
+    /// List every tensor
+    #[arg(long)]
+    tensors: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+impl Inspect {
+    pub(crate) fn run(self) -> Result<()> {
+        let (config, report) = AlbertConfig::from_file(&self.model.join("config.json")).map_err(albert::Error::from)?;
+        let checkpoint = Checkpoint::open(&self.model)?;
+        let lints: Vec<String> = config.lint(checkpoint.tensors().map(|t| (t.name.as_str(), t.shape.as_slice()))).iter().map(ToString::to_string).collect();
+        let heads = heads_present(&checkpoint);
+        let parameters = config.parameter_count(ModelClass::ModelWithoutPooler);
+        let mut dtypes: Vec<String> = checkpoint.tensors().map(|t| t.dtype.to_string()).collect();
+        dtypes.sort();
+        dtypes.dedup();
+        if self.json {
+            let tensors: Vec<_> = checkpoint.tensors().map(|t| serde_json::json!({ "name": t.name, "dtype": t.dtype.to_string(), "shape": t.shape })).collect();
+            println!(
+                "{}",
+                serde_json::json!({
+                    "family": config.family(), "architectures": config.architectures, "heads": heads, "parameters": parameters,
+                    "file_bytes": checkpoint.total_bytes(), "memory_bytes": parameters * 4, "dtypes": dtypes, "labels": config.id2label,
+                    "unknown_keys": report.unknown, "legacy_keys": report.legacy, "notes": report.notes, "lint": lints, "tensors": tensors,
+                })
+            );
+            return Ok(());
+        }
+        println!("family       {}", config.family().unwrap_or("an ALBERT of its own shape"));
+        println!(
+            "shape        H {} L {} A {} (D {}) I {} E {}, groups {} x {}, V {} P {}",
+            config.hidden_size,
+            config.num_hidden_layers,
+            config.num_attention_heads,
+            config.head_size(),
+            config.intermediate_size,
+            config.embedding_size,
+            config.num_hidden_groups,
+            config.inner_group_num,
+            config.vocab_size,
+            config.max_position_embeddings
+        );
+        println!("activation   {}", config.hidden_act);
+        println!("encoder      {parameters} parameters, {} in memory as f32", megabytes(parameters * 4));
+        println!("checkpoint   {} tensors, {}, {}", checkpoint.tensors().len(), megabytes(checkpoint.total_bytes()), dtypes.join(" "));
+        println!("class        {}", if config.architectures.is_empty() { "not named".to_owned() } else { config.architectures.join(", ") });
+        println!("heads        {}", if heads.is_empty() { "none".to_owned() } else { heads.join("; ") });
+        if !config.id2label.is_empty() {
+            println!("labels       {}", config.id2label.join(", "));
+        }
+        for note in &report.notes {
+            println!("note         {note}");
+        }
+        for (what, keys) in [("unknown keys", &report.unknown), ("legacy keys", &report.legacy)] {
+            if !keys.is_empty() {
+                println!("{what} {}", keys.join(", "));
+            }
+        }
+        for lint in &lints {
+            println!("lint         {lint}");
+        }
+        if lints.is_empty() {
+            println!("lint         config and tensors agree");
+        }
+        if self.tensors {
+            for tensor in checkpoint.tensors() {
+                println!("{:<5} {:?} {}", tensor.dtype.to_string(), tensor.shape, tensor.name);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! An open checkpoint: one file or many, all of whose tensors are known and checked.
+
+use crate::{
+    Dtype, FormatError,
+    error::shown,
+    header::{self, Header},
+    index,
+    positional::PositionalFile,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+/// The file of a checkpoint that is not sharded.
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// One tensor of a [`Checkpoint`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// The name, as in the file.
+    pub name: String,
+    /// The type of the elements in the file.
+    pub dtype: Dtype,
+    /// The sizes, outermost first; empty for a scalar.
+    pub shape: Vec<usize>,
+    pub(crate) elements: usize,
+    pub(crate) bytes: u64,
+    pub(crate) shard: usize,
+    /// From the start of the shard's file.
+    pub(crate) offset: u64,
+}
+
+impl TensorInfo {
+    /// The number of elements: the product of the shape.
+    pub fn elements(&self) -> usize {
+        self.elements
+    }
+
+    /// The number of bytes in the file.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// An open safetensors checkpoint, of one file or of several with an index.
+///
+/// The headers are read and checked when it is opened, the tensors' bytes when they are asked for.
+/// Reads take `&self` and go by position, so that several threads can read at once.
+#[derive(Debug)]
+pub struct Checkpoint {
+    pub(crate) shards: Vec<Shard>,
+    /// Sorted by name.
+    tensors: Vec<TensorInfo>,
+    metadata: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) path: PathBuf,
+    pub(crate) file: PositionalFile,
+}
+
+impl Checkpoint {
+    /// Opens a checkpoint and checks everything but the tensors' values.
+    ///
+    /// `path` is a `.safetensors` file, an index (`….json`), or a folder that holds
+    /// `model.safetensors` or else `model.safetensors.index.json` with its shards.
+    ///
+    /// # Errors
+    /// If a file is missing or cannot be opened; if a header is not valid, its tensors do not cover
+    /// the file exactly, or the file was cut short; if an index names a shard by anything but a plain
+    /// file name, by a link that leaves the folder, or does not agree with the shards on what is in them.
+    pub fn open(path: &Path) -> Result<Self, FormatError> {
+        let kind = fs::metadata(path).map_err(FormatError::io("open", path))?;
+        if !kind.is_dir() {
+            return if path
+                .extension()
+                .is_some_and(|extension| extension == "json")
+            {
+                Self::open_index(path)
+            } else {
+                Self::open_file(path)
+            };
+        }
+        let (single, index) = (path.join(SINGLE), path.join(INDEX));
+        // `symlink_metadata`: a dangling link is a broken checkpoint, not an absent one.
+        if single.symlink_metadata().is_ok() {
+            Self::open_file(&single)
+        } else if index.symlink_metadata().is_ok() {
+            Self::open_index(&index)
+        } else {
+            Err(FormatError::NoCheckpoint {
+                folder: path.to_owned(),
+            })
+        }
+    }
+
+    /// All tensors, sorted by name.
+    pub fn tensors(&self) -> impl ExactSizeIterator<Item = &TensorInfo> {
+        self.tensors.iter()
+    }
+
+    /// The tensor of this name.
+    pub fn get(&self, name: &str) -> Option<&TensorInfo> {
+        let found = self
+            .tensors
+            .binary_search_by(|tensor| tensor.name.as_str().cmp(name));
+        found.ok().map(|at| &self.tensors[at])
+    }
+
+    /// The strings under `__metadata__`; of several files the entries of all, where the first file
+    /// (by name) wins.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// Bytes of all tensors together, headers not counted.
+    pub fn total_bytes(&self) -> u64 {
+        // Sparse files can pretend to be of any length.
+        self.tensors
+            .iter()
+            .map(TensorInfo::bytes)
+            .fold(0, u64::saturating_add)
+    }
+
+    /// The files that hold the tensors, sorted by name.
+    pub fn files(&self) -> impl ExactSizeIterator<Item = &Path> {
+        self.shards.iter().map(|shard| shard.path.as_path())
+    }
+
+    fn open_file(path: &Path) -> Result<Self, FormatError> {
+        let mut checkpoint = Self::empty();
+        checkpoint.add_shard(path.to_owned())?;
+        Ok(checkpoint)
+    }
+
+    fn open_index(path: &Path) -> Result<Self, FormatError> {
+        require_regular_file(path)?;
+        let weight_map = index::read(path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        let mut checkpoint = Self::empty();
+        let names: BTreeSet<&str> = weight_map.values().map(String::as_str).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        for name in &names {
+            checkpoint.add_shard(index::shard_path(path, folder, name)?)?;
+        }
+        checkpoint
+            .tensors
+            .sort_by(|a, b| (&a.name, a.shard).cmp(&(&b.name, b.shard)));
+        let agreed = checkpoint.agree(&weight_map, &names);
+        agreed.map_err(|problem| FormatError::Index {
+            path: path.to_owned(),
+            problem,
+        })?;
+        Ok(checkpoint)
+    }
+
+    fn empty() -> Self {
+        Self {
+            shards: Vec::new(),
+            tensors: Vec::new(),
+            metadata: BTreeMap::new(),
+        }
+    }
+
+    fn add_shard(&mut self, path: PathBuf) -> Result<(), FormatError> {
+        require_regular_file(&path)?;
+        let file = File::open(&path).map_err(FormatError::io("open", &path))?;
+        let length = file
+            .metadata()
+            .map_err(FormatError::io("read", &path))?
+            .len();
+        let file = PositionalFile::new(file);
+        let Header { tensors, metadata } = header::read(&file, length, &path)?;
+        let shard = self.shards.len();
+        self.tensors
+            .extend(tensors.into_iter().map(|(name, entry)| TensorInfo {
+                name,
+                dtype: entry.dtype,
+                shape: entry.shape,
+                elements: entry.extent.elements,
+                bytes: entry.extent.bytes,
+                shard,
+                offset: entry.offset,
+            }));
+        for (key, value) in metadata {
+            self.metadata.entry(key).or_insert(value);
+        }
+        self.shards.push(Shard { path, file });
+        Ok(())
+    }
+
+    /// Checks that index and shards list the same tensors in the same places; `tensors` is sorted
+    /// and `names` are the shards' names.
+    fn agree(&self, weight_map: &BTreeMap<String, String>, names: &[&str]) -> Result<(), String> {
+        for pair in self.tensors.windows(2) {
+            if pair[0].name == pair[1].name {
+                let (one, other) = (shown(names[pair[0].shard]), shown(names[pair[1].shard]));
+                return Err(format!(
+                    "tensor {} is in two shards, {one} and {other}",
+                    shown(&pair[0].name)
+                ));
+            }
+        }
+        for (tensor, shard) in weight_map {
+            if self
+                .get(tensor)
+                .is_none_or(|found| names[found.shard] != shard)
+            {
+                return Err(format!(
+                    "its shard {} does not hold tensor {}",
+                    shown(shard),
+                    shown(tensor)
+                ));
+            }
+        }
+        for tensor in &self.tensors {
+            if !weight_map.contains_key(&tensor.name) {
+                let shard = shown(names[tensor.shard]);
+                return Err(format!(
+                    "tensor {} of shard {shard} is not in the weight_map",
+                    shown(&tensor.name)
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opening a pipe would wait for a writer, reading a device may never end.
+fn require_regular_file(path: &Path) -> Result<(), FormatError> {
+    let kind = fs::metadata(path).map_err(FormatError::io("open", path))?;
+    if kind.is_file() {
+        Ok(())
+    } else {
+        Err(FormatError::NotAFile {
+            path: path.to_owned(),
+        })
+    }
+}

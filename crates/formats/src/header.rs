@@ -1,0 +1,218 @@
+//! The safetensors header, from bytes to checked tensor extents.
+//!
+//! A file is: the header's length N (8 bytes, little-endian), N bytes of JSON, the tensors' data.
+//! The JSON maps each tensor's name to its dtype, shape and data offsets `[start, end)`, counted
+//! from the first byte after the header; `__metadata__` maps strings to strings.
+//! Format: <https://github.com/huggingface/safetensors#format>
+
+use crate::{
+    Dtype, FormatError,
+    document::{Document, RawTensor},
+    dtype::{Extent, extent},
+    json,
+    positional::PositionalFile,
+};
+use std::{collections::BTreeMap, ops::Range, path::Path};
+
+/// The header's length as it stands at the start of the file.
+pub(crate) const PREFIX: usize = 8;
+/// The limit of the reference implementation.
+pub(crate) const MAX_HEADER: u64 = 100_000_000;
+
+/// A checked header: the tensors cover the data exactly, without holes or overlap.
+#[derive(Debug)]
+pub(crate) struct Header {
+    pub(crate) tensors: BTreeMap<String, Entry>,
+    pub(crate) metadata: BTreeMap<String, String>,
+}
+
+/// Where one tensor lies.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) extent: Extent,
+    /// From the start of the file.
+    pub(crate) offset: u64,
+}
+
+/// Reads and checks the header of an open file.
+pub(crate) fn read(
+    file: &PositionalFile,
+    file_length: u64,
+    path: &Path,
+) -> Result<Header, FormatError> {
+    let mut prefix = [0; PREFIX];
+    let present = prefix
+        .len()
+        .min(usize::try_from(file_length).unwrap_or(usize::MAX));
+    let failed = FormatError::io("read", path);
+    file.read_exact_at(&mut prefix[..present], 0)
+        .map_err(failed)?;
+    let length = header_length(&prefix[..present], file_length, path)?;
+    let mut header = vec![0; length];
+    let failed = FormatError::io("read", path);
+    file.read_exact_at(&mut header, PREFIX as u64)
+        .map_err(failed)?;
+    parse(&header, file_length, path)
+}
+
+/// A tensor of [`check_bytes`].
+#[derive(Debug)]
+pub struct CheckedTensor {
+    /// Its name.
+    pub name: String,
+    /// The type of its elements.
+    pub dtype: Dtype,
+    /// Its sizes.
+    pub shape: Vec<usize>,
+    /// Its place in the bytes that were checked.
+    pub place: Range<usize>,
+}
+
+/// All checks of one file's bytes, those of opening it; the tensors are sorted by name.
+///
+/// # Errors
+/// Those of [`Checkpoint::open`](crate::Checkpoint::open) with the path `memory`.
+pub fn check_bytes(bytes: &[u8]) -> Result<Vec<CheckedTensor>, FormatError> {
+    let path = Path::new("memory");
+    let prefix = &bytes[..bytes.len().min(PREFIX)];
+    let length = header_length(prefix, bytes.len() as u64, path)?;
+    let header = parse(&bytes[PREFIX..PREFIX + length], bytes.len() as u64, path)?;
+    let listed = header.tensors.into_iter().map(|(name, entry)| {
+        let start = entry.offset as usize;
+        let place = start..start + entry.extent.bytes as usize;
+        let Entry { dtype, shape, .. } = entry;
+        CheckedTensor {
+            name,
+            dtype,
+            shape,
+            place,
+        }
+    });
+    Ok(listed.collect())
+}
+
+/// The header's length, checked against the limit and the file, so that it may be allocated.
+fn header_length(prefix: &[u8], file_length: u64, path: &Path) -> Result<usize, FormatError> {
+    let refuse = |problem| FormatError::Header {
+        path: path.to_owned(),
+        problem,
+    };
+    let Ok(prefix) = <[u8; PREFIX]>::try_from(prefix) else {
+        return Err(refuse(format!(
+            "it has {file_length} bytes, not even the {PREFIX} of the header's length"
+        )));
+    };
+    let length = u64::from_le_bytes(prefix);
+    if length > MAX_HEADER {
+        return Err(refuse(match other_format(prefix) {
+            Some(kind) => format!("it is {kind}"),
+            None => {
+                format!("its header would have {length} bytes; at most {MAX_HEADER} are allowed")
+            }
+        }));
+    }
+    let present = file_length - PREFIX as u64;
+    if length > present {
+        return Err(refuse(format!(
+            "its header would have {length} bytes, but only {present} follow"
+        )));
+    }
+    usize::try_from(length)
+        .map_err(|_| refuse(format!("its header of {length} bytes exceeds the memory")))
+}
+
+/// What people rename or download by mistake, by its first bytes.
+fn other_format(prefix: [u8; PREFIX]) -> Option<&'static str> {
+    const KNOWN: [(&[u8], &str); 5] = [
+        (
+            b"version ",
+            "a Git LFS pointer, not the file itself (run `git lfs pull`)",
+        ),
+        (b"<", "a web page or XML"),
+        (b"PK\x03\x04", "a zip archive, perhaps a PyTorch .bin"),
+        (b"\x80", "a Python pickle, perhaps a PyTorch .bin"),
+        (b"\x89HDF", "an HDF5 file, perhaps Keras weights"),
+    ];
+    let known = KNOWN
+        .into_iter()
+        .find(|(start, _)| prefix.starts_with(start));
+    known.map(|(_, kind)| kind)
+}
+
+/// Checks `header`, the JSON of a file of `file_length` bytes that is known to contain it.
+fn parse(header: &[u8], file_length: u64, path: &Path) -> Result<Header, FormatError> {
+    let refuse = |problem| FormatError::Header {
+        path: path.to_owned(),
+        problem,
+    };
+    if header.first() != Some(&b'{') {
+        return Err(refuse("its header does not begin with `{`".to_owned()));
+    }
+    let Document { tensors, metadata } =
+        json::parse(header).map_err(|problem| refuse(format!("its header is wrong: {problem}")))?;
+    let data_start = (PREFIX + header.len()) as u64;
+    let tensors = place(tensors, data_start, file_length, path)?;
+    Ok(Header { tensors, metadata })
+}
+
+/// Checks that the tensors cover the data exactly, and gives each its place in the file.
+fn place(
+    tensors: BTreeMap<String, RawTensor>,
+    data_start: u64,
+    file_length: u64,
+    path: &Path,
+) -> Result<BTreeMap<String, Entry>, FormatError> {
+    let refuse = |tensor: &str, problem| FormatError::Tensor {
+        path: path.to_owned(),
+        tensor: tensor.to_owned(),
+        problem,
+    };
+    let mut order: Vec<(&String, &RawTensor)> = tensors.iter().collect();
+    order.sort_by_key(|(_, raw)| raw.data_offsets);
+    let mut end_of_previous = 0;
+    for (name, raw) in order {
+        let (start, end) = raw.data_offsets;
+        if start != end_of_previous {
+            let kind = if start > end_of_previous {
+                "leave a hole after"
+            } else {
+                "overlap"
+            };
+            let problem = format!(
+                "its data offsets [{start}, {end}] {kind} the data before them, which end at {end_of_previous}"
+            );
+            return Err(refuse(name, problem));
+        }
+        let extent = extent(raw.dtype, &raw.shape).map_err(|problem| refuse(name, problem))?;
+        if end.checked_sub(start) != Some(extent.bytes) {
+            let problem = format!(
+                "its data offsets [{start}, {end}] do not span the {} bytes of shape {:?} in {}",
+                extent.bytes, raw.shape, raw.dtype
+            );
+            return Err(refuse(name, problem));
+        }
+        end_of_previous = end;
+    }
+    let expected = data_start.saturating_add(end_of_previous);
+    if expected != file_length {
+        return Err(FormatError::Length {
+            path: path.to_owned(),
+            expected,
+            found: file_length,
+        });
+    }
+    let placed = tensors.into_iter().map(|(name, raw)| {
+        let extent = extent(raw.dtype, &raw.shape).map_err(|problem| refuse(&name, problem))?;
+        let offset = data_start + raw.data_offsets.0;
+        let entry = Entry {
+            dtype: raw.dtype,
+            shape: raw.shape,
+            extent,
+            offset,
+        };
+        Ok((name, entry))
+    });
+    placed.collect()
+}

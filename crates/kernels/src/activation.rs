@@ -1,0 +1,141 @@
+//! Elementwise functions between linear layers, and the epilogue that applies them.
+
+use crate::Isa;
+use crate::math::{erf, exp, sigmoid, tanh};
+use crate::simd::{Kernel, LANES, Simd};
+
+/// An elementwise function; the formulas are those of PyTorch's modules of the same name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Activation {
+    /// x
+    Linear,
+    /// x · ½(1 + erf(x/√2))
+    Gelu,
+    /// x · ½(1 + tanh(√(2/π)(x + 0.044715x³))), computed as x · σ(2 · …)
+    GeluTanh,
+    /// `Gelu` clipped to [−10, 10].
+    Gelu10,
+    /// x · σ(1.702x)
+    QuickGelu,
+    /// max(x, 0)
+    Relu,
+    /// max(x, 0)²
+    Relu2,
+    /// min(max(x, 0), 6)
+    Relu6,
+    /// x for x ≥ 0, else 0.01x
+    LeakyRelu,
+    /// x · σ(x)
+    Silu,
+    /// tanh x
+    Tanh,
+    /// σ(x) = 1/(1 + e⁻ˣ)
+    Sigmoid,
+    /// x · tanh(ln(1 + eˣ))
+    Mish,
+    /// x · relu6(x + 3)/6
+    Hardswish,
+    /// ½(1 + erf((x − 0.707107)/(0.282095·√2)))
+    Laplace,
+    /// √(ln(1 + eˣ)), lane by lane in f64: rare, and the C library has it.
+    SqrtSoftplus,
+}
+
+impl Activation {
+    #[inline(always)]
+    fn of<S: Simd>(self, s: S, x: S::V) -> S::V {
+        let zero = s.splat(0.0);
+        let gelu = |x| {
+            let e = erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
+            s.mul(s.mul(x, s.splat(0.5)), s.add(e, s.splat(1.0)))
+        };
+        match self {
+            Self::Linear => x,
+            Self::Gelu => gelu(x),
+            Self::GeluTanh => {
+                // 2√(2/π)(x + 0.044715x³)
+                let cubic = s.fma(s.mul(s.splat(0.071_354_82), x), x, s.splat(1.595_769_2));
+                let e = exp(s, s.sub(zero, s.mul(cubic, x)));
+                s.div(x, s.add(e, s.splat(1.0)))
+            }
+            Self::Gelu10 => s.max(s.splat(-10.0), s.min(s.splat(10.0), gelu(x))),
+            Self::QuickGelu => s.mul(x, sigmoid(s, s.mul(x, s.splat(1.702)))),
+            Self::Relu => s.max(zero, x),
+            Self::Relu2 => {
+                let y = s.max(zero, x);
+                s.mul(y, y)
+            }
+            Self::Relu6 => s.max(zero, s.min(s.splat(6.0), x)),
+            Self::LeakyRelu => s.select_lt(x, zero, s.mul(x, s.splat(0.01)), x),
+            Self::Silu => s.mul(x, sigmoid(s, x)),
+            Self::Tanh => tanh(s, x),
+            Self::Sigmoid => sigmoid(s, x),
+            Self::Mish => {
+                // tanh(ln(1 + e)) = (e² + 2e)/(e² + 2e + 2); beyond 20 it is 1.
+                let e = exp(s, s.min(s.splat(20.0), x));
+                let n = s.mul(e, s.add(e, s.splat(2.0)));
+                s.mul(x, s.div(n, s.add(n, s.splat(2.0))))
+            }
+            Self::Hardswish => {
+                let gate = s.max(zero, s.min(s.splat(6.0), s.add(x, s.splat(3.0))));
+                s.div(s.mul(x, gate), s.splat(6.0))
+            }
+            Self::Laplace => {
+                let e = erf(s, s.mul(s.sub(x, s.splat(0.707_107)), s.splat(2.506_631)));
+                s.mul(s.splat(0.5), s.add(e, s.splat(1.0)))
+            }
+            Self::SqrtSoftplus => {
+                let mut lanes = [0.0; LANES];
+                s.store(x, &mut lanes);
+                for x in &mut lanes {
+                    let x64 = f64::from(*x);
+                    *x = (x64.max(0.0) + (-x64.abs()).exp().ln_1p()).sqrt() as f32;
+                }
+                s.load(&lanes)
+            }
+        }
+    }
+
+    /// out = residual + act(out + bias), 16 lanes at a time; `bias` and `residual` are as long as `out`.
+    #[inline(always)]
+    pub(crate) fn apply_row<S: Simd>(self, s: S, out: &mut [f32], bias: Option<&[f32]>, residual: Option<&[f32]>) {
+        // One loop for each function, so that none decides inside.
+        macro_rules! each {
+            ($($name:ident)+) => {
+                match self {
+                    $(Self::$name => map_row(s, out, bias, residual, |x| Self::$name.of(s, x)),)+
+                }
+            };
+        }
+        each!(Linear Gelu GeluTanh Gelu10 QuickGelu Relu Relu2 Relu6 LeakyRelu Silu Tanh Sigmoid Mish Hardswish Laplace SqrtSoftplus);
+    }
+
+    /// Applies the function to every element.
+    pub fn apply(self, isa: Isa, values: &mut [f32]) {
+        struct Apply<'a>(Activation, &'a mut [f32]);
+        impl Kernel for Apply<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn eval<S: Simd>(self, s: S) {
+                self.0.apply_row(s, self.1, None, None);
+            }
+        }
+        isa.run(Apply(self, values));
+    }
+}
+
+#[inline(always)]
+fn map_row<S: Simd>(s: S, out: &mut [f32], bias: Option<&[f32]>, residual: Option<&[f32]>, f: impl Fn(S::V) -> S::V) {
+    for (i, chunk) in out.chunks_mut(LANES).enumerate() {
+        let part = i * LANES..i * LANES + chunk.len();
+        let mut v = s.load_partial(chunk);
+        if let Some(bias) = bias {
+            v = s.add(v, s.load_partial(&bias[part.clone()]));
+        }
+        v = f(v);
+        if let Some(residual) = residual {
+            v = s.add(s.load_partial(&residual[part]), v);
+        }
+        s.store_partial(v, chunk);
+    }
+}

@@ -1,0 +1,142 @@
+//! 16 lanes in two AVX2 registers.
+
+use std::arch::x86_64::*;
+
+use crate::simd::{Chunk, Kernel, LANES, Simd};
+
+/// Proof that AVX2 and FMA are present.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(());
+
+/// Lanes 0–7 and 8–15.
+#[derive(Clone, Copy)]
+pub(crate) struct Pair(__m256, __m256);
+
+impl Avx2 {
+    /// Whether this machine has the instructions.
+    pub(crate) fn detected() -> bool {
+        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    }
+
+    /// Runs `kernel` in code compiled for this instruction set.
+    ///
+    /// # Panics
+    /// Where [`Avx2::detected`] is false.
+    pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
+        #[target_feature(enable = "avx2,fma")]
+        fn inner<K: Kernel>(kernel: K) -> K::Output {
+            kernel.eval(Avx2(()))
+        }
+        assert!(Self::detected(), "AVX2 kernel on a machine without AVX2 and FMA");
+        // SAFETY: the features were just detected.
+        unsafe { inner(kernel) }
+    }
+}
+
+/// Defines methods that apply an intrinsic to both halves.
+macro_rules! halves {
+    ($($name:ident($($arg:ident),+) => $value:expr;)+) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: Pair),+) -> Pair {
+            // SAFETY: `self` exists only inside `Avx2::run`, which detected the features.
+            unsafe { Pair({ $(let $arg = $arg.0;)+ $value }, { $(let $arg = $arg.1;)+ $value }) }
+        }
+    )+};
+}
+
+impl Simd for Avx2 {
+    type V = Pair;
+    const TILE_ROWS: usize = 6;
+    const TILE_VECS: usize = 1;
+
+    halves! {
+        add(a, b) => _mm256_add_ps(a, b);
+        sub(a, b) => _mm256_sub_ps(a, b);
+        mul(a, b) => _mm256_mul_ps(a, b);
+        div(a, b) => _mm256_div_ps(a, b);
+        fma(a, b, c) => _mm256_fmadd_ps(a, b, c);
+        max(a, b) => _mm256_max_ps(a, b);
+        min(a, b) => _mm256_min_ps(a, b);
+        abs(a) => _mm256_andnot_ps(_mm256_set1_ps(-0.0), a);
+        copysign(a, sign) => {
+            let mask = _mm256_set1_ps(-0.0);
+            _mm256_or_ps(_mm256_andnot_ps(mask, a), _mm256_and_ps(mask, sign))
+        };
+        select_lt(a, b, x, y) => _mm256_blendv_ps(y, x, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b));
+        pow2_of_biased(t) => {
+            let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(t));
+            _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(0x3f80_0000)))
+        };
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Pair {
+        // SAFETY: `self` exists only inside `Avx2::run`, which detected the features.
+        unsafe { Pair(_mm256_set1_ps(x), _mm256_set1_ps(x)) }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &Chunk) -> Pair {
+        // SAFETY: features as above; both pointers cover 8 readable f32 of the 16.
+        unsafe { Pair(_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from[8..].as_ptr())) }
+    }
+
+    #[inline(always)]
+    fn store(self, v: Pair, to: &mut Chunk) {
+        // SAFETY: features as above; both pointers cover 8 writable f32 of the 16.
+        unsafe {
+            _mm256_storeu_ps(to.as_mut_ptr(), v.0);
+            _mm256_storeu_ps(to[8..].as_mut_ptr(), v.1);
+        }
+    }
+
+    #[inline(always)]
+    fn transpose(self, rows: [Pair; LANES]) -> [Pair; LANES] {
+        let quarter = |low: bool, from: usize| {
+            let mut block = [self.splat(0.0).0; 8];
+            for (i, b) in block.iter_mut().enumerate() {
+                *b = if low { rows[from + i].0 } else { rows[from + i].1 };
+            }
+            self.transpose8(block)
+        };
+        let (a, b) = (quarter(true, 0), quarter(true, 8));
+        let (c, d) = (quarter(false, 0), quarter(false, 8));
+        let mut out = [self.splat(0.0); LANES];
+        for i in 0..8 {
+            out[i] = Pair(a[i], b[i]);
+            out[8 + i] = Pair(c[i], d[i]);
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: &f32) {
+        // SAFETY: features as above; a prefetch accesses no memory.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(at).cast()) }
+    }
+}
+
+impl Avx2 {
+    #[inline(always)]
+    fn transpose8(self, r: [__m256; 8]) -> [__m256; 8] {
+        // SAFETY: `self` exists only inside `Avx2::run`, which detected the features.
+        unsafe {
+            let mut t = [_mm256_setzero_ps(); 8];
+            for g in 0..2 {
+                let [a, b, c, d] = [r[4 * g], r[4 * g + 1], r[4 * g + 2], r[4 * g + 3]];
+                let (ab, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+                let (cd, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+                t[4 * g] = _mm256_shuffle_ps::<0x44>(ab, cd);
+                t[4 * g + 1] = _mm256_shuffle_ps::<0xee>(ab, cd);
+                t[4 * g + 2] = _mm256_shuffle_ps::<0x44>(ab_high, cd_high);
+                t[4 * g + 3] = _mm256_shuffle_ps::<0xee>(ab_high, cd_high);
+            }
+            let mut out = [_mm256_setzero_ps(); 8];
+            for i in 0..4 {
+                out[i] = _mm256_permute2f128_ps::<0x20>(t[i], t[i + 4]);
+                out[4 + i] = _mm256_permute2f128_ps::<0x31>(t[i], t[i + 4]);
+            }
+            out
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! 16 lanes in one AVX-512 register.
+
+use std::arch::x86_64::*;
+
+use crate::simd::{Chunk, Kernel, LANES, Simd};
+
+/// Proof that AVX-512 F, BW, VL and DQ are present.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    /// Whether this machine has the instructions.
+    pub(crate) fn detected() -> bool {
+        is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("fma")
+    }
+
+    /// Runs `kernel` in code compiled for this instruction set.
+    ///
+    /// # Panics
+    /// Where [`Avx512::detected`] is false.
+    pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma,avx2")]
+        fn inner<K: Kernel>(kernel: K) -> K::Output {
+            kernel.eval(Avx512(()))
+        }
+        assert!(Self::detected(), "AVX-512 kernel on a machine without AVX-512");
+        // SAFETY: the features were just detected.
+        unsafe { inner(kernel) }
+    }
+}
+
+/// Defines methods whose body is intrinsics.
+macro_rules! intrinsics {
+    ($($name:ident($($arg:ident: $ty:ty),+) -> $out:ty => $value:expr;)+) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: $ty),+) -> $out {
+            // SAFETY: `self` exists only inside `Avx512::run`, which detected the features.
+            unsafe { $value }
+        }
+    )+};
+}
+
+impl Simd for Avx512 {
+    type V = __m512;
+    const TILE_ROWS: usize = 14;
+    const TILE_VECS: usize = 2;
+
+    intrinsics! {
+        splat(x: f32) -> __m512 => _mm512_set1_ps(x);
+        // The pointer covers 16 readable f32.
+        load(from: &Chunk) -> __m512 => _mm512_loadu_ps(from.as_ptr());
+        // The pointer covers 16 writable f32.
+        store(v: __m512, to: &mut Chunk) -> () => _mm512_storeu_ps(to.as_mut_ptr(), v);
+        add(a: __m512, b: __m512) -> __m512 => _mm512_add_ps(a, b);
+        sub(a: __m512, b: __m512) -> __m512 => _mm512_sub_ps(a, b);
+        mul(a: __m512, b: __m512) -> __m512 => _mm512_mul_ps(a, b);
+        div(a: __m512, b: __m512) -> __m512 => _mm512_div_ps(a, b);
+        fma(a: __m512, b: __m512, c: __m512) -> __m512 => _mm512_fmadd_ps(a, b, c);
+        max(a: __m512, b: __m512) -> __m512 => _mm512_max_ps(a, b);
+        min(a: __m512, b: __m512) -> __m512 => _mm512_min_ps(a, b);
+        abs(a: __m512) -> __m512 => _mm512_abs_ps(a);
+        copysign(a: __m512, sign: __m512) -> __m512 => {
+            let mask = _mm512_set1_ps(-0.0);
+            _mm512_or_ps(_mm512_andnot_ps(mask, a), _mm512_and_ps(mask, sign))
+        };
+        select_lt(a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 => {
+            _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x)
+        };
+        pow2_of_biased(t: __m512) -> __m512 => {
+            let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(t));
+            _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_set1_epi32(0x3f80_0000)))
+        };
+        prefetch(at: &f32) -> () => _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(at).cast());
+    }
+
+    #[inline(always)]
+    fn transpose(self, r: [__m512; LANES]) -> [__m512; LANES] {
+        // SAFETY: `self` exists only inside `Avx512::run`, which detected the features.
+        unsafe {
+            // 4 x 4 blocks inside each group of four rows …
+            let mut t = [_mm512_setzero_ps(); LANES];
+            for g in 0..4 {
+                let [a, b, c, d] = [r[4 * g], r[4 * g + 1], r[4 * g + 2], r[4 * g + 3]];
+                let ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b));
+                let cd = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
+                let ab_high = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
+                let cd_high = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+                t[4 * g] = _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd));
+                t[4 * g + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd));
+                t[4 * g + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(ab_high, cd_high));
+                t[4 * g + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(ab_high, cd_high));
+            }
+            // … then the 128-bit blocks among the groups: out[4·q + i] takes block q of t[i + 4·g].
+            let mut out = [_mm512_setzero_ps(); LANES];
+            for i in 0..4 {
+                let low = _mm512_shuffle_f32x4::<0x44>(t[i], t[i + 4]);
+                let high = _mm512_shuffle_f32x4::<0xee>(t[i], t[i + 4]);
+                let low_next = _mm512_shuffle_f32x4::<0x44>(t[i + 8], t[i + 12]);
+                let high_next = _mm512_shuffle_f32x4::<0xee>(t[i + 8], t[i + 12]);
+                out[i] = _mm512_shuffle_f32x4::<0x88>(low, low_next);
+                out[4 + i] = _mm512_shuffle_f32x4::<0xdd>(low, low_next);
+                out[8 + i] = _mm512_shuffle_f32x4::<0x88>(high, high_next);
+                out[12 + i] = _mm512_shuffle_f32x4::<0xdd>(high, high_next);
+            }
+            out
+        }
+    }
+}

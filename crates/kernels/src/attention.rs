@@ -1,0 +1,347 @@
+//! Attention of packed sequences: softmax(q·kᵀ·scale)·v for each sequence and head.
+//!
+//! Scores are held transposed, [key][query]: queries are the lanes, so that the softmax needs no sum across
+//! lanes and its result is already the packed operand of the product with v. Masked keys are not there:
+//! keys and values are gathered, so a mask changes no order of summation. All chains run over keys in increasing
+//! order, in blocks of [`crate::gemm::K_BLOCK`].
+
+use std::ops::Range;
+
+use crate::Isa;
+use crate::gemm::{K_BLOCK, RowTiles, product};
+use crate::math::exp;
+use crate::pack::{Line, pack_panel};
+use crate::parallel::{Cuts, Grid, MatMut, Pool, TileMut};
+use crate::scratch::Scratch;
+use crate::simd::{Kernel, LANES, Simd};
+
+/// Accumulators of a softmax sum: key k adds to accumulator k mod 4. Part of the numeric definition.
+const ACCUMULATORS: usize = 4;
+
+/// One sequence of a packed batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sequence {
+    /// Its query rows among the T packed rows.
+    pub rows: Range<usize>,
+    /// Its keys: a range of [`Attention::key_rows`], at least one.
+    pub keys: Range<usize>,
+    /// Every key has the same weight, whatever the scores: a sequence whose keys are all masked.
+    pub uniform: bool,
+}
+
+/// Position terms that are added to the scaled scores of query l and key r: q·E[l−r+P−1], and also k·E[…].
+#[derive(Clone, Copy)]
+pub struct Relative<'a> {
+    /// E, [2P−1, D].
+    pub table: &'a [f32],
+    /// P, the largest number of positions.
+    pub positions: usize,
+    /// Add the term with the key as well (`relative_key_query`).
+    pub with_key: bool,
+}
+
+/// What attention reads.
+#[derive(Clone, Copy)]
+pub struct Attention<'a> {
+    /// Queries, keys and values of the packed rows, [T, 3·A·D].
+    pub qkv: &'a [f32],
+    /// A, number of heads.
+    pub heads: usize,
+    /// D, size of a head.
+    pub head_size: usize,
+    /// Factor of the scores, 1/√D.
+    pub scale: f32,
+    /// In order of their rows, which cover 0..T.
+    pub sequences: &'a [Sequence],
+    /// Packed row of each key.
+    pub key_rows: &'a [u32],
+    /// Position of each packed row in its sequence, as it was before packing.
+    pub positions: &'a [u32],
+    /// Relative position terms.
+    pub relative: Option<Relative<'a>>,
+    /// Factor of each head's probabilities.
+    pub head_scale: Option<&'a [f32]>,
+}
+
+/// context [T, A·D] and, when wanted, probabilities [T, A·width] (head a of row t: columns a·width + key position).
+///
+/// # Panics
+/// When sizes do not match: our bug, not the caller's data.
+pub fn attention(isa: Isa, pool: &Pool, input: Attention<'_>, context: &mut [f32], probabilities: Option<(&mut [f32], usize)>, scratch: &mut [Scratch]) {
+    let Attention { heads, head_size, sequences, .. } = input;
+    let width = heads * head_size;
+    let rows = input.positions.len();
+    assert_eq!(input.qkv.len(), rows * 3 * width, "qkv");
+    let mut end = 0;
+    for sequence in sequences {
+        assert!(sequence.rows.start == end && !sequence.keys.is_empty(), "sequences in order, none without a key");
+        end = sequence.rows.end;
+    }
+    assert_eq!(end, rows, "rows of all sequences");
+    if let Some(Relative { table, positions, .. }) = input.relative {
+        assert_eq!(table.len(), (2 * positions - 1) * head_size, "distance table");
+    }
+    // One task for each sequence and head; long sequences are split further when that leaves threads idle.
+    let split = (2 * pool.threads()).div_ceil(sequences.len() * heads);
+    let mut cuts = vec![0];
+    for Sequence { rows, .. } in sequences {
+        let step = rows.len().div_ceil(split).next_multiple_of(2 * LANES);
+        cuts.extend(rows.clone().step_by(step).skip(1));
+        cuts.push(rows.end);
+    }
+    cuts.dedup();
+    let (probabilities, key_columns) = probabilities.unwrap_or((&mut [], 0));
+    let probability_rows = if key_columns == 0 { 0 } else { rows };
+    let cols = Cuts::Even { len: width, step: head_size };
+    let out = [
+        (MatMut::new(context, rows, width), cols),
+        (MatMut::new(probabilities, probability_rows, heads * key_columns), Cuts::Even { len: heads * key_columns, step: key_columns.max(1) }),
+    ];
+    let grid = Grid { rows: Cuts::At(&cuts), cols };
+    pool.for_tile_pairs(out, grid, scratch, |scratch, [context, probabilities]| {
+        let sequence = &sequences[sequences.partition_point(|s| s.rows.end <= context.rows().start)];
+        let task = Task { input, sequence, head: context.cols().start / head_size, context, probabilities };
+        isa.run(Job { task, scratch });
+    });
+}
+
+struct Task<'a> {
+    input: Attention<'a>,
+    sequence: &'a Sequence,
+    head: usize,
+    context: TileMut<'a>,
+    probabilities: TileMut<'a>,
+}
+
+struct Job<'a> {
+    task: Task<'a>,
+    scratch: &'a mut Scratch,
+}
+
+impl Kernel for Job<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        let Job { task, scratch } = self;
+        if S::TILE_VECS == 2 { task.all_queries::<S, 2, { 2 * LANES }>(s, scratch) } else { task.all_queries::<S, 1, LANES>(s, scratch) }
+    }
+}
+
+impl<'a> Task<'a> {
+    /// Row `row` of this head's queries (0), keys (1) or values (2).
+    #[inline(always)]
+    fn row(&self, part: usize, row: usize) -> &'a [f32] {
+        let Attention { qkv, heads, head_size, .. } = self.input;
+        &qkv[(row * 3 + part) * heads * head_size + self.head * head_size..][..head_size]
+    }
+
+    fn keys(&self) -> &'a [u32] {
+        &self.input.key_rows[self.sequence.keys.clone()]
+    }
+
+    /// Packs the head's keys and values once, then takes WIDTH = 16·VECS queries at a time.
+    #[inline(always)]
+    fn all_queries<S: Simd, const VECS: usize, const WIDTH: usize>(mut self, s: S, scratch: &mut Scratch) {
+        let (keys, d) = (self.keys(), self.input.head_size);
+        let value_panels = d.div_ceil(LANES);
+        let key_len = (keys.len() * d + LANES).next_multiple_of(LANES);
+        let (flat, lines) = scratch.get(key_len + keys.len() * WIDTH + WIDTH, value_panels * keys.len() + VECS * d);
+        let (key_panels, scores) = flat.split_at_mut(key_len);
+        let (values, queries) = lines.split_at_mut(value_panels * keys.len());
+        for (first, count) in RowTiles::new(keys.len(), S::TILE_ROWS) {
+            let mut rows: [&[f32]; LANES] = [&[]; LANES];
+            for (row, &key) in rows.iter_mut().zip(&keys[first..first + count]) {
+                *row = self.row(1, key as usize);
+            }
+            pack_panel(s, &rows[..count], count, &mut key_panels[first * d..]);
+        }
+        for (k, &key) in keys.iter().enumerate() {
+            for (p, chunk) in self.row(2, key as usize).chunks(LANES).enumerate() {
+                s.store(s.load_partial(chunk), &mut values[p * keys.len() + k].0);
+            }
+        }
+        let rows = self.context.rows();
+        for start in rows.clone().step_by(WIDTH) {
+            let block = start..rows.end.min(start + WIDTH);
+            self.scores::<S, VECS, WIDTH>(s, block.clone(), key_panels, queries, scores);
+            self.add_relative::<S, WIDTH>(s, block.clone(), scores);
+            let inverse = self.softmax::<S, VECS, WIDTH>(s, scores);
+            self.write_probabilities::<WIDTH>(block.clone(), &inverse, scores);
+            self.context::<S, WIDTH>(s, block, &inverse, values, scores);
+        }
+    }
+
+    /// scores [key][WIDTH queries] = k·qᵀ
+    #[inline(always)]
+    fn scores<S: Simd, const VECS: usize, const WIDTH: usize>(&self, s: S, block: Range<usize>, key_panels: &[f32], queries: &mut [Line], scores: &mut [f32]) {
+        let (count, d) = (self.keys().len(), self.input.head_size);
+        if self.sequence.uniform {
+            scores[..count * WIDTH].fill(0.0);
+            return;
+        }
+        for (v, panel) in queries.chunks_mut(d).enumerate() {
+            let first = block.start + v * LANES;
+            for from in (0..d).step_by(LANES) {
+                let upto = d.min(from + LANES);
+                let mut rows = [s.splat(0.0); LANES];
+                for (row, r) in rows.iter_mut().zip(first..block.end) {
+                    *row = s.load_partial(&self.row(0, r)[from..upto]);
+                }
+                for (line, v) in panel[from..upto].iter_mut().zip(s.transpose(rows)) {
+                    s.store(v, &mut line.0);
+                }
+            }
+        }
+        let mut panels: [&[Line]; VECS] = [&[]; VECS];
+        for (panel, queries) in panels.iter_mut().zip(queries.chunks(d)) {
+            *panel = queries;
+        }
+        for (first, rows) in RowTiles::new(count, S::TILE_ROWS) {
+            let a = &key_panels[first * d..(first + rows) * d];
+            let out = scores[first * WIDTH..(first + rows) * WIDTH].as_chunks_mut::<WIDTH>().0;
+            macro_rules! choose {
+                ($($rows:literal)+) => {
+                    match rows {
+                        $($rows if $rows <= S::TILE_ROWS => {
+                            for (sums, out) in product::<S, $rows, VECS, $rows>(s, a.as_chunks::<$rows>().0, panels).into_iter().zip(out) {
+                                for (sum, out) in sums.into_iter().zip(out.as_chunks_mut::<LANES>().0) {
+                                    s.store(sum, out);
+                                }
+                            }
+                        })+
+                        _ => unreachable!("tiles have 1 to {} rows", S::TILE_ROWS),
+                    }
+                };
+            }
+            choose!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+        }
+    }
+
+    /// scores ← scores·scale + position terms, when there are any; `softmax` then scales by 1.
+    #[inline(always)]
+    fn add_relative<S: Simd, const WIDTH: usize>(&self, s: S, block: Range<usize>, scores: &mut [f32]) {
+        let Some(Relative { table, positions, with_key }) = self.input.relative else { return };
+        if self.sequence.uniform {
+            return;
+        }
+        let d = self.input.head_size;
+        for (&key, scores) in self.keys().iter().zip(scores.as_chunks_mut::<WIDTH>().0) {
+            for (row, score) in block.clone().zip(scores) {
+                let distance = self.input.positions[row] as usize + positions - 1 - self.input.positions[key as usize] as usize;
+                let entry = &table[distance * d..][..d];
+                let mut sum = f32::mul_add(*score, self.input.scale, dot(s, self.row(0, row), entry));
+                if with_key {
+                    sum += dot(s, self.row(1, key as usize), entry);
+                }
+                *score = sum;
+            }
+        }
+    }
+
+    /// scores ← exp(scale·(score − max)); returns factor/Σ for each query.
+    #[inline(always)]
+    fn softmax<S: Simd, const VECS: usize, const WIDTH: usize>(&self, s: S, scores: &mut [f32]) -> [f32; WIDTH] {
+        let scale = s.splat(if self.input.relative.is_some() { 1.0 } else { self.input.scale });
+        let head_scale = s.splat(self.input.head_scale.map_or(1.0, |scale| scale[self.head]));
+        let mut inverse = [0.0; WIDTH];
+        let rows = scores[..self.keys().len() * WIDTH].as_chunks_mut::<WIDTH>().0;
+        for v in 0..VECS {
+            let lanes = |row: &[f32; WIDTH]| s.load(&row.as_chunks::<LANES>().0[v]);
+            let mut top = lanes(&rows[0]);
+            for row in rows.iter() {
+                top = s.max(lanes(row), top);
+            }
+            let shift = s.sub(s.splat(0.0), s.mul(top, scale));
+            let mut sums = [s.splat(0.0); ACCUMULATORS];
+            for group in rows.chunks_mut(ACCUMULATORS) {
+                for (sum, row) in sums.iter_mut().zip(group) {
+                    let p = exp(s, s.fma(lanes(row), scale, shift));
+                    s.store(p, &mut row.as_chunks_mut::<LANES>().0[v]);
+                    *sum = s.add(*sum, p);
+                }
+            }
+            let sum = s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3]));
+            s.store(s.div(head_scale, sum), &mut inverse.as_chunks_mut::<LANES>().0[v]);
+        }
+        inverse
+    }
+
+    #[inline(always)]
+    fn write_probabilities<const WIDTH: usize>(&mut self, block: Range<usize>, inverse: &[f32; WIDTH], scores: &[f32]) {
+        if self.probabilities.cols().is_empty() {
+            return;
+        }
+        let keys = self.keys();
+        for (q, row) in block.enumerate() {
+            let cols = self.probabilities.cols();
+            let out = self.probabilities.row(row, cols);
+            out.fill(0.0);
+            for (&key, scores) in keys.iter().zip(scores.as_chunks::<WIDTH>().0) {
+                out[self.input.positions[key as usize] as usize] = scores[q] * inverse[q];
+            }
+        }
+    }
+
+    /// context = scores·v, times `inverse`
+    #[inline(always)]
+    fn context<S: Simd, const WIDTH: usize>(&mut self, s: S, block: Range<usize>, inverse: &[f32; WIDTH], values: &[Line], scores: &[f32]) {
+        let (count, d) = (self.keys().len(), self.input.head_size);
+        let panels = d.div_ceil(LANES);
+        let mut p = 0;
+        while p < panels {
+            if S::TILE_VECS == 2 && p + 1 < panels {
+                let pair = [&values[p * count..][..count], &values[(p + 1) * count..][..count]];
+                self.context_columns::<S, 8, 2, WIDTH>(s, block.clone(), inverse, pair, p, scores);
+                p += 2;
+            } else {
+                self.context_columns::<S, 4, 1, WIDTH>(s, block.clone(), inverse, [&values[p * count..][..count]], p, scores);
+                p += 1;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn context_columns<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
+        &mut self,
+        s: S,
+        block: Range<usize>,
+        inverse: &[f32; WIDTH],
+        values: [&[Line]; VECS],
+        panel: usize,
+        scores: &[f32],
+    ) {
+        let (count, d) = (values[0].len(), self.input.head_size);
+        let cols = panel * LANES..d.min((panel + VECS) * LANES);
+        for first in (0..block.len()).step_by(ROWS) {
+            let mut total = [[s.splat(0.0); VECS]; ROWS];
+            for from in (0..count).step_by(K_BLOCK) {
+                let upto = count.min(from + K_BLOCK);
+                let a = &scores[from * WIDTH + first..upto * WIDTH + first];
+                let sums = product::<S, ROWS, VECS, WIDTH>(s, a.as_chunks::<WIDTH>().0, values.map(|v| &v[from..upto]));
+                for (total, sums) in total.iter_mut().zip(sums) {
+                    for (total, sum) in total.iter_mut().zip(sums) {
+                        *total = if from == 0 { sum } else { s.add(*total, sum) };
+                    }
+                }
+            }
+            for (i, total) in total.into_iter().enumerate().take(block.len() - first) {
+                let base = self.context.cols().start;
+                let out = self.context.row(block.start + first + i, base + cols.start..base + cols.end);
+                for (value, out) in total.into_iter().zip(out.chunks_mut(LANES)) {
+                    s.store_partial(s.mul(value, s.splat(inverse[first + i])), out);
+                }
+            }
+        }
+    }
+}
+
+/// a·b, in the lanes' order.
+#[inline(always)]
+fn dot<S: Simd>(s: S, a: &[f32], b: &[f32]) -> f32 {
+    let mut sum = s.splat(0.0);
+    for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+        sum = s.fma(s.load_partial(a), s.load_partial(b), sum);
+    }
+    s.fold_add(sum)
+}

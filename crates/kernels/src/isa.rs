@@ -1,0 +1,80 @@
+//! Which instructions this machine has, and which ones a computation uses.
+
+use std::fmt;
+
+use crate::arch::portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use crate::arch::{x86_avx2::Avx2, x86_avx512::Avx512};
+use crate::simd::Kernel;
+
+/// An instruction set that this machine has; results do not depend on it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Isa(Name);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// Every name that [`Isa::from_name`] knows, slowest first.
+pub const ISA_NAMES: &[&str] = &["portable", "avx2", "avx512"];
+
+impl Isa {
+    /// Plain Rust, present everywhere (with hardware FMA where the machine has it).
+    pub const PORTABLE: Isa = Isa(Name::Portable);
+
+    /// The fastest instruction set of this machine.
+    pub fn best() -> Self {
+        *Self::available().last().expect("portable code is always there")
+    }
+
+    /// All instruction sets of this machine, slowest first.
+    pub fn available() -> Vec<Self> {
+        ISA_NAMES.iter().filter_map(|name| Self::from_name(name)).collect()
+    }
+
+    /// The instruction set of that name, if the name is known and this machine has it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "portable" => Some(Self::PORTABLE),
+            #[cfg(target_arch = "x86_64")]
+            "avx2" => Avx2::detected().then_some(Isa(Name::Avx2)),
+            #[cfg(target_arch = "x86_64")]
+            "avx512" => Avx512::detected().then_some(Isa(Name::Avx512)),
+            _ => None,
+        }
+    }
+
+    /// `portable`, `avx2` or `avx512`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Name::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Name::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Name::Avx512 => "avx512",
+        }
+    }
+
+    /// Runs `kernel` in code compiled for this instruction set.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            Name::Portable => Portable::run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Name::Avx2 => Avx2::run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Name::Avx512 => Avx512::run(kernel),
+        }
+    }
+}
+
+impl fmt::Debug for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,108 @@
+//! The vector every kernel is written in: 16 lanes of f32, whatever the registers of the machine.
+//!
+//! AVX-512 holds the lanes in one register, AVX2 in two, portable code in an array. All operations
+//! are IEEE 754 operations on each lane (a fused multiply-add rounds once), so a kernel written over
+//! [`Simd`] gives the same bits on every instruction set.
+
+/// Lanes of one vector and columns of one packed panel.
+pub const LANES: usize = 16;
+
+/// 16 consecutive f32 in memory.
+pub type Chunk = [f32; LANES];
+
+/// An instruction set, proven present: a value of an implementing type exists only where its
+/// instructions do.
+///
+/// `max` and `min` return the second operand when either is NaN, as x86 does.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// 16 lanes of f32.
+    type V: Copy;
+    /// Rows of the largest register tile of a matrix product.
+    const TILE_ROWS: usize;
+    /// Vectors (of 16 columns) across the largest register tile.
+    const TILE_VECS: usize;
+
+    /// Every lane `x`.
+    fn splat(self, x: f32) -> Self::V;
+    /// Lanes from memory.
+    fn load(self, from: &Chunk) -> Self::V;
+    /// Lanes to memory.
+    fn store(self, v: Self::V, to: &mut Chunk);
+    /// a + b
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a − b
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a · b
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a / b
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a · b + c, rounded once.
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// a > b ? a : b
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a < b ? a : b
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// |a|
+    fn abs(self, a: Self::V) -> Self::V;
+    /// Magnitude of `a` with the sign of `sign`.
+    fn copysign(self, a: Self::V, sign: Self::V) -> Self::V;
+    /// a < b ? x : y (false for NaN).
+    fn select_lt(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
+    /// 2ⁿ of lanes that hold 1.5·2²³ + n, for −126 ≤ n ≤ 127: the low bits become the exponent.
+    fn pow2_of_biased(self, t: Self::V) -> Self::V;
+    /// Rows become columns.
+    fn transpose(self, rows: [Self::V; LANES]) -> [Self::V; LANES];
+    /// Asks for the cache line at `at`; no effect on results.
+    fn prefetch(self, at: &f32);
+
+    /// Lanes from a slice of at most 16 elements, zero beyond its end.
+    #[inline(always)]
+    fn load_partial(self, from: &[f32]) -> Self::V {
+        match from.first_chunk::<LANES>() {
+            Some(chunk) => self.load(chunk),
+            None => {
+                let mut chunk = [0.0; LANES];
+                chunk[..from.len()].copy_from_slice(from);
+                self.load(&chunk)
+            }
+        }
+    }
+
+    /// The first `to.len()` lanes (at most 16) to memory.
+    #[inline(always)]
+    fn store_partial(self, v: Self::V, to: &mut [f32]) {
+        match to.first_chunk_mut::<LANES>() {
+            Some(chunk) => self.store(v, chunk),
+            None => {
+                let mut chunk = [0.0; LANES];
+                self.store(v, &mut chunk);
+                let n = to.len();
+                to.copy_from_slice(&chunk[..n]);
+            }
+        }
+    }
+
+    /// Sum of the lanes in one fixed tree: 16 → 8 → 4 → 2 → 1, lane i with lane i + half.
+    #[inline(always)]
+    fn fold_add(self, v: Self::V) -> f32 {
+        let mut lanes = [0.0; LANES];
+        self.store(v, &mut lanes);
+        let mut half = LANES / 2;
+        while half > 0 {
+            for i in 0..half {
+                lanes[i] += lanes[i + half];
+            }
+            half /= 2;
+        }
+        lanes[0]
+    }
+}
+
+/// A computation written once over [`Simd`] and compiled for each instruction set.
+pub trait Kernel {
+    /// What the computation returns.
+    type Output;
+    /// The computation; implementations are `#[inline(always)]` so that they take on the caller's
+    /// instruction set.
+    fn eval<S: Simd>(self, simd: S) -> Self::Output;
+}
