@@ -2,41 +2,35 @@
 
 use albert::{Cpu, CpuOptions};
 use albert_kernels::{ISA_NAMES, Isa};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 /// Where to compute.
 #[derive(clap::Args)]
 pub(crate) struct DeviceFlags {
     /// Threads; results do not depend on it [default: all cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    threads: Option<u16>,
     /// Instruction set (portable, avx2, avx512); results do not depend on it [default: the best here]
-    #[arg(long, env = "ALBERT_ISA", value_name = "NAME", hide_env_values = true)]
-    isa: Option<String>,
+    #[arg(long, env = "ALBERT_ISA", value_name = "NAME", hide_env_values = true, value_parser = isa)]
+    isa: Option<Isa>,
+}
+
+fn isa(name: &str) -> Result<Isa, String> {
+    Isa::from_name(name).ok_or_else(|| {
+        let here: Vec<&str> = Isa::available().iter().map(|isa| isa.name()).collect();
+        let reason = if ISA_NAMES.contains(&name) { "this machine does not have it" } else { "no such instruction set" };
+        format!("{reason}; here: {}", here.join(", "))
+    })
 }
 
 impl DeviceFlags {
-    pub(crate) fn options(&self) -> Result<CpuOptions> {
-        let mut options = CpuOptions::default();
-        if let Some(threads) = self.threads {
-            if threads == 0 || threads > 4096 {
-                bail!("--threads {threads}: expected 1 to 4096");
-            }
-            options.threads = threads;
-        }
-        if let Some(name) = &self.isa {
-            let known = ISA_NAMES.contains(&name.as_str());
-            options.isa = Isa::from_name(name).with_context(|| {
-                let here: Vec<&str> = Isa::available().iter().map(|isa| isa.name()).collect();
-                let reason = if known { "this machine does not have it" } else { "no such instruction set" };
-                format!("--isa {name}: {reason}; here: {}", here.join(", "))
-            })?;
-        }
-        Ok(options)
+    pub(crate) fn options(&self) -> CpuOptions {
+        let here = CpuOptions::default();
+        CpuOptions { threads: self.threads.map_or(here.threads, usize::from), isa: self.isa.unwrap_or(here.isa) }
     }
 
     pub(crate) fn open(&self) -> Result<Cpu> {
-        Cpu::new(self.options()?).context("cannot start the threads")
+        Cpu::new(self.options()).context("cannot start the threads")
     }
 }
 

@@ -11,12 +11,11 @@ use clap::Parser;
 
 /// ALBERT models on the command line.
 #[derive(Parser)]
-#[command(name = "albert", version, about, arg_required_else_help = true, after_help = "\
+#[command(name = "albert", version, about, arg_required_else_help = true, before_help = "\
 Examples:
   albert fill-mask \"The capital of France is [MASK].\" --model DIR
   albert embed \"A sentence.\" \"Another one.\" --model DIR --pooling mean
-  albert inspect DIR
-
+  albert inspect DIR", after_help = "\
 Exit codes: 0 done, 1 failed, 2 wrong use of a flag.")]
 struct Arguments {
     #[command(subcommand)]

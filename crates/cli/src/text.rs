@@ -16,12 +16,13 @@ pub(crate) struct Text {
 pub(crate) struct Tokens {
     pub(crate) ids: Vec<i64>,
     pub(crate) types: Vec<i64>,
-    /// 1 where the token is [CLS], [SEP] or the like.
-    pub(crate) special: Vec<u32>,
 }
 
 impl Text {
     pub(crate) fn open(folder: &Path) -> Result<Self> {
+        if !folder.is_dir() {
+            bail!("{}: no such folder", folder.display());
+        }
         let path = folder.join("tokenizer.json");
         if !path.is_file() {
             bail!("{} is missing: expected beside config.json, as transformers saves it", path.display());
@@ -39,7 +40,6 @@ impl Text {
         Ok(Tokens {
             ids: encoding.get_ids().iter().copied().map(i64::from).collect(),
             types: encoding.get_type_ids().iter().copied().map(i64::from).collect(),
-            special: encoding.get_special_tokens_mask().to_vec(),
         })
     }
 

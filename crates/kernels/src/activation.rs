@@ -1,7 +1,10 @@
 //! Elementwise functions between linear layers, and the epilogue that applies them.
 
+use std::ops::Range;
+
 use crate::Isa;
 use crate::math::{erf, exp, sigmoid, tanh};
+use crate::parallel::TileMut;
 use crate::simd::{Kernel, LANES, Simd};
 
 /// An elementwise function; the formulas are those of PyTorch's modules of the same name.
@@ -96,14 +99,27 @@ impl Activation {
         }
     }
 
-    /// out = residual + act(out + bias), 16 lanes at a time; `bias` and `residual` are as long as `out`.
+    /// out = residual + act(out + bias) for every row of `tile`, in columns `cols`; `bias` holds these columns only,
+    /// `residual` is a whole matrix of rows of `n` elements.
     #[inline(always)]
-    pub(crate) fn apply_row<S: Simd>(self, s: S, out: &mut [f32], bias: Option<&[f32]>, residual: Option<&[f32]>) {
+    pub(crate) fn apply_tile<S: Simd>(
+        self,
+        s: S,
+        tile: &mut TileMut<'_>,
+        cols: Range<usize>,
+        bias: Option<&[f32]>,
+        residual: Option<(&[f32], usize)>,
+    ) {
         // One loop for each function, so that none decides inside.
         macro_rules! each {
             ($($name:ident)+) => {
                 match self {
-                    $(Self::$name => map_row(s, out, bias, residual, |x| Self::$name.of(s, x)),)+
+                    $(Self::$name => {
+                        for row in tile.rows() {
+                            let residual = residual.map(|(r, n)| &r[row * n..][cols.clone()]);
+                            map_row(s, tile.row(row, cols.clone()), bias, residual, |x| Self::$name.of(s, x));
+                        }
+                    })+
                 }
             };
         }
@@ -117,7 +133,7 @@ impl Activation {
             type Output = ();
             #[inline(always)]
             fn eval<S: Simd>(self, s: S) {
-                self.0.apply_row(s, self.1, None, None);
+                map_row(s, self.1, None, None, |x| self.0.of(s, x));
             }
         }
         isa.run(Apply(self, values));
@@ -126,15 +142,16 @@ impl Activation {
 
 #[inline(always)]
 fn map_row<S: Simd>(s: S, out: &mut [f32], bias: Option<&[f32]>, residual: Option<&[f32]>, f: impl Fn(S::V) -> S::V) {
-    for (i, chunk) in out.chunks_mut(LANES).enumerate() {
-        let part = i * LANES..i * LANES + chunk.len();
+    let mut bias = bias.map(|bias| bias.chunks(LANES));
+    let mut residual = residual.map(|residual| residual.chunks(LANES));
+    for chunk in out.chunks_mut(LANES) {
         let mut v = s.load_partial(chunk);
-        if let Some(bias) = bias {
-            v = s.add(v, s.load_partial(&bias[part.clone()]));
+        if let Some(bias) = bias.as_mut().and_then(Iterator::next) {
+            v = s.add(v, s.load_partial(bias));
         }
         v = f(v);
-        if let Some(residual) = residual {
-            v = s.add(s.load_partial(&residual[part]), v);
+        if let Some(residual) = residual.as_mut().and_then(Iterator::next) {
+            v = s.add(s.load_partial(residual), v);
         }
         s.store_partial(v, chunk);
     }

@@ -2,13 +2,13 @@
 //!
 //! Scores are held transposed, [key][query]: queries are the lanes, so that the softmax needs no sum across
 //! lanes and its result is already the packed operand of the product with v. Masked keys are not there:
-//! keys and values are gathered, so a mask changes no order of summation. All chains run over keys in increasing
-//! order, in blocks of [`crate::gemm::K_BLOCK`].
+//! keys and values are gathered, so a mask changes no order of summation. All sums run over keys in increasing
+//! order, in chains of [`crate::gemm::CHAIN`].
 
 use std::ops::Range;
 
 use crate::Isa;
-use crate::gemm::{K_BLOCK, RowTiles, product};
+use crate::gemm::{RowTiles, product};
 use crate::math::exp;
 use crate::pack::{Line, pack_panel};
 use crate::parallel::{Cuts, Grid, MatMut, Pool, TileMut};
@@ -204,7 +204,7 @@ impl<'a> Task<'a> {
                 ($($rows:literal)+) => {
                     match rows {
                         $($rows if $rows <= S::TILE_ROWS => {
-                            for (sums, out) in product::<S, $rows, VECS, $rows>(s, a.as_chunks::<$rows>().0, panels).into_iter().zip(out) {
+                            for (sums, out) in product::<S, $rows, VECS, $rows>(s, None, a.as_chunks::<$rows>().0, panels, &[]).into_iter().zip(out) {
                                 for (sum, out) in sums.into_iter().zip(out.as_chunks_mut::<LANES>().0) {
                                     s.store(sum, out);
                                 }
@@ -314,17 +314,8 @@ impl<'a> Task<'a> {
         let (count, d) = (values[0].len(), self.input.head_size);
         let cols = panel * LANES..d.min((panel + VECS) * LANES);
         for first in (0..block.len()).step_by(ROWS) {
-            let mut total = [[s.splat(0.0); VECS]; ROWS];
-            for from in (0..count).step_by(K_BLOCK) {
-                let upto = count.min(from + K_BLOCK);
-                let a = &scores[from * WIDTH + first..upto * WIDTH + first];
-                let sums = product::<S, ROWS, VECS, WIDTH>(s, a.as_chunks::<WIDTH>().0, values.map(|v| &v[from..upto]));
-                for (total, sums) in total.iter_mut().zip(sums) {
-                    for (total, sum) in total.iter_mut().zip(sums) {
-                        *total = if from == 0 { sum } else { s.add(*total, sum) };
-                    }
-                }
-            }
+            let a = &scores[first..count * WIDTH + first];
+            let total = product::<S, ROWS, VECS, WIDTH>(s, None, a.as_chunks::<WIDTH>().0, values, &[]);
             for (i, total) in total.into_iter().enumerate().take(block.len() - first) {
                 let base = self.context.cols().start;
                 let out = self.context.row(block.start + first + i, base + cols.start..base + cols.end);

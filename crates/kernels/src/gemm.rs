@@ -1,8 +1,10 @@
 //! y = act(x · Wᵀ + b): register tiles over packed panels.
 //!
-//! Every output element is, per block of [`K_BLOCK`] terms, one chain of fused multiply-adds in
-//! increasing k that starts from zero; the blocks are added in order. Neither the shape of the batch, nor
+//! Every output element is, for each [`CHAIN`] terms, one chain of fused multiply-adds in increasing k that
+//! starts from zero; the chains are added in order. Neither the shape of the batch, nor
 //! the tile, nor the thread, nor the instruction set changes that.
+
+use std::ops::Range;
 
 use crate::activation::Activation;
 use crate::pack::{self, Line, pack_panel, panel};
@@ -12,7 +14,11 @@ use crate::simd::{Kernel, LANES, Simd};
 use crate::Isa;
 
 /// Terms of one chain of fused multiply-adds. Part of the numeric definition.
-pub const K_BLOCK: usize = 256;
+pub const CHAIN: usize = 64;
+
+/// Terms that a register tile takes in one go, a multiple of [`CHAIN`]: two panels of them fit the first-level cache
+/// beside a tile's activations. No result depends on it.
+fn kblock() -> usize { static K: std::sync::OnceLock<usize> = std::sync::OnceLock::new(); *K.get_or_init(|| std::env::var("KB").map_or(256, |x| x.parse().unwrap())) }
 
 /// Rows of activations that one task packs: its panels stay in the second-level cache (1 MiB).
 const PACKED_ELEMENTS: usize = 1 << 18;
@@ -63,7 +69,7 @@ pub fn linear(isa: Isa, pool: &Pool, x: &[f32], w: Packed<'_>, epilogue: Epilogu
     let row_step = rows_per_task(rows, k);
     // Few rows: split the columns so that every thread has two tasks; in whole groups of panels.
     let row_parts = rows.div_ceil(row_step);
-    let col_parts = if pool.threads() == 1 { 1 } else { (2 * pool.threads()).div_ceil(row_parts) };
+    let col_parts = pool.threads().div_ceil(row_parts);
     let group = 4 * LANES;
     let col_step = n.div_ceil(col_parts).next_multiple_of(group);
     let grid = Grid { rows: Cuts::Even { len: rows, step: row_step }, cols: Cuts::Even { len: n, step: col_step } };
@@ -101,18 +107,18 @@ impl Kernel for LinearTask<'_> {
         while col < cols.end {
             let vecs = (cols.end - col).div_ceil(LANES).min(S::TILE_VECS);
             let col_end = cols.end.min(col + vecs * LANES);
-            for k_start in (0..k).step_by(K_BLOCK) {
-                let block = k_start..k.min(k_start + K_BLOCK);
-                for (first, count) in tiles {
-                    let a = &self.scratch[first * k + block.start * count..first * k + block.end * count];
+            for k_start in (0..k).step_by(kblock()) {
+                let block = k_start..k.min(k_start + kblock());
+                let panels = Panels { w: self.w, panel: col / LANES, vecs, block };
+                let next = panels.following(S::TILE_VECS, cols.end);
+                for (i, (first, count)) in tiles.enumerate() {
+                    let a = &self.scratch[first * k + panels.block.start * count..first * k + panels.block.end * count];
+                    let ahead = next.as_ref().map_or(&[][..], |next| next.share(i, tiles.tiles));
                     let to = Target { tile: &mut self.tile, row: rows.start + first, cols: col..col_end, add: k_start > 0 };
-                    let p = col / LANES;
                     if vecs == 1 {
-                        let b = [&panel(self.w.panels, k, p)[block.clone()]];
-                        tile_of_rows::<S, 1>(s, count, a, b, to);
+                        tile_of_rows::<S, 1>(s, count, a, [panels.lines(0)], ahead, to);
                     } else {
-                        let b = [&panel(self.w.panels, k, p)[block.clone()], &panel(self.w.panels, k, p + 1)[block.clone()]];
-                        tile_of_rows::<S, 2>(s, count, a, b, to);
+                        tile_of_rows::<S, 2>(s, count, a, [panels.lines(0), panels.lines(1)], ahead, to);
                     }
                 }
             }
@@ -122,19 +128,46 @@ impl Kernel for LinearTask<'_> {
     }
 }
 
+/// One block of k of the panels that a register tile reads.
+struct Panels<'a> {
+    w: Packed<'a>,
+    panel: usize,
+    vecs: usize,
+    block: Range<usize>,
+}
+
+impl<'a> Panels<'a> {
+    fn lines(&self, vec: usize) -> &'a [Line] {
+        &panel(self.w.panels, self.w.cols, self.panel + vec)[self.block.clone()]
+    }
+
+    /// The block that is read after this one: the next block of k, or the first one of the next panels.
+    fn following(&self, most_vecs: usize, col_end: usize) -> Option<Self> {
+        let k = self.w.cols;
+        let (panel, start) = if self.block.end < k { (self.panel, self.block.end) } else { (self.panel + self.vecs, 0) };
+        let left = col_end.div_ceil(LANES).saturating_sub(panel);
+        (left > 0).then(|| Self { w: self.w, panel, vecs: left.min(most_vecs), block: start..k.min(start + kblock()) })
+    }
+
+    /// The part of this block that row tile `i` of `tiles` brings into the second-level cache while it computes.
+    fn share(&self, i: usize, tiles: usize) -> &'a [Line] {
+        let per_vec = tiles.div_ceil(self.vecs);
+        let lines = self.lines(i / per_vec);
+        let (i, step) = (i % per_vec, lines.len().div_ceil(per_vec));
+        &lines[(i * step).min(lines.len())..((i + 1) * step).min(lines.len())]
+    }
+}
+
 impl LinearTask<'_> {
     /// Bias, activation and residual of the columns whose sums are complete and still in cache.
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, s: S, cols: std::ops::Range<usize>) {
+    fn finish<S: Simd>(&mut self, s: S, cols: Range<usize>) {
         let Epilogue { bias, activation, residual } = self.epilogue;
         if bias.is_none() && activation == Activation::Linear && residual.is_none() {
             return;
         }
-        let n = self.w.rows;
-        for row in self.tile.rows() {
-            let out = self.tile.row(row, cols.clone());
-            activation.apply_row(s, out, bias.map(|b| &b[cols.clone()]), residual.map(|r| &r[row * n..][cols.clone()]));
-        }
+        let bias = bias.map(|b| &b[cols.clone()]);
+        activation.apply_tile(s, &mut self.tile, cols, bias, residual.map(|r| (r, self.w.rows)));
     }
 }
 
@@ -142,7 +175,7 @@ impl LinearTask<'_> {
 struct Target<'t, 'a> {
     tile: &'t mut TileMut<'a>,
     row: usize,
-    cols: std::ops::Range<usize>,
+    cols: Range<usize>,
     /// Add to what is there (a later block of k) instead of setting it.
     add: bool,
 }
@@ -177,11 +210,11 @@ impl Iterator for RowTiles {
 
 /// Chooses the register tile for `count` rows at compile time.
 #[inline(always)]
-fn tile_of_rows<S: Simd, const VECS: usize>(s: S, count: usize, a: &[f32], b: [&[Line]; VECS], to: Target<'_, '_>) {
+fn tile_of_rows<S: Simd, const VECS: usize>(s: S, count: usize, a: &[f32], b: [&[Line]; VECS], ahead: &[Line], to: Target<'_, '_>) {
     macro_rules! choose {
         ($($rows:literal)+) => {
             match count {
-                $($rows if $rows <= S::TILE_ROWS => store_tile::<S, $rows, VECS>(s, a, b, to),)+
+                $($rows if $rows <= S::TILE_ROWS => store_tile::<S, $rows, VECS>(s, a, b, ahead, to),)+
                 _ => unreachable!("tiles have 1 to {} rows", S::TILE_ROWS),
             }
         };
@@ -190,28 +223,73 @@ fn tile_of_rows<S: Simd, const VECS: usize>(s: S, count: usize, a: &[f32], b: [&
 }
 
 #[inline(always)]
-fn store_tile<S: Simd, const ROWS: usize, const VECS: usize>(s: S, a: &[f32], b: [&[Line]; VECS], to: Target<'_, '_>) {
-    let sums = product::<S, ROWS, VECS, ROWS>(s, a.as_chunks::<ROWS>().0, b);
-    for (i, sums) in sums.into_iter().enumerate() {
+fn store_tile<S: Simd, const ROWS: usize, const VECS: usize>(s: S, a: &[f32], b: [&[Line]; VECS], ahead: &[Line], to: Target<'_, '_>) {
+    let mut total = None;
+    if to.add {
+        let mut before = [[s.splat(0.0); VECS]; ROWS];
+        for (i, before) in before.iter_mut().enumerate() {
+            let out = to.tile.row(to.row + i, to.cols.clone());
+            for (before, out) in before.iter_mut().zip(out.chunks(LANES)) {
+                *before = s.load_partial(out);
+            }
+        }
+        total = Some(before);
+    }
+    let total = product::<S, ROWS, VECS, ROWS>(s, total, a.as_chunks::<ROWS>().0, b, ahead);
+    for (i, total) in total.into_iter().enumerate() {
         let out = to.tile.row(to.row + i, to.cols.clone());
-        for (sum, out) in sums.into_iter().zip(out.chunks_mut(LANES)) {
-            let value = if to.add { s.add(s.load_partial(out), sum) } else { sum };
-            s.store_partial(value, out);
+        for (total, out) in total.into_iter().zip(out.chunks_mut(LANES)) {
+            s.store_partial(total, out);
         }
     }
 }
 
-/// Rows 0..ROWS of panel `a` ([k][WIDTH]) times VECS panels `b` ([k][16]): one chain over k for each element.
+/// Rows 0..ROWS of panel `a` ([k][WIDTH]) times VECS panels `b` ([k][16]): chains of [`CHAIN`] terms, added in order to
+/// `total`, where there is one. Lines of `ahead` are prefetched on the way.
 #[inline(always)]
 pub(crate) fn product<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
     s: S,
+    total: Option<[[S::V; VECS]; ROWS]>,
     a: &[[f32; WIDTH]],
     b: [&[Line]; VECS],
+    ahead: &[Line],
+) -> [[S::V; VECS]; ROWS] {
+    let b = b.map(|panel| &panel[..a.len()]);
+    let first_is_set = total.is_none();
+    let mut total = total.unwrap_or([[s.splat(0.0); VECS]; ROWS]);
+    let mut ahead = ahead.chunks(2 * CHAIN);
+    for (i, a) in a.chunks(CHAIN).enumerate() {
+        let b = b.map(|panel| &panel[i * CHAIN..][..a.len()]);
+        let sums = chain::<S, ROWS, VECS, WIDTH>(s, a, b, ahead.next().unwrap_or_default());
+        add_tile::<S, ROWS, VECS>(s, &mut total, sums, i > 0 || !first_is_set);
+    }
+    total
+}
+
+#[inline(always)]
+fn add_tile<S: Simd, const ROWS: usize, const VECS: usize>(s: S, total: &mut [[S::V; VECS]; ROWS], sums: [[S::V; VECS]; ROWS], add: bool) {
+    for (total, sums) in total.iter_mut().zip(sums) {
+        for (total, sum) in total.iter_mut().zip(sums) {
+            *total = if add { s.add(*total, sum) } else { sum };
+        }
+    }
+}
+
+/// One chain of fused multiply-adds for each element, in increasing k, from zero; prefetches two lines of `ahead` a step.
+#[inline(always)]
+fn chain<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
+    s: S,
+    a: &[[f32; WIDTH]],
+    b: [&[Line]; VECS],
+    ahead: &[Line],
 ) -> [[S::V; VECS]; ROWS] {
     let mut sums = [[s.splat(0.0); VECS]; ROWS];
-    let len = a.len();
-    let b = b.map(|panel| &panel[..len]);
-    for k in 0..len {
+    let b = b.map(|panel| &panel[..a.len()]);
+    let mut ahead = ahead.iter();
+    for k in 0..a.len() {
+        for line in ahead.by_ref().take(2) {
+            s.prefetch(&line.0[0]);
+        }
         let row = &a[k];
         let columns = b.map(|panel| s.load(&panel[k].0));
         for i in 0..ROWS {

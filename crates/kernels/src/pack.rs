@@ -6,7 +6,7 @@
 
 pub use crate::simd::LANES;
 
-use crate::simd::{Chunk, Kernel, Simd};
+use crate::simd::{Kernel, Simd};
 
 /// Packs `rows` (at most 16 slices of equal length K) into `panel`, [K][width].
 ///
@@ -20,6 +20,10 @@ pub(crate) fn pack_panel<S: Simd>(s: S, rows: &[&[f32]], width: usize, panel: &m
         let upto = len.min(from + LANES);
         let mut block = [s.splat(0.0); LANES];
         for (v, row) in block.iter_mut().zip(rows) {
+            // Rows lie far apart: the hardware does not foresee them.
+            if let Some(next) = row.get(from + 4 * LANES) {
+                s.prefetch(next);
+            }
             *v = s.load_partial(&row[from..upto]);
         }
         let block = s.transpose(block);
@@ -34,7 +38,7 @@ pub(crate) fn pack_panel<S: Simd>(s: S, rows: &[&[f32]], width: usize, panel: &m
 /// 16 elements of a packed panel, one cache line.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(C, align(64))]
-pub struct Line(pub Chunk);
+pub struct Line(pub [f32; LANES]);
 
 /// Lines of a matrix [rows, cols] packed in panels of 16 rows.
 pub const fn packed_len(rows: usize, cols: usize) -> usize {

@@ -184,17 +184,25 @@ impl Pool {
         }
     }
 
-    /// Runs `job(i, chunk)` for every run of `size` elements of `data` (the last one may be shorter), on all threads.
-    pub fn for_chunks<T: Send>(&self, data: &mut [T], size: usize, job: impl Fn(usize, &mut [T]) + Sync) {
+    /// Runs `job(scratch, i, chunk)` for every run of `size` elements of `data` (the last one may be shorter), on all
+    /// threads, each with a scratch of its own.
+    ///
+    /// # Panics
+    /// When there are fewer scratches than threads, or as [`Pool::run`].
+    pub fn for_chunks<T: Send, U: Send>(&self, data: &mut [T], size: usize, scratch: &mut [U], job: impl Fn(&mut U, usize, &mut [T]) + Sync) {
+        assert!(scratch.len() >= self.threads(), "{} scratches for {} threads", scratch.len(), self.threads());
+        let scratch = SharedSlice(scratch.as_mut_ptr(), PhantomData);
         let (len, data) = (data.len(), SharedSlice(data.as_mut_ptr(), PhantomData));
         // More chunks than tasks may be: several chunks for each task.
         let (chunks, per_task) = (len.div_ceil(size), len.div_ceil(size).div_ceil(MAX_TASKS).max(1));
-        self.run(chunks.div_ceil(per_task), &|task, _| {
+        self.run(chunks.div_ceil(per_task), &|task, thread| {
+            // SAFETY: a thread runs one task at a time, and `thread` < `threads()` ≤ `scratch.len()`.
+            let scratch = unsafe { &mut *scratch.get().add(thread) };
             for i in task * per_task..chunks.min((task + 1) * per_task) {
                 let count = size.min(len - i * size);
                 // SAFETY: chunk i lies inside the slice, and each i belongs to one task: chunks are disjoint.
                 let chunk = unsafe { std::slice::from_raw_parts_mut(data.get().add(i * size), count) };
-                job(i, chunk);
+                job(scratch, i, chunk);
             }
         });
     }
@@ -230,7 +238,9 @@ impl Pool {
     ) {
         assert!(scratch.len() >= self.threads(), "{} scratches for {} threads", scratch.len(), self.threads());
         let scratch = SharedSlice(scratch.as_mut_ptr(), PhantomData);
+        grid.rows.check();
         let views = out.map(|(mat, cols)| {
+            cols.check();
             (SharedSlice(mat.data.as_mut_ptr(), PhantomData), mat.data.len(), mat.rows, mat.cols, cols)
         });
         let (row_parts, col_parts) = (grid.rows.parts(), grid.cols.parts());
@@ -300,14 +310,17 @@ impl Cuts<'_> {
         }
     }
 
-    /// Part `i`; parts never overlap, also when the cuts given are not in order.
     fn part(&self, i: usize) -> Range<usize> {
         match self {
             Cuts::Even { step, .. } => i * step..(i + 1) * step,
-            Cuts::At(at) => {
-                assert!(at[i] <= at[i + 1], "cuts in order");
-                at[i]..at[i + 1]
-            }
+            Cuts::At(at) => at[i]..at[i + 1],
+        }
+    }
+
+    /// Parts overlap unless the cuts are in order.
+    fn check(&self) {
+        if let Cuts::At(at) = self {
+            assert!(at.is_sorted(), "cuts in order");
         }
     }
 }

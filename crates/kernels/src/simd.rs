@@ -8,13 +8,13 @@
 pub const LANES: usize = 16;
 
 /// 16 consecutive f32 in memory.
-pub type Chunk = [f32; LANES];
+pub(crate) type Chunk = [f32; LANES];
 
 /// An instruction set, proven present: a value of an implementing type exists only where its
 /// instructions do.
 ///
 /// `max` and `min` return the second operand when either is NaN, as x86 does.
-pub trait Simd: Copy + Send + Sync + 'static {
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// 16 lanes of f32.
     type V: Copy;
     /// Rows of the largest register tile of a matrix product.
@@ -52,7 +52,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn pow2_of_biased(self, t: Self::V) -> Self::V;
     /// Rows become columns.
     fn transpose(self, rows: [Self::V; LANES]) -> [Self::V; LANES];
-    /// Asks for the cache line at `at`; no effect on results.
+    /// Asks for the cache line at `at` in the second-level cache; no effect on results.
     fn prefetch(self, at: &f32);
 
     /// Lanes from a slice of at most 16 elements, zero beyond its end.
@@ -99,7 +99,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
 }
 
 /// A computation written once over [`Simd`] and compiled for each instruction set.
-pub trait Kernel {
+pub(crate) trait Kernel {
     /// What the computation returns.
     type Output;
     /// The computation; implementations are `#[inline(always)]` so that they take on the caller's

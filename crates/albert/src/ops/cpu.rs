@@ -1,6 +1,6 @@
 //! The seam on the processor: packed f32 weights and the kernels of `albert-kernels`.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use albert_kernels::attention::{Attention, Relative, attention};
 use albert_kernels::gemm::{self, Packed, linear};
@@ -35,14 +35,66 @@ pub struct Cpu {
     isa: Isa,
     pool: Arc<Pool>,
     scratch: Arc<Mutex<Vec<Scratch>>>,
+    shelf: Arc<Shelf>,
+}
+
+/// Memory of dropped activations, kept for the next ones: fresh pages cost more than some operations.
+#[derive(Default)]
+struct Shelf(Mutex<Vec<Vec<f32>>>);
+
+/// Elements that a shelf keeps at most (128 MiB).
+const SHELF_ELEMENTS: usize = 32 << 20;
+
+impl Shelf {
+    /// The smallest kept memory of at least `len` elements, else new memory. Contents are whatever was there.
+    fn take(&self, len: usize) -> Vec<f32> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = (0..kept.len()).filter(|&i| kept[i].len() >= len).min_by_key(|&i| kept[i].len());
+        fitting.map_or_else(|| vec![0.0; len], |i| kept.swap_remove(i))
+    }
+
+    fn put(&self, data: Vec<f32>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push(data);
+        // Too much: the smallest go first, they are the cheapest to get again.
+        while kept.iter().map(Vec::len).sum::<usize>() > SHELF_ELEMENTS {
+            let smallest = (0..kept.len()).min_by_key(|&i| kept[i].len()).expect("not empty");
+            kept.swap_remove(smallest);
+        }
+    }
 }
 
 /// Activations [rows, cols], row-major.
-#[derive(Clone, Debug)]
 pub struct Matrix {
     rows: usize,
     cols: usize,
-    data: Vec<f32>,
+    /// At least rows·cols elements.
+    memory: Vec<f32>,
+    shelf: Arc<Shelf>,
+}
+
+impl Matrix {
+    fn data(&self) -> &[f32] {
+        &self.memory[..self.rows * self.cols]
+    }
+
+    fn data_mut(&mut self) -> &mut [f32] {
+        &mut self.memory[..self.rows * self.cols]
+    }
+}
+
+impl Clone for Matrix {
+    fn clone(&self) -> Self {
+        let mut copy = Self { memory: self.shelf.take(self.data().len()), shelf: Arc::clone(&self.shelf), ..*self };
+        copy.data_mut().copy_from_slice(self.data());
+        copy
+    }
+}
+
+impl Drop for Matrix {
+    fn drop(&mut self) {
+        self.shelf.put(std::mem::take(&mut self.memory));
+    }
 }
 
 /// A weight matrix [rows, cols] in panels.
@@ -66,7 +118,7 @@ impl Cpu {
     pub fn new(options: CpuOptions) -> std::io::Result<Self> {
         let pool = Pool::new(options.threads)?;
         let scratch = (0..pool.threads()).map(|_| Scratch::default()).collect();
-        Ok(Self { isa: options.isa, pool: Arc::new(pool), scratch: Arc::new(Mutex::new(scratch)) })
+        Ok(Self { isa: options.isa, pool: Arc::new(pool), scratch: Arc::new(Mutex::new(scratch)), shelf: Arc::default() })
     }
 
     /// Instruction set in use.
@@ -85,12 +137,12 @@ impl Cpu {
     }
 
     fn with_scratch<R>(&self, f: impl FnOnce(&mut [Scratch]) -> R) -> R {
-        f(&mut self.scratch.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        f(&mut self.scratch.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn norm(&self, x: &mut Matrix, norm: &Norm<Vec<f32>>) {
         let weights = NormWeights { gamma: &norm.gamma, beta: &norm.beta, epsilon: norm.epsilon as f32 };
-        layer_norm(self.isa, &self.pool, &mut x.data, weights);
+        layer_norm(self.isa, &self.pool, x.data_mut(), weights);
     }
 }
 
@@ -103,12 +155,12 @@ impl Backend for Cpu {
     fn weight<E: Send>(&self, rows: usize, cols: usize, read: &ReadRows<'_, E>) -> Result<PackedMatrix, E> {
         let mut panels = vec![Line::default(); packed_len(rows, cols)];
         let error = Mutex::new(None);
-        self.pool.for_chunks(&mut panels, cols, |p, panel| {
+        let mut blocks = vec![vec![0.0; LANES * cols]; self.threads()];
+        self.pool.for_chunks(&mut panels, cols, &mut blocks, |block, p, panel| {
             let first = p * LANES;
-            let count = LANES.min(rows - first);
-            let mut block = vec![0.0; count * cols];
-            match read(first, &mut block) {
-                Ok(()) => pack_weight_panel(self.isa, &block, cols, panel),
+            let block = &mut block[..LANES.min(rows - first) * cols];
+            match read(first, block) {
+                Ok(()) => pack_weight_panel(self.isa, block, cols, panel),
                 Err(e) => *error.lock().expect("no panic while locked") = Some(e),
             }
         });
@@ -135,11 +187,11 @@ impl Backend for Cpu {
     }
 
     fn buffer(&self, rows: usize, cols: usize) -> Matrix {
-        Matrix { rows, cols, data: vec![0.0; rows * cols] }
+        Matrix { rows, cols, memory: self.shelf.take(rows * cols), shelf: Arc::clone(&self.shelf) }
     }
 
     fn values(&self, buffer: &Matrix) -> Vec<f32> {
-        buffer.data.clone()
+        buffer.data().to_vec()
     }
 
     fn scalar(value: f64) -> f32 {
@@ -149,7 +201,7 @@ impl Backend for Cpu {
     fn embed(&self, embedding: Embedding<'_, Self>) -> Matrix {
         let cols = embedding.norm.gamma.len();
         let mut x = self.buffer(embedding.types.1.len(), cols);
-        for (t, row) in x.data.chunks_exact_mut(cols).enumerate() {
+        for (t, row) in x.data_mut().chunks_exact_mut(cols).enumerate() {
             match (embedding.words, embedding.embeds) {
                 (Some((table, ids)), _) => unpack_row(&table.panels, cols, ids[t] as usize, row),
                 (None, Some(embeds)) => row.copy_from_slice(&embeds[t * cols..][..cols]),
@@ -170,9 +222,9 @@ impl Backend for Cpu {
         let then = gemm::Epilogue {
             bias: epilogue.bias.map(Vec::as_slice),
             activation: epilogue.activation,
-            residual: epilogue.residual.map(|r| r.data.as_slice()),
+            residual: epilogue.residual.map(|r| r.data()),
         };
-        self.with_scratch(|scratch| linear(self.isa, &self.pool, &x.data, weight.view(), then, &mut out.data, scratch));
+        self.with_scratch(|scratch| linear(self.isa, &self.pool, x.data(), weight.view(), then, out.data_mut(), scratch));
         if let Some(norm) = epilogue.norm {
             self.norm(out, norm);
         }
@@ -182,7 +234,7 @@ impl Backend for Cpu {
         let AttentionInput { heads, head_size, layout, relative, head_mask } = input;
         let relative = relative.map(|(table, positions, with_key)| Relative { table, positions, with_key });
         let input = Attention {
-            qkv: &qkv.data,
+            qkv: qkv.data(),
             heads,
             head_size,
             scale: (1.0 / (head_size as f64).sqrt()) as f32,
@@ -192,15 +244,15 @@ impl Backend for Cpu {
             relative,
             head_scale: head_mask,
         };
-        let probabilities = probabilities.map(|p| (p.data.as_mut_slice(), layout.length));
-        self.with_scratch(|scratch| attention(self.isa, &self.pool, input, &mut context.data, probabilities, scratch));
+        let probabilities = probabilities.map(|p| (p.data_mut(), layout.length));
+        self.with_scratch(|scratch| attention(self.isa, &self.pool, input, context.data_mut(), probabilities, scratch));
     }
 
     fn gather_rows(&self, x: &Matrix, rows: &[u32]) -> Matrix {
-        let mut data = Vec::with_capacity(rows.len() * x.cols);
-        for &row in rows {
-            data.extend_from_slice(&x.data[row as usize * x.cols..][..x.cols]);
+        let mut out = self.buffer(rows.len(), x.cols);
+        for (out, &row) in out.data_mut().chunks_exact_mut(x.cols).zip(rows) {
+            out.copy_from_slice(&x.data()[row as usize * x.cols..][..x.cols]);
         }
-        Matrix { rows: rows.len(), cols: x.cols, data }
+        out
     }
 }

@@ -1,5 +1,7 @@
 //! `albert bench`: how fast this machine runs a model.
 
+use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -11,6 +13,11 @@ use crate::device::{DeviceFlags, Precision};
 
 /// Measure how fast a model runs here
 #[derive(clap::Args)]
+#[command(before_help = "\
+Examples:
+  albert bench peak
+  albert bench forward --model DIR --batch 8 --seq 128
+  albert bench forward --model DIR --lengths 12,7,40,128 --json")]
 pub(crate) struct Bench {
     #[command(subcommand)]
     what: What,
@@ -24,9 +31,10 @@ enum What {
 
 /// Milliseconds of the encoder for one batch of random tokens
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(before_help = "\
 Examples:
   albert bench forward --model DIR --batch 8 --seq 128
+  albert bench forward --model DIR --batch 8 --seq 128 --threads 1 --isa portable
   albert bench forward --model DIR --lengths 12,7,40,128 --json")]
 struct ForwardBench {
     /// Model folder
@@ -45,8 +53,8 @@ struct ForwardBench {
     #[arg(long, value_delimiter = ',', conflicts_with_all = ["batch", "seq"])]
     lengths: Option<Vec<usize>>,
     /// Measured runs, after two that are not
-    #[arg(long, default_value_t = 10)]
-    iterations: usize,
+    #[arg(long, default_value = "10")]
+    iterations: NonZeroUsize,
     /// Print one JSON line: {"ms": […]}
     #[arg(long)]
     json: bool,
@@ -56,6 +64,11 @@ struct ForwardBench {
 
 /// The machine's limit: fused multiply-adds on registers alone
 #[derive(clap::Args)]
+#[command(before_help = "\
+Examples:
+  albert bench peak
+  albert bench peak --threads 1
+  albert bench peak --isa portable")]
 struct PeakBench {
     #[command(flatten)]
     device: DeviceFlags,
@@ -95,7 +108,7 @@ impl ForwardBench {
         let sequences: Vec<Vec<i64>> = lengths.iter().map(|&n| (0..n).map(|_| token()).collect()).collect();
         let inputs = Inputs::from_sequences(&sequences, 0);
         let mut times = Vec::new();
-        for round in 0..self.iterations + 2 {
+        for round in 0..self.iterations.get() + 2 {
             let start = Instant::now();
             let encoded = model.encode(&inputs)?;
             let ms = start.elapsed().as_secs_f64() * 1e3;
@@ -104,15 +117,16 @@ impl ForwardBench {
                 times.push(ms);
             }
         }
+        let mut out = std::io::stdout().lock();
         if self.json {
-            println!("{}", serde_json::json!({ "ms": times }));
+            writeln!(out, "{}", serde_json::json!({ "ms": times }))?;
             return Ok(());
         }
         times.sort_by(f64::total_cmp);
-        let median = times.get(times.len() / 2).copied().unwrap_or(f64::NAN);
+        let median = times[times.len() / 2];
         let gflop = operations(model.config(), &lengths) / 1e9;
         let tokens: usize = lengths.iter().sum();
-        println!("{median:.2} ms, {:.0} GFLOP/s, {:.0} tokens/s (median of {})", gflop / median * 1e3, tokens as f64 / median * 1e3, times.len());
+        writeln!(out, "{median:.2} ms, {:.0} GFLOP/s, {:.0} tokens/s (median of {})", gflop / median * 1e3, tokens as f64 / median * 1e3, times.len())?;
         Ok(())
     }
 }
@@ -128,7 +142,8 @@ impl PeakBench {
                 start.elapsed().as_secs_f64()
             })
             .fold(f64::INFINITY, f64::min);
-        println!("{:.0} GFLOP/s ({}, {} threads)", operations / seconds / 1e9, device.isa().name(), device.threads());
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{:.0} GFLOP/s ({}, {} threads)", operations / seconds / 1e9, device.isa().name(), device.threads())?;
         Ok(())
     }
 }

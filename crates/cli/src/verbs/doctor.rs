@@ -1,5 +1,7 @@
 //! `albert doctor`: what this machine offers and what is used of it.
 
+use std::io::Write;
+
 use albert_kernels::Isa;
 use anyhow::Result;
 
@@ -7,6 +9,11 @@ use crate::device::DeviceFlags;
 
 /// Show the processor's abilities and what is used of them
 #[derive(clap::Args)]
+#[command(before_help = "\
+Examples:
+  albert doctor
+  albert doctor --json
+  ALBERT_ISA=portable albert doctor --threads 1")]
 pub(crate) struct Doctor {
     /// Print JSON
     #[arg(long)]
@@ -30,29 +37,31 @@ fn abilities() -> Vec<(&'static str, bool)> {
 
 impl Doctor {
     pub(crate) fn run(self) -> Result<()> {
-        let options = self.device.options()?;
+        let options = self.device.options();
+        let mut out = std::io::stdout().lock();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let sets: Vec<&str> = Isa::available().iter().map(|isa| isa.name()).collect();
         if self.json {
             let abilities: serde_json::Map<String, serde_json::Value> = abilities().into_iter().map(|(name, has)| (name.to_owned(), has.into())).collect();
-            println!(
+            writeln!(
+                out,
                 "{}",
                 serde_json::json!({
                     "version": env!("CARGO_PKG_VERSION"), "architecture": std::env::consts::ARCH, "abilities": abilities,
                     "instruction_sets": sets, "isa": options.isa.name(), "cores": cores, "threads": options.threads,
                 })
-            );
+            )?;
             return Ok(());
         }
-        println!("albert {} on {} {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS);
+        writeln!(out, "albert {} on {} {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS)?;
         for (name, has) in abilities() {
-            println!("  {name:<12} {}", if has { "yes" } else { "no" });
+            writeln!(out, "  {name:<12} {}", if has { "yes" } else { "no" })?;
         }
-        println!("instruction sets  {}", sets.join(", "));
-        println!("used              {}", options.isa.name());
-        println!("threads           {} of {cores} cores", options.threads);
+        writeln!(out, "instruction sets  {}", sets.join(", "))?;
+        writeln!(out, "used              {}", options.isa.name())?;
+        writeln!(out, "threads           {} of {cores} cores", options.threads)?;
         if options.isa == Isa::PORTABLE {
-            println!("hint: portable code is many times slower than avx2 or avx512; results are the same");
+            eprintln!("hint: portable code is many times slower than avx2 or avx512; results are the same");
         }
         Ok(())
     }

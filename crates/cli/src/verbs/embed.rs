@@ -11,7 +11,11 @@ use crate::text::Text;
 
 /// Turn each text into a vector
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  albert embed \"A sentence.\" \"Another one.\" --model DIR --pooling mean --normalize")]
+#[command(before_help = "\
+Examples:
+  albert embed \"A sentence.\" \"Another one.\" --model DIR
+  albert embed \"A sentence.\" --model DIR --pooling cls --normalize
+  albert embed \"A sentence.\" --model DIR --json")]
 pub(crate) struct Embed {
     /// Texts
     #[arg(required = true)]

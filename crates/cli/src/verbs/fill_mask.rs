@@ -1,6 +1,7 @@
 //! `albert fill-mask`: the most likely tokens for each [MASK].
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use albert::{AlbertForMaskedLM, Inputs, LoadOptions};
@@ -11,7 +12,11 @@ use crate::text::Text;
 
 /// Fill each [MASK] of a text with its most likely tokens
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  albert fill-mask \"The capital of France is [MASK].\" --model DIR")]
+#[command(before_help = "\
+Examples:
+  albert fill-mask \"The capital of France is [MASK].\" --model DIR
+  albert fill-mask \"One [MASK].\" \"Two [MASK].\" --model DIR --top-k 1
+  albert fill-mask \"The capital of France is [MASK].\" --model DIR --json")]
 pub(crate) struct FillMask {
     /// Texts, each with one or several [MASK]
     #[arg(required = true)]
@@ -20,8 +25,8 @@ pub(crate) struct FillMask {
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// Candidates for each [MASK]
-    #[arg(long, default_value_t = 5)]
-    top_k: usize,
+    #[arg(long, value_name = "K", default_value = "5")]
+    top_k: NonZeroUsize,
     /// Print one JSON line for each text
     #[arg(long)]
     json: bool,
@@ -40,7 +45,7 @@ fn top(logits: &[f32], k: usize) -> Vec<Candidate> {
     let sum: f64 = logits.iter().map(|&x| (f64::from(x) - highest).exp()).sum();
     let mut order: Vec<u32> = (0..logits.len() as u32).collect();
     let better = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
-    let k = k.clamp(1, order.len());
+    let k = k.min(order.len());
     order.select_nth_unstable_by(k - 1, better);
     order.truncate(k);
     order.sort_by(better);
@@ -66,7 +71,7 @@ impl FillMask {
             let mut json = Vec::new();
             for (&position, row) in masks.iter().zip(logits.data.chunks_exact(logits.shape[1])) {
                 let mut candidates = Vec::new();
-                for Candidate { id, score } in top(row, self.top_k) {
+                for Candidate { id, score } in top(row, self.top_k.get()) {
                     let mut filled: Vec<u32> = tokens.ids.iter().map(|&id| id as u32).collect();
                     filled[position] = id;
                     let token = text.token(id);

@@ -12,10 +12,11 @@ use crate::device::{DeviceFlags, Precision};
 
 /// Run a model on tensors from a safetensors file and write its outputs to another
 #[derive(clap::Args)]
-#[command(after_help = "\
-Example:
+#[command(before_help = "\
+Examples:
+  albert forward --model DIR --inputs in.safetensors --outputs out.safetensors
   albert forward --model DIR --inputs in.safetensors --outputs out.safetensors --class AlbertForMaskedLM
-
+  albert forward --model DIR --inputs in.safetensors --outputs out.safetensors --hidden-states --attentions", after_help = "\
 Inputs: int64 input_ids [B, S] ([B, K, S] for multiple choice) or inputs_embeds; optional attention_mask, token_type_ids,
 position_ids, head_mask, labels, sentence_order_label, start_positions, end_positions.
 Outputs: float32 under transformers' names; per-token outputs at masked positions are 0.")]
@@ -30,7 +31,7 @@ pub(crate) struct Forward {
     #[arg(long, value_name = "FILE")]
     outputs: PathBuf,
     /// Class to run [default: the first of config.json's architectures]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = CLASSES)]
     class: Option<String>,
     /// Precision of weights and products
     #[arg(long, value_enum, default_value = "f32")]
@@ -47,6 +48,17 @@ pub(crate) struct Forward {
     #[command(flatten)]
     device: DeviceFlags,
 }
+
+/// The names of the library's classes.
+const CLASSES: [&str; 7] = [
+    "AlbertModel",
+    "AlbertForPreTraining",
+    "AlbertForMaskedLM",
+    "AlbertForSequenceClassification",
+    "AlbertForTokenClassification",
+    "AlbertForQuestionAnswering",
+    "AlbertForMultipleChoice",
+];
 
 impl Forward {
     pub(crate) fn run(self) -> Result<()> {
@@ -79,7 +91,7 @@ impl Forward {
                 let (Some(start_positions), Some(end_positions)) = positions else { return Ok(None) };
                 Ok(Some(QuestionLabels { start_positions, end_positions }))
             }),
-            other => bail!("--class {other}: expected AlbertModel or one of AlbertForPreTraining, …MaskedLM, …SequenceClassification, …TokenClassification, …QuestionAnswering, …MultipleChoice"),
+            other => bail!("config.json names the class {other}: give --class, one of {}", CLASSES.join(", ")),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `albert inspect`: what a checkpoint holds and whether it fits together.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use albert::config::ModelClass;
@@ -9,7 +10,11 @@ use anyhow::Result;
 
 /// Show a model's family, size and heads, and check its configuration against its tensors
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  albert inspect DIR")]
+#[command(before_help = "\
+Examples:
+  albert inspect DIR
+  albert inspect DIR --tensors
+  albert inspect DIR --json")]
 pub(crate) struct Inspect {
     /// Model folder
     #[arg(value_name = "DIR")]
@@ -36,20 +41,23 @@ impl Inspect {
         let mut dtypes: Vec<String> = checkpoint.tensors().map(|t| t.dtype.to_string()).collect();
         dtypes.sort();
         dtypes.dedup();
+        let mut out = std::io::stdout().lock();
         if self.json {
             let tensors: Vec<_> = checkpoint.tensors().map(|t| serde_json::json!({ "name": t.name, "dtype": t.dtype.to_string(), "shape": t.shape })).collect();
-            println!(
+            writeln!(
+                out,
                 "{}",
                 serde_json::json!({
                     "family": config.family(), "architectures": config.architectures, "heads": heads, "parameters": parameters,
                     "file_bytes": checkpoint.total_bytes(), "memory_bytes": parameters * 4, "dtypes": dtypes, "labels": config.id2label,
                     "unknown_keys": report.unknown, "legacy_keys": report.legacy, "notes": report.notes, "lint": lints, "tensors": tensors,
                 })
-            );
+            )?;
             return Ok(());
         }
-        println!("family       {}", config.family().unwrap_or("an ALBERT of its own shape"));
-        println!(
+        writeln!(out, "family       {}", config.family().unwrap_or("an ALBERT of its own shape"))?;
+        writeln!(
+            out,
             "shape        H {} L {} A {} (D {}) I {} E {}, groups {} x {}, V {} P {}",
             config.hidden_size,
             config.num_hidden_layers,
@@ -61,32 +69,32 @@ impl Inspect {
             config.inner_group_num,
             config.vocab_size,
             config.max_position_embeddings
-        );
-        println!("activation   {}", config.hidden_act);
-        println!("encoder      {parameters} parameters, {} in memory as f32", megabytes(parameters * 4));
-        println!("checkpoint   {} tensors, {}, {}", checkpoint.tensors().len(), megabytes(checkpoint.total_bytes()), dtypes.join(" "));
-        println!("class        {}", if config.architectures.is_empty() { "not named".to_owned() } else { config.architectures.join(", ") });
-        println!("heads        {}", if heads.is_empty() { "none".to_owned() } else { heads.join("; ") });
+        )?;
+        writeln!(out, "activation   {}", config.hidden_act)?;
+        writeln!(out, "encoder      {parameters} parameters, {} in memory as f32", megabytes(parameters * 4))?;
+        writeln!(out, "checkpoint   {} tensors, {}, {}", checkpoint.tensors().len(), megabytes(checkpoint.total_bytes()), dtypes.join(" "))?;
+        writeln!(out, "class        {}", if config.architectures.is_empty() { "not named".to_owned() } else { config.architectures.join(", ") })?;
+        writeln!(out, "heads        {}", if heads.is_empty() { "none".to_owned() } else { heads.join("; ") })?;
         if !config.id2label.is_empty() {
-            println!("labels       {}", config.id2label.join(", "));
+            writeln!(out, "labels       {}", config.id2label.join(", "))?;
         }
         for note in &report.notes {
-            println!("note         {note}");
+            writeln!(out, "note         {note}")?;
         }
         for (what, keys) in [("unknown keys", &report.unknown), ("legacy keys", &report.legacy)] {
             if !keys.is_empty() {
-                println!("{what} {}", keys.join(", "));
+                writeln!(out, "{what} {}", keys.join(", "))?;
             }
         }
         for lint in &lints {
-            println!("lint         {lint}");
+            writeln!(out, "lint         {lint}")?;
         }
         if lints.is_empty() {
-            println!("lint         config and tensors agree");
+            writeln!(out, "lint         config and tensors agree")?;
         }
         if self.tensors {
             for tensor in checkpoint.tensors() {
-                println!("{:<5} {:?} {}", tensor.dtype.to_string(), tensor.shape, tensor.name);
+                writeln!(out, "{:<5} {:?} {}", tensor.dtype.to_string(), tensor.shape, tensor.name)?;
             }
         }
         Ok(())

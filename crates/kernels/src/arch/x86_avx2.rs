@@ -92,15 +92,10 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn transpose(self, rows: [Pair; LANES]) -> [Pair; LANES] {
-        let quarter = |low: bool, from: usize| {
-            let mut block = [self.splat(0.0).0; 8];
-            for (i, b) in block.iter_mut().enumerate() {
-                *b = if low { rows[from + i].0 } else { rows[from + i].1 };
-            }
-            self.transpose8(block)
-        };
-        let (a, b) = (quarter(true, 0), quarter(true, 8));
-        let (c, d) = (quarter(false, 0), quarter(false, 8));
+        let eight = |from: usize| std::array::from_fn::<Pair, 8, _>(|i| rows[from + i]);
+        let (top, bottom) = (eight(0), eight(8));
+        let (a, b) = (self.transpose8(top.map(|r| r.0)), self.transpose8(bottom.map(|r| r.0)));
+        let (c, d) = (self.transpose8(top.map(|r| r.1)), self.transpose8(bottom.map(|r| r.1)));
         let mut out = [self.splat(0.0); LANES];
         for i in 0..8 {
             out[i] = Pair(a[i], b[i]);
@@ -112,7 +107,7 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn prefetch(self, at: &f32) {
         // SAFETY: features as above; a prefetch accesses no memory.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(at).cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(at).cast()) }
     }
 }
 

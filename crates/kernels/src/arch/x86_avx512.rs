@@ -74,7 +74,7 @@ impl Simd for Avx512 {
             let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(t));
             _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_set1_epi32(0x3f80_0000)))
         };
-        prefetch(at: &f32) -> () => _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(at).cast());
+        prefetch(at: &f32) -> () => _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(at).cast());
     }
 
     #[inline(always)]

@@ -1,0 +1,132 @@
+//! A model of any class, chosen by its name, whose results are named arrays.
+
+use std::path::Path;
+
+use albert::heads::{self, ClassLabels, PreTrainingLabels, QuestionLabels};
+use albert::ops::Backend;
+use albert::output::{Array, Output};
+use albert::{Albert, AlbertConfig, Head, Inputs, Keep, LoadOptions, LoadReport, Result};
+use albert_formats::{Checkpoint, Dtype};
+
+/// Keeps all there is to keep.
+pub const ALL: Keep = Keep {
+    hidden_states: true,
+    attentions: true,
+};
+
+/// Labels of whatever class, under transformers' names.
+#[derive(Clone, Debug, Default)]
+pub struct Labels {
+    /// `labels` that are whole numbers.
+    pub whole: Option<Vec<i64>>,
+    /// `labels` that are not.
+    pub real: Option<Vec<f32>>,
+    /// `sentence_order_label`
+    pub order: Option<Vec<i64>>,
+    /// `start_positions` and `end_positions`
+    pub answer: Option<(Vec<i64>, Vec<i64>)>,
+}
+
+/// Named arrays of one forward pass.
+pub type Arrays<T> = Vec<(String, Array<T>)>;
+
+/// A loaded model of some class.
+pub trait AnyModel<T>: Sync {
+    /// `forward`
+    fn run(&self, inputs: &Inputs, labels: &Labels, keep: Keep) -> Result<Arrays<T>>;
+    /// `save_sharded`
+    fn save(&self, folder: &Path, dtype: Dtype, max_shard_bytes: u64) -> Result<()>;
+    /// `resize_token_embeddings`
+    fn resize(&mut self, vocab_size: usize, seed: u64) -> Result<()>;
+}
+
+struct Model<H: Head<B>, B: Backend> {
+    model: Albert<H, B>,
+    labels: fn(&Labels) -> Option<H::Labels>,
+}
+
+impl<B, H> AnyModel<B::Scalar> for Model<H, B>
+where
+    B: Backend + Send,
+    H: Head<B, Output: Output<B::Scalar>> + Sync,
+{
+    fn run(&self, inputs: &Inputs, labels: &Labels, keep: Keep) -> Result<Arrays<B::Scalar>> {
+        let labels = (self.labels)(labels);
+        let output = self.model.forward(inputs, labels.as_ref(), keep)?;
+        let arrays = output.arrays().into_iter();
+        Ok(arrays.map(|(name, array)| (name, array.clone())).collect())
+    }
+
+    fn save(&self, folder: &Path, dtype: Dtype, max_shard_bytes: u64) -> Result<()> {
+        self.model.save_sharded(folder, dtype, max_shard_bytes)
+    }
+
+    fn resize(&mut self, vocab_size: usize, seed: u64) -> Result<()> {
+        self.model.resize_token_embeddings(vocab_size, seed)
+    }
+}
+
+/// Loads a model of the class of this name; the configuration replaces that of the folder.
+///
+/// # Panics
+/// When there is no such class.
+pub fn load<B: Backend + Send + 'static>(
+    class: &str,
+    folder: &Path,
+    config: AlbertConfig,
+    device: B,
+    options: LoadOptions,
+) -> Result<(Box<dyn AnyModel<B::Scalar>>, LoadReport)> {
+    let checkpoint = Checkpoint::open(folder)?;
+    macro_rules! load {
+        ($head:ty, $labels:expr) => {{
+            let loaded =
+                Albert::<$head, B>::from_checkpoint(config, &checkpoint, folder, device, options);
+            let (model, report) = loaded?;
+            let labels = $labels;
+            Ok((Box::new(Model { model, labels }), report))
+        }};
+    }
+    match class {
+        "AlbertModel" => load!(heads::Base, |_: &Labels| None),
+        "AlbertForPreTraining" => load!(heads::PreTraining<B>, |given: &Labels| {
+            let (labels, sentence_order_label) = (given.whole.clone(), given.order.clone());
+            let any = labels.is_some() || sentence_order_label.is_some();
+            any.then_some(PreTrainingLabels {
+                labels,
+                sentence_order_label,
+            })
+        }),
+        "AlbertForMaskedLM" => load!(heads::MaskedLm<B>, |given: &Labels| given.whole.clone()),
+        "AlbertForSequenceClassification" => {
+            load!(heads::SequenceClassification<B>, |given: &Labels| {
+                let classes = given.whole.clone().map(ClassLabels::Classes);
+                classes.or_else(|| given.real.clone().map(ClassLabels::Values))
+            })
+        }
+        "AlbertForTokenClassification" => {
+            load!(heads::TokenClassification<B>, |given: &Labels| given
+                .whole
+                .clone())
+        }
+        "AlbertForQuestionAnswering" => load!(heads::QuestionAnswering<B>, |given: &Labels| {
+            let (start_positions, end_positions) = given.answer.clone()?;
+            Some(QuestionLabels {
+                start_positions,
+                end_positions,
+            })
+        }),
+        "AlbertForMultipleChoice" => {
+            load!(heads::MultipleChoice<B>, |given: &Labels| given
+                .whole
+                .clone())
+        }
+        other => panic!("no class {other}"),
+    }
+}
+
+/// The configuration of a folder.
+pub fn config(folder: &Path) -> AlbertConfig {
+    let read = AlbertConfig::from_file(&folder.join("config.json"));
+    read.unwrap_or_else(|error| panic!("{error}")).0
+}
