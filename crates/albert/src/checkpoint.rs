@@ -67,18 +67,37 @@ enum Source<'a> {
 }
 
 impl<'a, B: Backend> Loader<'a, B> {
-    pub(crate) fn new(device: &'a B, config: &'a AlbertConfig, checkpoint: &'a Checkpoint, path: &Path, options: LoadOptions) -> Self {
-        Self { device, config, checkpoint, path: path.to_owned(), options, labels: config.num_labels(), report: LoadReport::default(), missing: Vec::new() }
+    pub(crate) fn new(
+        device: &'a B,
+        config: &'a AlbertConfig,
+        checkpoint: &'a Checkpoint,
+        path: &Path,
+        options: LoadOptions,
+    ) -> Self {
+        Self {
+            device,
+            config,
+            checkpoint,
+            path: path.to_owned(),
+            options,
+            labels: config.num_labels(),
+            report: LoadReport::default(),
+            missing: Vec::new(),
+        }
     }
 
     /// The file's tensor for a table entry, under whichever of its names.
     fn find(&self, tensor: &Tensor) -> Option<&'a TensorInfo> {
-        names::spellings(&tensor.name).iter().find_map(|name| self.checkpoint.get(name))
+        names::spellings(&tensor.name)
+            .iter()
+            .find_map(|name| self.checkpoint.get(name))
     }
 
     /// Whether the checkpoint holds this tensor.
     pub(crate) fn has(&self, site: Site, field: Field) -> bool {
-        site.tensors(self.config, self.labels).iter().any(|t| t.field == field && self.find(t).is_some())
+        site.tensors(self.config, self.labels)
+            .iter()
+            .any(|t| t.field == field && self.find(t).is_some())
     }
 
     /// Chooses where a tensor's elements come from, checks its shape, and accounts for it. A missing tensor is
@@ -86,7 +105,12 @@ impl<'a, B: Backend> Loader<'a, B> {
     fn source(&mut self, tensor: &Tensor) -> Result<Source<'a>> {
         if let Some(info) = self.find(tensor) {
             if info.shape != tensor.shape {
-                return Err(Error::Shape { path: self.path.clone(), name: info.name.clone(), expected: tensor.shape.clone(), found: info.shape.clone() });
+                return Err(Error::Shape {
+                    path: self.path.clone(),
+                    name: info.name.clone(),
+                    expected: tensor.shape.clone(),
+                    found: info.shape.clone(),
+                });
             }
             self.report.loaded.push(info.name.clone());
             return Ok(Source::File(info));
@@ -105,15 +129,26 @@ impl<'a, B: Backend> Loader<'a, B> {
     }
 
     fn tensor(&self, site: Site, field: Field) -> Tensor {
-        site.tensors(self.config, self.labels).into_iter().find(|t| t.field == field).expect("the table has this field")
+        site.tensors(self.config, self.labels)
+            .into_iter()
+            .find(|t| t.field == field)
+            .expect("the table has this field")
     }
 
-    fn read(&self, tensor: &Tensor, source: &Source<'_>, first: usize, out: &mut [f32]) -> Result<()> {
+    fn read(
+        &self,
+        tensor: &Tensor,
+        source: &Source<'_>,
+        first: usize,
+        out: &mut [f32],
+    ) -> Result<()> {
         match source {
             Source::File(info) => self.checkpoint.read_f32(info, first, out)?,
             Source::Zero => out.fill(0.0),
             Source::Normal(_, _) if tensor.site == Site::MlmNorm => out.fill(1.0),
-            Source::Normal(seed, std) => crate::random::fill_normal(*seed, &tensor.name, first, *std, out),
+            Source::Normal(seed, std) => {
+                crate::random::fill_normal(*seed, &tensor.name, first, *std, out)
+            }
         }
         Ok(())
     }
@@ -135,7 +170,11 @@ impl<'a, B: Backend> Loader<'a, B> {
     /// γ and β.
     pub(crate) fn norm(&mut self, site: Site) -> Result<Norm<B::Vector>> {
         let gamma = self.vector(site, Field::Weight)?;
-        Ok(Norm { gamma, beta: self.vector(site, Field::Bias)?, epsilon: self.config.layer_norm_eps })
+        Ok(Norm {
+            gamma,
+            beta: self.vector(site, Field::Bias)?,
+            epsilon: self.config.layer_norm_eps,
+        })
     }
 
     /// Weights of several sites above one another, [Σ rows, K].
@@ -152,7 +191,10 @@ impl<'a, B: Backend> Loader<'a, B> {
         self.device.weight(total, cols, &|first, out: &mut [f32]| {
             let (mut row, mut out) = (first, out);
             while !out.is_empty() {
-                let (end, tensor, source) = parts.iter().find(|(end, ..)| row < *end).expect("rows inside the matrix");
+                let (end, tensor, source) = parts
+                    .iter()
+                    .find(|(end, ..)| row < *end)
+                    .expect("rows inside the matrix");
                 let count = (end - row).min(out.len() / cols);
                 let (now, rest) = out.split_at_mut(count * cols);
                 self.read(tensor, source, (row + tensor.shape[0] - end) * cols, now)?;
@@ -164,7 +206,10 @@ impl<'a, B: Backend> Loader<'a, B> {
 
     /// A linear layer.
     pub(crate) fn linear(&mut self, site: Site) -> Result<Linear<B>> {
-        Ok(Linear { weight: self.weights(&[site])?, bias: self.vector(site, Field::Bias)? })
+        Ok(Linear {
+            weight: self.weights(&[site])?,
+            bias: self.vector(site, Field::Bias)?,
+        })
     }
 
     fn block(&mut self, place: Place) -> Result<Block<B>> {
@@ -175,13 +220,21 @@ impl<'a, B: Backend> Loader<'a, B> {
         for site in qkv {
             bias.extend(self.values(site, Field::Bias)?);
         }
-        let relative = self.config.position_embedding_type != crate::PositionEmbeddingType::Absolute;
+        let relative =
+            self.config.position_embedding_type != crate::PositionEmbeddingType::Absolute;
         Ok(Block {
             heads: names::heads_of(self.config, place),
-            qkv: Linear { weight, bias: self.device.vector(bias) },
+            qkv: Linear {
+                weight,
+                bias: self.device.vector(bias),
+            },
             output: self.linear(at(BlockSite::AttentionOutput))?,
             attention_norm: self.norm(at(BlockSite::AttentionNorm))?,
-            distance: if relative { Some(self.vector(at(BlockSite::Distance), Field::Weight)?) } else { None },
+            distance: if relative {
+                Some(self.vector(at(BlockSite::Distance), Field::Weight)?)
+            } else {
+                None
+            },
             ffn: self.linear(at(BlockSite::Ffn))?,
             ffn_output: self.linear(at(BlockSite::FfnOutput))?,
             norm: self.norm(at(BlockSite::LayerNorm))?,
@@ -191,7 +244,13 @@ impl<'a, B: Backend> Loader<'a, B> {
     /// Everything below the heads; the pooler only when wanted.
     pub(crate) fn encoder(&mut self, pooler: bool) -> Result<Encoder<B>> {
         // A file that holds only the decoder's copy of the word table is complete.
-        let word = if self.has(Site::WordEmbeddings, Field::Weight) || !self.has(Site::Decoder, Field::Weight) { Site::WordEmbeddings } else { Site::Decoder };
+        let word = if self.has(Site::WordEmbeddings, Field::Weight)
+            || !self.has(Site::Decoder, Field::Weight)
+        {
+            Site::WordEmbeddings
+        } else {
+            Site::Decoder
+        };
         let embeddings = Embeddings {
             word: self.weights(&[word])?,
             position: self.vector(Site::PositionEmbeddings, Field::Weight)?,
@@ -203,14 +262,25 @@ impl<'a, B: Backend> Loader<'a, B> {
         for place in names::places(self.config) {
             blocks.push(self.block(place)?);
         }
-        let pooler = if pooler { Some(self.linear(Site::Pooler)?) } else { None };
-        Ok(Encoder { embeddings, mapping, blocks, pooler })
+        let pooler = if pooler {
+            Some(self.linear(Site::Pooler)?)
+        } else {
+            None
+        };
+        Ok(Encoder {
+            embeddings,
+            mapping,
+            blocks,
+            pooler,
+        })
     }
 
     /// Whether two tensors of the file differ in any element; they have the same shape.
     pub(crate) fn differ(&self, a: (Site, Field), b: (Site, Field)) -> Result<bool> {
         let [a, b] = [a, b].map(|(site, field)| self.find(&self.tensor(site, field)));
-        let (Some(a), Some(b)) = (a, b) else { return Ok(false) };
+        let (Some(a), Some(b)) = (a, b) else {
+            return Ok(false);
+        };
         if a.shape != b.shape {
             return Ok(true);
         }
@@ -219,7 +289,11 @@ impl<'a, B: Backend> Loader<'a, B> {
             let count = x.len().min(a.elements() - first);
             self.checkpoint.read_f32(a, first, &mut x[..count])?;
             self.checkpoint.read_f32(b, first, &mut y[..count])?;
-            if x[..count].iter().zip(&y[..count]).any(|(x, y)| x.to_bits() != y.to_bits()) {
+            if x[..count]
+                .iter()
+                .zip(&y[..count])
+                .any(|(x, y)| x.to_bits() != y.to_bits())
+            {
                 return Ok(true);
             }
         }
@@ -236,9 +310,19 @@ impl<'a, B: Backend> Loader<'a, B> {
             if loaded.contains(&tensor.name) || names::is_ignored(&tensor.name) {
                 continue;
             }
-            let bare = tensor.name.strip_prefix(names::BASE_PREFIX).unwrap_or(&tensor.name);
-            let head = HEAD_MODULES.iter().any(|(module, _)| bare.strip_prefix(module).is_some_and(|rest| rest.starts_with('.')));
-            let list = if head { &mut self.report.unused } else { &mut self.report.unexpected };
+            let bare = tensor
+                .name
+                .strip_prefix(names::BASE_PREFIX)
+                .unwrap_or(&tensor.name);
+            let head = HEAD_MODULES.iter().any(|(module, _)| {
+                bare.strip_prefix(module)
+                    .is_some_and(|rest| rest.starts_with('.'))
+            });
+            let list = if head {
+                &mut self.report.unused
+            } else {
+                &mut self.report.unexpected
+            };
             list.push(tensor.name.clone());
         }
         Ok(self.report)
@@ -249,15 +333,30 @@ impl<'a, B: Backend> Loader<'a, B> {
         if self.missing.len() > names.len() {
             names.push("…");
         }
-        let base_missing = self.missing.iter().any(|name| name.starts_with(names::BASE_PREFIX) && !name.starts_with("albert.pooler"));
+        let base_missing = self
+            .missing
+            .iter()
+            .any(|name| name.starts_with(names::BASE_PREFIX) && !name.starts_with("albert.pooler"));
         let advice = if base_missing {
             "This is not a complete ALBERT checkpoint with the shape of its config.json; `albert inspect` lists what it holds".to_owned()
         } else {
             let heads = heads_present(self.checkpoint);
-            let held = if heads.is_empty() { "no head at all".to_owned() } else { heads.join("; ") };
-            format!("The checkpoint holds {held}. Take a checkpoint that was trained for this task, or ask for a fresh head by name in order to train one")
+            let held = if heads.is_empty() {
+                "no head at all".to_owned()
+            } else {
+                heads.join("; ")
+            };
+            format!(
+                "The checkpoint holds {held}. Take a checkpoint that was trained for this task, or ask for a fresh head by name in order to train one"
+            )
         };
-        Error::Missing { path: self.path.clone(), class, count: self.missing.len(), names: names.join(", "), advice }
+        Error::Missing {
+            path: self.path.clone(),
+            class,
+            count: self.missing.len(),
+            names: names.join(", "),
+            advice,
+        }
     }
 }
 
@@ -265,11 +364,19 @@ impl<'a, B: Backend> Loader<'a, B> {
 pub fn heads_present(checkpoint: &Checkpoint) -> Vec<String> {
     let holds = |module: &str| {
         checkpoint.tensors().any(|tensor| {
-            let bare = tensor.name.strip_prefix(names::BASE_PREFIX).unwrap_or(&tensor.name);
-            bare.strip_prefix(module).is_some_and(|rest| rest.starts_with('.'))
+            let bare = tensor
+                .name
+                .strip_prefix(names::BASE_PREFIX)
+                .unwrap_or(&tensor.name);
+            bare.strip_prefix(module)
+                .is_some_and(|rest| rest.starts_with('.'))
         })
     };
-    HEAD_MODULES.iter().filter(|(module, _)| holds(module)).map(|(_, class)| (*class).to_owned()).collect()
+    HEAD_MODULES
+        .iter()
+        .filter(|(module, _)| holds(module))
+        .map(|(_, class)| (*class).to_owned())
+        .collect()
 }
 
 /// Rows of one tensor of a model: fills `out` with elements first, first + 1, …
@@ -286,36 +393,75 @@ pub struct Saver<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Saver<'a, B> {
-    pub(crate) fn new(device: &'a B, config: &'a AlbertConfig, labels: usize, prefixed: bool) -> Self {
-        Self { device, config, labels, prefixed, tensors: Vec::new() }
+    pub(crate) fn new(
+        device: &'a B,
+        config: &'a AlbertConfig,
+        labels: usize,
+        prefixed: bool,
+    ) -> Self {
+        Self {
+            device,
+            config,
+            labels,
+            prefixed,
+            tensors: Vec::new(),
+        }
     }
 
     fn add(&mut self, site: Site, field: Field, elements: Elements<'a>) {
-        let tensor = site.tensors(self.config, self.labels).into_iter().find(|t| t.field == field).expect("the table has this field");
-        let name = if self.prefixed { tensor.name } else { tensor.name.replacen(names::BASE_PREFIX, "", 1) };
+        let tensor = site
+            .tensors(self.config, self.labels)
+            .into_iter()
+            .find(|t| t.field == field)
+            .expect("the table has this field");
+        let name = if self.prefixed {
+            tensor.name
+        } else {
+            tensor.name.replacen(names::BASE_PREFIX, "", 1)
+        };
         self.tensors.push((name, tensor.shape, elements));
     }
 
-    pub(crate) fn vector(&mut self, site: Site, field: Field, vector: &B::Vector, part: std::ops::Range<usize>) {
+    pub(crate) fn vector(
+        &mut self,
+        site: Site,
+        field: Field,
+        vector: &B::Vector,
+        part: std::ops::Range<usize>,
+    ) {
         let values = self.device.vector_values(vector);
-        self.add(site, field, Box::new(move |first, out| out.copy_from_slice(&values[part.start + first..][..out.len()])));
+        self.add(
+            site,
+            field,
+            Box::new(move |first, out| {
+                out.copy_from_slice(&values[part.start + first..][..out.len()])
+            }),
+        );
     }
 
     fn whole(&mut self, site: Site, field: Field, vector: &B::Vector) {
         let values = self.device.vector_values(vector);
-        self.add(site, field, Box::new(move |first, out| out.copy_from_slice(&values[first..][..out.len()])));
+        self.add(
+            site,
+            field,
+            Box::new(move |first, out| out.copy_from_slice(&values[first..][..out.len()])),
+        );
     }
 
     /// Rows `first_row …` of a matrix.
     pub(crate) fn weight(&mut self, site: Site, weight: &'a B::Weight, first_row: usize) {
         let device = self.device;
         let cols = device.weight_shape(weight).1;
-        self.add(site, Field::Weight, Box::new(move |first, out| {
-            // The writer asks for whole rows: see `save`.
-            for (i, row) in out.chunks_exact_mut(cols).enumerate() {
-                device.weight_row(weight, first_row + first / cols + i, row);
-            }
-        }));
+        self.add(
+            site,
+            Field::Weight,
+            Box::new(move |first, out| {
+                // The writer asks for whole rows: see `save`.
+                for (i, row) in out.chunks_exact_mut(cols).enumerate() {
+                    device.weight_row(weight, first_row + first / cols + i, row);
+                }
+            }),
+        );
     }
 
     pub(crate) fn linear(&mut self, site: Site, linear: &'a Linear<B>) {
@@ -333,7 +479,12 @@ impl<'a, B: Backend> Saver<'a, B> {
     }
 
     pub(crate) fn encoder(&mut self, encoder: &'a Encoder<B>) {
-        let Embeddings { word, position, token_type, norm } = &encoder.embeddings;
+        let Embeddings {
+            word,
+            position,
+            token_type,
+            norm,
+        } = &encoder.embeddings;
         self.weight(Site::WordEmbeddings, word, 0);
         self.whole(Site::PositionEmbeddings, Field::Weight, position);
         self.whole(Site::TokenTypeEmbeddings, Field::Weight, token_type);
@@ -342,9 +493,17 @@ impl<'a, B: Backend> Saver<'a, B> {
         for (place, block) in names::places(self.config).zip(&encoder.blocks) {
             let at = |part| Site::Block(part, place);
             let width = block.heads * self.config.head_size();
-            for (i, part) in [BlockSite::Query, BlockSite::Key, BlockSite::Value].into_iter().enumerate() {
+            for (i, part) in [BlockSite::Query, BlockSite::Key, BlockSite::Value]
+                .into_iter()
+                .enumerate()
+            {
                 self.weight(at(part), &block.qkv.weight, i * width);
-                self.vector(at(part), Field::Bias, &block.qkv.bias, i * width..(i + 1) * width);
+                self.vector(
+                    at(part),
+                    Field::Bias,
+                    &block.qkv.bias,
+                    i * width..(i + 1) * width,
+                );
             }
             self.linear(at(BlockSite::AttentionOutput), &block.output);
             self.norm(at(BlockSite::AttentionNorm), &block.attention_norm);
@@ -362,22 +521,40 @@ impl<'a, B: Backend> Saver<'a, B> {
 
     /// Writes model.safetensors (or shards of at most `max_shard_bytes` and their index) into `folder`.
     pub(crate) fn write(self, folder: &Path, dtype: Dtype, max_shard_bytes: u64) -> Result<()> {
-        let specs: Vec<TensorSpec<'_>> = self.tensors.iter().map(|(name, shape, _)| TensorSpec { name, dtype, shape }).collect();
-        let by_name: BTreeMap<&str, (&Vec<usize>, &Elements<'_>)> = self.tensors.iter().map(|(name, shape, elements)| (name.as_str(), (shape, elements))).collect();
+        let specs: Vec<TensorSpec<'_>> = self
+            .tensors
+            .iter()
+            .map(|(name, shape, _)| TensorSpec { name, dtype, shape })
+            .collect();
+        let by_name: BTreeMap<&str, (&Vec<usize>, &Elements<'_>)> = self
+            .tensors
+            .iter()
+            .map(|(name, shape, elements)| (name.as_str(), (shape, elements)))
+            .collect();
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
         let mut buffer = Vec::new();
-        write_safetensors_sharded(folder, "model", max_shard_bytes, &metadata, &specs, |spec, sink| {
-            let (shape, elements) = by_name[spec.name];
-            let (len, cols) = (shape.iter().product::<usize>(), shape.last().copied().unwrap_or(1).max(1));
-            let step = (1_usize << 16).div_ceil(cols) * cols;
-            buffer.resize(step, 0.0);
-            for first in (0..len).step_by(step) {
-                let out = &mut buffer[..step.min(len - first)];
-                elements(first, out);
-                sink.write_f32(out)?;
-            }
-            Ok(())
-        })?;
+        write_safetensors_sharded(
+            folder,
+            "model",
+            max_shard_bytes,
+            &metadata,
+            &specs,
+            |spec, sink| {
+                let (shape, elements) = by_name[spec.name];
+                let (len, cols) = (
+                    shape.iter().product::<usize>(),
+                    shape.last().copied().unwrap_or(1).max(1),
+                );
+                let step = (1_usize << 16).div_ceil(cols) * cols;
+                buffer.resize(step, 0.0);
+                for first in (0..len).step_by(step) {
+                    let out = &mut buffer[..step.min(len - first)];
+                    elements(first, out);
+                    sink.write_f32(out)?;
+                }
+                Ok(())
+            },
+        )?;
         Ok(())
     }
 }

@@ -66,8 +66,16 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(crate) fn input(what: impl Into<String>, expected: impl Into<String>, found: impl ToString) -> Self {
-        Self::Input { what: what.into(), expected: expected.into(), found: found.to_string() }
+    pub(crate) fn input(
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl ToString,
+    ) -> Self {
+        Self::Input {
+            what: what.into(),
+            expected: expected.into(),
+            found: found.to_string(),
+        }
     }
 }
 

@@ -1,4 +1,40 @@
 //! ALBERT (Lan et al. 2019) as pure functions from parameters and a batch to numbers.
+//!
+//! ```
+//! use std::path::Path;
+//! use albert::{AlbertForMaskedLM, Cpu, CpuOptions, Inputs, Keep, LoadOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/model/masked_lm");
+//! let device = Cpu::new(CpuOptions::default())?;
+//! // A Hugging Face folder: config.json and model.safetensors.
+//! let (model, loaded) = AlbertForMaskedLM::from_pretrained(&folder, device, LoadOptions::default())?;
+//! assert!(loaded.tensors.unexpected.is_empty());
+//!
+//! // Two sequences of different lengths: padding costs nothing and changes no bit of the result.
+//! let inputs = Inputs::from_sequences(&[vec![2, 17, 4, 3], vec![2, 4, 3]], 0);
+//! let output = model.forward(&inputs, None, Keep::default())?;
+//! assert_eq!(output.logits.shape, [2, 4, model.config().vocab_size]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Modules in reading order
+//! 1. [`config`]: the configuration, both JSON dialects, presets, validation.
+//! 2. [`names`]: the one table of tensors; `checkpoint` reads and writes models by walking it; [`params`].
+//! 3. `inputs`: a padded batch, checked and packed.
+//! 4. [`ops`]: the seam to a device, with [`Cpu`] (f32) and [`ops::Reference`] (f64).
+//! 5. [`model`]: the forward pass, once, over the seam.
+//! 6. [`heads`]: the seven classes; `loss`; [`output`].
+//! 7. `pretrained`: [`Albert`], which holds all of it together: load, run, save, prune, resize.
+//!
+//! # Shapes
+//! B batch, S padded length, T packed tokens, V vocabulary, E embedding, H hidden, A heads, D head size, I intermediate,
+//! L layers, G groups, N inner_group_num, P positions, U token types, C labels, K choices.
+//!
+//! # Invariants
+//! This crate prints nothing, reads no clock and no environment, and touches files only in `config` and `checkpoint`.
+
 mod checkpoint;
 pub mod config;
 mod error;
@@ -14,7 +50,10 @@ mod pretrained;
 mod random;
 
 pub use checkpoint::{LoadOptions, LoadReport, Loader, MlmBias, Saver, heads_present};
-pub use config::{Activation, AlbertConfig, ConfigDialect, ConfigError, ConfigReport, PositionEmbeddingType, ProblemType};
+pub use config::{
+    Activation, AlbertConfig, ConfigDialect, ConfigError, ConfigReport, PositionEmbeddingType,
+    ProblemType,
+};
 pub use error::{Error, Result};
 pub use inputs::{Inputs, Packed};
 pub use loss::IGNORE_INDEX;

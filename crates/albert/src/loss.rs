@@ -7,7 +7,10 @@ pub const IGNORE_INDEX: i64 = -100;
 
 /// −log softmax(logits)[target]
 fn negative_log_likelihood<T: Copy + Into<f64>>(logits: &[T], target: usize) -> f64 {
-    let top = logits.iter().map(|&x| x.into()).fold(f64::NEG_INFINITY, f64::max);
+    let top = logits
+        .iter()
+        .map(|&x| x.into())
+        .fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = logits.iter().map(|&x| (x.into() - top).exp()).sum();
     sum.ln() + top - logits[target].into()
 }
@@ -28,7 +31,13 @@ pub(crate) fn cross_entropy<'a, T: Copy + Into<f64> + 'a>(
             continue;
         }
         let target = usize::try_from(label).ok().filter(|t| *t < row.len());
-        let target = target.ok_or_else(|| Error::input(format!("{what}, element {i}"), format!("0 to {} or {ignore}", row.len() - 1), label))?;
+        let target = target.ok_or_else(|| {
+            Error::input(
+                format!("{what}, element {i}"),
+                format!("0 to {} or {ignore}", row.len() - 1),
+                label,
+            )
+        })?;
         sum += negative_log_likelihood(row, target);
         count += 1;
     }
@@ -37,13 +46,21 @@ pub(crate) fn cross_entropy<'a, T: Copy + Into<f64> + 'a>(
 
 /// Mean squared error over all elements.
 pub(crate) fn mean_squared_error<T: Copy + Into<f64>>(logits: &[T], targets: &[f64]) -> f64 {
-    let sum: f64 = logits.iter().zip(targets).map(|(&x, y)| (x.into() - y).powi(2)).sum();
+    let sum: f64 = logits
+        .iter()
+        .zip(targets)
+        .map(|(&x, y)| (x.into() - y).powi(2))
+        .sum();
     sum / targets.len() as f64
 }
 
 /// Mean binary cross-entropy with logits over all elements: max(x, 0) − x·y + ln(1 + e^−|x|).
 pub(crate) fn binary_cross_entropy<T: Copy + Into<f64>>(logits: &[T], targets: &[f64]) -> f64 {
     let one = |x: f64, y: f64| x.max(0.0) - x * y + (-x.abs()).exp().ln_1p();
-    let sum: f64 = logits.iter().zip(targets).map(|(&x, y)| one(x.into(), *y)).sum();
+    let sum: f64 = logits
+        .iter()
+        .zip(targets)
+        .map(|(&x, y)| one(x.into(), *y))
+        .sum();
     sum / targets.len() as f64
 }

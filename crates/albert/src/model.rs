@@ -34,11 +34,23 @@ pub struct Encoded<B: Backend> {
 
 /// x·Wᵀ + b
 pub(crate) fn plain<B: Backend>(linear: &Linear<B>) -> Epilogue<'_, B> {
-    Epilogue { bias: Some(&linear.bias), activation: Activation::Linear, residual: None, norm: None }
+    Epilogue {
+        bias: Some(&linear.bias),
+        activation: Activation::Linear,
+        residual: None,
+        norm: None,
+    }
 }
 
 /// Runs the encoder over a packed batch.
-pub fn encode<B: Backend>(device: &B, config: &AlbertConfig, encoder: &Encoder<B>, inputs: &Inputs, packed: &Packed, keep: Keep) -> Encoded<B> {
+pub fn encode<B: Backend>(
+    device: &B,
+    config: &AlbertConfig,
+    encoder: &Encoder<B>,
+    inputs: &Inputs,
+    packed: &Packed,
+    keep: Keep,
+) -> Encoded<B> {
     let t = packed.rows.len();
     let mut encoded_states = Vec::new();
     let mut encoded_attentions = Vec::new();
@@ -47,7 +59,10 @@ pub fn encode<B: Backend>(device: &B, config: &AlbertConfig, encoder: &Encoder<B
     let embeddings = &encoder.embeddings;
     let absolute = config.position_embedding_type == PositionEmbeddingType::Absolute;
     let x = device.embed(Embedding {
-        words: packed.embeds.is_empty().then_some((&embeddings.word, &packed.ids)),
+        words: packed
+            .embeds
+            .is_empty()
+            .then_some((&embeddings.word, &packed.ids)),
         embeds: (!packed.embeds.is_empty()).then_some(&packed.embeds),
         types: (&embeddings.token_type, &packed.types),
         positions: absolute.then_some((&embeddings.position, &packed.position_ids)),
@@ -56,7 +71,12 @@ pub fn encode<B: Backend>(device: &B, config: &AlbertConfig, encoder: &Encoder<B
 
     // h = x·W_inᵀ + b_in [T, H]: the factorised embedding
     let mut workspace = Workspace::new(device, config, encoder, t);
-    device.linear(&x, &encoder.mapping.weight, plain(&encoder.mapping), &mut workspace.hidden);
+    device.linear(
+        &x,
+        &encoder.mapping.weight,
+        plain(&encoder.mapping),
+        &mut workspace.hidden,
+    );
     drop(x);
     if keep.hidden_states {
         encoded_states.push(workspace.hidden.clone());
@@ -68,8 +88,18 @@ pub fn encode<B: Backend>(device: &B, config: &AlbertConfig, encoder: &Encoder<B
         for inner in 0..config.inner_group_num {
             let block = encoder.block(config.inner_group_num, Place { group, inner });
             let head_mask = head_mask_row(config, inputs, group, inner);
-            let mut probabilities = keep.attentions.then(|| device.buffer(t, block.heads * packed.layout.length));
-            run_block(device, config, block, packed, head_mask, &mut workspace, probabilities.as_mut());
+            let mut probabilities = keep
+                .attentions
+                .then(|| device.buffer(t, block.heads * packed.layout.length));
+            run_block(
+                device,
+                config,
+                block,
+                packed,
+                head_mask,
+                &mut workspace,
+                probabilities.as_mut(),
+            );
             encoded_attentions.extend(probabilities);
             if keep.hidden_states {
                 encoded_states.push(workspace.hidden.clone());
@@ -82,10 +112,23 @@ pub fn encode<B: Backend>(device: &B, config: &AlbertConfig, encoder: &Encoder<B
     let pooled = encoder.pooler.as_ref().map(|pooler| {
         let first = device.gather_rows(&hidden, &packed.first_rows());
         let mut pooled = device.buffer(packed.layout.sequences.len(), config.hidden_size);
-        device.linear(&first, &pooler.weight, Epilogue { activation: Activation::Tanh, ..plain(pooler) }, &mut pooled);
+        device.linear(
+            &first,
+            &pooler.weight,
+            Epilogue {
+                activation: Activation::Tanh,
+                ..plain(pooler)
+            },
+            &mut pooled,
+        );
         pooled
     });
-    Encoded { hidden, pooled, hidden_states: encoded_states, attentions: encoded_attentions }
+    Encoded {
+        hidden,
+        pooled,
+        hidden_states: encoded_states,
+        attentions: encoded_attentions,
+    }
 }
 
 /// Buffers that all blocks reuse.
@@ -107,7 +150,11 @@ impl<B: Backend> Workspace<B> {
         for block in &encoder.blocks {
             if by_heads.iter().all(|(heads, ..)| *heads != block.heads) {
                 let width = block.heads * d;
-                by_heads.push((block.heads, device.buffer(t, 3 * width), device.buffer(t, width)));
+                by_heads.push((
+                    block.heads,
+                    device.buffer(t, 3 * width),
+                    device.buffer(t, width),
+                ));
             }
         }
         Self {
@@ -129,32 +176,66 @@ fn run_block<B: Backend>(
     workspace: &mut Workspace<B>,
     probabilities: Option<&mut B::Buffer>,
 ) {
-    let Workspace { hidden, attended, by_heads, intermediate } = workspace;
-    let (_, qkv, context) = by_heads.iter_mut().find(|(heads, ..)| *heads == block.heads).expect("a workspace for every block");
+    let Workspace {
+        hidden,
+        attended,
+        by_heads,
+        intermediate,
+    } = workspace;
+    let (_, qkv, context) = by_heads
+        .iter_mut()
+        .find(|(heads, ..)| *heads == block.heads)
+        .expect("a workspace for every block");
     let relative = block.distance.as_ref().map(|table| {
         let with_key = config.position_embedding_type == PositionEmbeddingType::RelativeKeyQuery;
         (table, config.max_position_embeddings, with_key)
     });
-    let attention = AttentionInput { heads: block.heads, head_size: config.head_size(), layout: &packed.layout, relative, head_mask };
+    let attention = AttentionInput {
+        heads: block.heads,
+        head_size: config.head_size(),
+        layout: &packed.layout,
+        relative,
+        head_mask,
+    };
 
     // [T, 3·A·D] → [T, A·D] → [T, H]
     device.linear(hidden, &block.qkv.weight, plain(&block.qkv), qkv);
     device.attention(qkv, attention, context, probabilities);
-    let output = Epilogue { residual: Some(hidden), norm: Some(&block.attention_norm), ..plain(&block.output) };
+    let output = Epilogue {
+        residual: Some(hidden),
+        norm: Some(&block.attention_norm),
+        ..plain(&block.output)
+    };
     device.linear(context, &block.output.weight, output, attended);
 
     // [T, I] → [T, H]
-    let activation = Epilogue { activation: config.hidden_act.kernel(), ..plain(&block.ffn) };
+    let activation = Epilogue {
+        activation: config.hidden_act.kernel(),
+        ..plain(&block.ffn)
+    };
     device.linear(attended, &block.ffn.weight, activation, intermediate);
-    let output = Epilogue { residual: Some(attended), norm: Some(&block.norm), ..plain(&block.ffn_output) };
+    let output = Epilogue {
+        residual: Some(attended),
+        norm: Some(&block.norm),
+        ..plain(&block.ffn_output)
+    };
     device.linear(intermediate, &block.ffn_output.weight, output, hidden);
 }
 
 /// Row of the head mask for block n of group g: row g·(L/G) + n of [L, A], as transformers 4 slices it.
-fn head_mask_row<'a>(config: &AlbertConfig, inputs: &'a Inputs, group: usize, inner: usize) -> Option<&'a [f32]> {
+fn head_mask_row<'a>(
+    config: &AlbertConfig,
+    inputs: &'a Inputs,
+    group: usize,
+    inner: usize,
+) -> Option<&'a [f32]> {
     let mask = inputs.head_mask.as_ref()?;
     let a = config.num_attention_heads;
-    let row = if mask.len() == a { 0 } else { group * (config.num_hidden_layers / config.num_hidden_groups) + inner };
+    let row = if mask.len() == a {
+        0
+    } else {
+        group * (config.num_hidden_layers / config.num_hidden_groups) + inner
+    };
     Some(&mask[row * a..][..a])
 }
 
@@ -164,7 +245,11 @@ impl crate::config::Activation {
         use crate::config::Activation as Named;
         match self.canonical() {
             Named::Gelu | Named::GeluPython => Activation::Gelu,
-            Named::GeluNew | Named::GeluPytorchTanh | Named::GeluPythonTanh | Named::GeluAccurate | Named::GeluFast => Activation::GeluTanh,
+            Named::GeluNew
+            | Named::GeluPytorchTanh
+            | Named::GeluPythonTanh
+            | Named::GeluAccurate
+            | Named::GeluFast => Activation::GeluTanh,
             Named::QuickGelu => Activation::QuickGelu,
             Named::Gelu10 => Activation::Gelu10,
             Named::Relu => Activation::Relu,

@@ -94,8 +94,16 @@ pub struct Tensor {
 /// Module name of a site outside the blocks, without `albert.`; whether it belongs to the base model.
 const SITES: &[(Site, &str, bool)] = &[
     (Site::WordEmbeddings, "embeddings.word_embeddings", true),
-    (Site::PositionEmbeddings, "embeddings.position_embeddings", true),
-    (Site::TokenTypeEmbeddings, "embeddings.token_type_embeddings", true),
+    (
+        Site::PositionEmbeddings,
+        "embeddings.position_embeddings",
+        true,
+    ),
+    (
+        Site::TokenTypeEmbeddings,
+        "embeddings.token_type_embeddings",
+        true,
+    ),
     (Site::EmbeddingNorm, "embeddings.LayerNorm", true),
     (Site::Mapping, "encoder.embedding_hidden_mapping_in", true),
     (Site::Pooler, "pooler", true),
@@ -124,7 +132,10 @@ const BLOCK_SITES: &[(BlockSite, &str)] = &[
 pub const HEAD_MODULES: &[(&str, &str)] = &[
     ("predictions", "AlbertForMaskedLM (masked language model)"),
     ("sop_classifier", "AlbertForPreTraining (sentence order)"),
-    ("classifier", "AlbertForSequenceClassification, AlbertForTokenClassification or AlbertForMultipleChoice"),
+    (
+        "classifier",
+        "AlbertForSequenceClassification, AlbertForTokenClassification or AlbertForMultipleChoice",
+    ),
     ("qa_outputs", "AlbertForQuestionAnswering"),
     ("pooler", "pooler"),
 ];
@@ -135,16 +146,31 @@ pub const BASE_PREFIX: &str = "albert.";
 impl Site {
     fn module(self) -> (String, bool) {
         if let Site::Block(part, Place { group, inner }) = self {
-            let (_, module) = BLOCK_SITES.iter().find(|(site, _)| *site == part).expect("every part is in the table");
-            return (format!("encoder.albert_layer_groups.{group}.albert_layers.{inner}.{module}"), true);
+            let (_, module) = BLOCK_SITES
+                .iter()
+                .find(|(site, _)| *site == part)
+                .expect("every part is in the table");
+            return (
+                format!("encoder.albert_layer_groups.{group}.albert_layers.{inner}.{module}"),
+                true,
+            );
         }
-        let (_, module, base) = SITES.iter().find(|(site, ..)| *site == self).expect("every site is in the table");
+        let (_, module, base) = SITES
+            .iter()
+            .find(|(site, ..)| *site == self)
+            .expect("every site is in the table");
         ((*module).to_owned(), *base)
     }
 
     /// The tensors at this site for this configuration; `labels` is C (or 1 for multiple choice).
     pub fn tensors(self, config: &AlbertConfig, labels: usize) -> Vec<Tensor> {
-        let AlbertConfig { vocab_size: v, embedding_size: e, hidden_size: h, intermediate_size: i, .. } = *config;
+        let AlbertConfig {
+            vocab_size: v,
+            embedding_size: e,
+            hidden_size: h,
+            intermediate_size: i,
+            ..
+        } = *config;
         let (p, u) = (config.max_position_embeddings, config.type_vocab_size);
         let heads = match self {
             Site::Block(_, place) => heads_of(config, place) * config.head_size(),
@@ -164,7 +190,9 @@ impl Site {
             Site::SentenceOrder | Site::Classifier => (Some(vec![labels, h]), Some(labels)),
             Site::QaOutputs => (Some(vec![2, h]), Some(2)),
             Site::Block(part, _) => match part {
-                BlockSite::Query | BlockSite::Key | BlockSite::Value => (Some(vec![heads, h]), Some(heads)),
+                BlockSite::Query | BlockSite::Key | BlockSite::Value => {
+                    (Some(vec![heads, h]), Some(heads))
+                }
                 BlockSite::AttentionOutput => (Some(vec![h, heads]), Some(h)),
                 BlockSite::AttentionNorm | BlockSite::LayerNorm => (Some(vec![h]), Some(h)),
                 BlockSite::Distance => (Some(vec![2 * p - 1, config.head_size()]), None),
@@ -179,7 +207,12 @@ impl Site {
         [weight, bias]
             .into_iter()
             .flatten()
-            .map(|(field, suffix, shape)| Tensor { site: self, field, name: format!("{prefix}{module}.{suffix}"), shape })
+            .map(|(field, suffix, shape)| Tensor {
+                site: self,
+                field,
+                name: format!("{prefix}{module}.{suffix}"),
+                shape,
+            })
             .collect()
     }
 }
@@ -208,7 +241,11 @@ pub fn base_sites(config: &AlbertConfig) -> Vec<Site> {
     ];
     for place in places(config) {
         let parts = BLOCK_SITES.iter().map(|(part, _)| *part);
-        sites.extend(parts.filter(|part| relative || *part != BlockSite::Distance).map(|part| Site::Block(part, place)));
+        sites.extend(
+            parts
+                .filter(|part| relative || *part != BlockSite::Distance)
+                .map(|part| Site::Block(part, place)),
+        );
     }
     sites
 }
@@ -224,12 +261,21 @@ pub fn is_ignored(name: &str) -> bool {
 pub fn spellings(name: &str) -> Vec<String> {
     let mut names = vec![name.to_owned()];
     let old = if name.contains("LayerNorm") || name.contains("layer_norm") {
-        name.strip_suffix(".weight").map(|stem| format!("{stem}.gamma")).or_else(|| name.strip_suffix(".bias").map(|stem| format!("{stem}.beta")))
+        name.strip_suffix(".weight")
+            .map(|stem| format!("{stem}.gamma"))
+            .or_else(|| {
+                name.strip_suffix(".bias")
+                    .map(|stem| format!("{stem}.beta"))
+            })
     } else {
         None
     };
     names.extend(old);
-    let bare: Vec<String> = names.iter().filter_map(|n| n.strip_prefix(BASE_PREFIX)).map(str::to_owned).collect();
+    let bare: Vec<String> = names
+        .iter()
+        .filter_map(|n| n.strip_prefix(BASE_PREFIX))
+        .map(str::to_owned)
+        .collect();
     names.extend(bare);
     names
 }

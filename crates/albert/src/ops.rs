@@ -96,7 +96,12 @@ pub trait Backend: Sync {
     ///
     /// # Errors
     /// The first error of `read`.
-    fn weight<E: Send>(&self, rows: usize, cols: usize, read: &ReadRows<'_, E>) -> Result<Self::Weight, E>;
+    fn weight<E: Send>(
+        &self,
+        rows: usize,
+        cols: usize,
+        read: &ReadRows<'_, E>,
+    ) -> Result<Self::Weight, E>;
     /// Gives back one row of a weight matrix.
     fn weight_row(&self, weight: &Self::Weight, row: usize, out: &mut [f32]);
     /// (rows, cols) of a weight matrix.
@@ -115,9 +120,21 @@ pub trait Backend: Sync {
     /// LayerNorm of the sum of word, type and position rows: [T, E].
     fn embed(&self, embedding: Embedding<'_, Self>) -> Self::Buffer;
     /// out [T, N] = epilogue(x [T, K] · Wᵀ)
-    fn linear(&self, x: &Self::Buffer, weight: &Self::Weight, epilogue: Epilogue<'_, Self>, out: &mut Self::Buffer);
+    fn linear(
+        &self,
+        x: &Self::Buffer,
+        weight: &Self::Weight,
+        epilogue: Epilogue<'_, Self>,
+        out: &mut Self::Buffer,
+    );
     /// context [T, A·D] from qkv [T, 3·A·D]; probabilities [T, A·S] when wanted.
-    fn attention(&self, qkv: &Self::Buffer, input: AttentionInput<'_, Self>, context: &mut Self::Buffer, probabilities: Option<&mut Self::Buffer>);
+    fn attention(
+        &self,
+        qkv: &Self::Buffer,
+        input: AttentionInput<'_, Self>,
+        context: &mut Self::Buffer,
+        probabilities: Option<&mut Self::Buffer>,
+    );
     /// The rows named, in that order.
     fn gather_rows(&self, x: &Self::Buffer, rows: &[u32]) -> Self::Buffer;
 }

@@ -16,11 +16,18 @@ pub struct Array<T = f32> {
 impl<T: Copy> Array<T> {
     /// A single number.
     pub fn number(value: T) -> Self {
-        Self { shape: Vec::new(), data: vec![value] }
+        Self {
+            shape: Vec::new(),
+            data: vec![value],
+        }
     }
 
     pub(crate) fn new(shape: Vec<usize>, data: Vec<T>) -> Self {
-        debug_assert_eq!(shape.iter().product::<usize>(), data.len(), "array of {shape:?}");
+        debug_assert_eq!(
+            shape.iter().product::<usize>(),
+            data.len(),
+            "array of {shape:?}"
+        );
         Self { shape, data }
     }
 }
@@ -118,7 +125,11 @@ outputs! {
 }
 
 /// Spreads packed rows [T, C] to [B, S, C]; masked positions become 0.
-pub(crate) fn unpack<T: Copy + Default>(inputs: &Inputs, packed: &Packed, values: &[T]) -> Array<T> {
+pub(crate) fn unpack<T: Copy + Default>(
+    inputs: &Inputs,
+    packed: &Packed,
+    values: &[T],
+) -> Array<T> {
     let cols = values.len() / packed.rows.len();
     let mut data = vec![T::default(); inputs.batch * inputs.length * cols];
     for (&(b, s), row) in packed.rows.iter().zip(values.chunks_exact(cols)) {
@@ -145,10 +156,25 @@ fn unpack_attention<T: Copy + Default>(inputs: &Inputs, packed: &Packed, values:
     Array::new(vec![inputs.batch, heads, s, s], data)
 }
 
-pub(crate) fn trace<B: Backend>(device: &B, inputs: &Inputs, packed: &Packed, encoded: &Encoded<B>, keep: Keep) -> Trace<B::Scalar> {
-    let unpack_all = |wanted: bool, list: &[B::Buffer], f: fn(&Inputs, &Packed, &[B::Scalar]) -> Array<B::Scalar>| {
-        if wanted { list.iter().map(|buffer| f(inputs, packed, &device.values(buffer))).collect() } else { Vec::new() }
-    };
+pub(crate) fn trace<B: Backend>(
+    device: &B,
+    inputs: &Inputs,
+    packed: &Packed,
+    encoded: &Encoded<B>,
+    keep: Keep,
+) -> Trace<B::Scalar> {
+    let unpack_all =
+        |wanted: bool,
+         list: &[B::Buffer],
+         f: fn(&Inputs, &Packed, &[B::Scalar]) -> Array<B::Scalar>| {
+            if wanted {
+                list.iter()
+                    .map(|buffer| f(inputs, packed, &device.values(buffer)))
+                    .collect()
+            } else {
+                Vec::new()
+            }
+        };
     Trace {
         hidden_states: unpack_all(keep.hidden_states, &encoded.hidden_states, unpack),
         attentions: unpack_all(keep.attentions, &encoded.attentions, unpack_attention),

@@ -93,29 +93,61 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
     /// # Errors
     /// Wrong configuration, wrong or missing tensors, unreadable files. A missing head is an error unless
     /// [`LoadOptions::fresh_head`] asks for one.
-    pub fn from_pretrained(folder: &Path, device: B, options: LoadOptions) -> Result<(Self, Loaded)> {
+    pub fn from_pretrained(
+        folder: &Path,
+        device: B,
+        options: LoadOptions,
+    ) -> Result<(Self, Loaded)> {
         let (config, report) = AlbertConfig::from_file(&folder.join("config.json"))?;
         let checkpoint = Checkpoint::open(folder)?;
         let (model, tensors) = Self::from_checkpoint(config, &checkpoint, folder, device, options)?;
-        Ok((model, Loaded { config: report, tensors }))
+        Ok((
+            model,
+            Loaded {
+                config: report,
+                tensors,
+            },
+        ))
     }
 
     /// Loads the tensors of an open checkpoint; `path` is for messages.
     ///
     /// # Errors
     /// As [`Albert::from_pretrained`].
-    pub fn from_checkpoint(config: AlbertConfig, checkpoint: &Checkpoint, path: &Path, device: B, options: LoadOptions) -> Result<(Self, LoadReport)> {
+    pub fn from_checkpoint(
+        config: AlbertConfig,
+        checkpoint: &Checkpoint,
+        path: &Path,
+        device: B,
+        options: LoadOptions,
+    ) -> Result<(Self, LoadReport)> {
         config.validate()?;
         let mut loader = Loader::new(&device, &config, checkpoint, path, options);
         loader.labels = H::labels(&config);
-        let pooler = H::POOLER.unwrap_or_else(|| loader.has(crate::names::Site::Pooler, crate::names::Field::Weight));
+        let pooler = H::POOLER.unwrap_or_else(|| {
+            use crate::names::{Field, Site};
+            [Field::Weight, Field::Bias]
+                .into_iter()
+                .any(|field| loader.has(Site::Pooler, field))
+        });
         let encoder = loader.encoder(pooler)?;
         let head = H::load(&mut loader)?;
         if H::POOLER.is_none() && !pooler {
-            loader.report.notes.push("the checkpoint has no pooler: there is no pooler_output".to_owned());
+            loader
+                .report
+                .notes
+                .push("the checkpoint has no pooler: there is no pooler_output".to_owned());
         }
         let report = loader.finish(H::CLASS)?;
-        Ok((Self { device, config, encoder, head }, report))
+        Ok((
+            Self {
+                device,
+                config,
+                encoder,
+                head,
+            },
+            report,
+        ))
     }
 
     /// Writes config.json and model.safetensors (in shards above 50 GB) as transformers does: tied tensors once.
@@ -131,7 +163,10 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
     /// # Errors
     /// As [`Albert::save_pretrained`].
     pub fn save_sharded(&self, folder: &Path, dtype: Dtype, max_shard_bytes: u64) -> Result<()> {
-        std::fs::create_dir_all(folder).map_err(|source| Error::System { action: "create the folder to save to", source })?;
+        std::fs::create_dir_all(folder).map_err(|source| Error::System {
+            action: "create the folder to save to",
+            source,
+        })?;
         let mut config = self.config.clone();
         config.architectures = vec![H::CLASS.to_owned()];
         let name = match dtype {
@@ -143,7 +178,12 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
         config.extra.remove("torch_dtype");
         config.extra.insert("dtype".to_owned(), name.into());
         let json = config.to_json(ConfigDialect::HuggingFace)?;
-        let mut saver = Saver::new(&self.device, &self.config, H::labels(&self.config), H::CLASS != "AlbertModel");
+        let mut saver = Saver::new(
+            &self.device,
+            &self.config,
+            H::labels(&self.config),
+            H::CLASS != "AlbertModel",
+        );
         saver.encoder(&self.encoder);
         self.head.save(&mut saver);
         saver.write(folder, dtype, max_shard_bytes)?;
@@ -158,12 +198,32 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
     ///
     /// # Errors
     /// Inputs or labels that do not fit the model; nothing is cut or ignored silently.
-    pub fn forward(&self, inputs: &Inputs, labels: Option<&H::Labels>, keep: Keep) -> Result<H::Output> {
+    pub fn forward(
+        &self,
+        inputs: &Inputs,
+        labels: Option<&H::Labels>,
+        keep: Keep,
+    ) -> Result<H::Output> {
         inputs.check(&self.config)?;
         let keep_all = labels.is_some_and(|labels| H::needs_hidden_positions(inputs, labels));
         let packed = inputs.pack(&self.config, keep_all);
-        let encoded = encode(&self.device, &self.config, &self.encoder, inputs, &packed, keep);
-        let pass = Pass { device: &self.device, config: &self.config, encoder: &self.encoder, inputs, packed: &packed, encoded: &encoded, keep };
+        let encoded = encode(
+            &self.device,
+            &self.config,
+            &self.encoder,
+            inputs,
+            &packed,
+            keep,
+        );
+        let pass = Pass {
+            device: &self.device,
+            config: &self.config,
+            encoder: &self.encoder,
+            inputs,
+            packed: &packed,
+            encoded: &encoded,
+            keep,
+        };
         self.head.forward(pass, labels)
     }
 
@@ -174,7 +234,14 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
     pub fn encode(&self, inputs: &Inputs) -> Result<(Packed, Encoded<B>)> {
         inputs.check(&self.config)?;
         let packed = inputs.pack(&self.config, false);
-        let encoded = encode(&self.device, &self.config, &self.encoder, inputs, &packed, Keep::default());
+        let encoded = encode(
+            &self.device,
+            &self.config,
+            &self.encoder,
+            inputs,
+            &packed,
+            Keep::default(),
+        );
         Ok((packed, encoded))
     }
 
@@ -203,17 +270,28 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
     ///
     /// # Errors
     /// A block or head that is not there, or nothing left of a block.
-    pub fn prune_heads(&mut self, heads: &std::collections::BTreeMap<usize, Vec<usize>>) -> Result<()> {
+    pub fn prune_heads(
+        &mut self,
+        heads: &std::collections::BTreeMap<usize, Vec<usize>>,
+    ) -> Result<()> {
         let total = self.config.num_attention_heads;
         let mut config = self.config.clone();
         for (&block, list) in heads {
             if block >= self.encoder.blocks.len() {
-                return Err(Error::input("prune_heads block", format!("0 to {}", self.encoder.blocks.len() - 1), block));
+                return Err(Error::input(
+                    "prune_heads block",
+                    format!("0 to {}", self.encoder.blocks.len() - 1),
+                    block,
+                ));
             }
             let pruned = config.pruned_heads.entry(block).or_default();
             for &head in list {
                 if head >= total {
-                    return Err(Error::input(format!("prune_heads block {block}"), format!("heads 0 to {}", total - 1), head));
+                    return Err(Error::input(
+                        format!("prune_heads block {block}"),
+                        format!("heads 0 to {}", total - 1),
+                        head,
+                    ));
                 }
                 pruned.push(head);
             }
@@ -222,10 +300,25 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
         }
         config.validate()?;
         for &block in heads.keys() {
-            let before = self.config.pruned_heads.get(&block).cloned().unwrap_or_default();
+            let before = self
+                .config
+                .pruned_heads
+                .get(&block)
+                .cloned()
+                .unwrap_or_default();
             let after = &config.pruned_heads[&block];
-            let kept: Vec<usize> = (0..total).filter(|h| !before.contains(h)).enumerate().filter(|(_, h)| !after.contains(h)).map(|(i, _)| i).collect();
-            prune_block(&self.device, &mut self.encoder.blocks[block], config.head_size(), &kept);
+            let kept: Vec<usize> = (0..total)
+                .filter(|h| !before.contains(h))
+                .enumerate()
+                .filter(|(_, h)| !after.contains(h))
+                .map(|(i, _)| i)
+                .collect();
+            prune_block(
+                &self.device,
+                &mut self.encoder.blocks[block],
+                config.head_size(),
+                &kept,
+            );
         }
         self.config = config;
         Ok(())
@@ -241,7 +334,13 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
         let mut config = self.config.clone();
         config.vocab_size = vocab_size;
         config.validate()?;
-        self.encoder.embeddings.word = resize_rows(&self.device, &self.encoder.embeddings.word, vocab_size, seed, config.initializer_range);
+        self.encoder.embeddings.word = resize_rows(
+            &self.device,
+            &self.encoder.embeddings.word,
+            vocab_size,
+            seed,
+            config.initializer_range,
+        );
         self.head.resize_vocabulary(&self.device, &config, old);
         self.config = config;
         Ok(())
@@ -256,7 +355,12 @@ fn never<T>(result: std::result::Result<T, std::convert::Infallible>) -> T {
 }
 
 /// A matrix whose row i is `fill(i, out)`.
-fn rebuild<B: Backend>(device: &B, rows: usize, cols: usize, fill: &dyn Fn(usize, &mut [f32])) -> B::Weight {
+fn rebuild<B: Backend>(
+    device: &B,
+    rows: usize,
+    cols: usize,
+    fill: &dyn Fn(usize, &mut [f32]),
+) -> B::Weight {
     let mut values = vec![0.0; rows * cols];
     for (i, row) in values.chunks_exact_mut(cols).enumerate() {
         fill(i, row);
@@ -268,13 +372,20 @@ fn rebuild<B: Backend>(device: &B, rows: usize, cols: usize, fill: &dyn Fn(usize
     never(device.weight(rows, cols, read))
 }
 
-fn prune_block<B: Backend>(device: &B, block: &mut crate::params::Block<B>, d: usize, kept: &[usize]) {
+fn prune_block<B: Backend>(
+    device: &B,
+    block: &mut crate::params::Block<B>,
+    d: usize,
+    kept: &[usize],
+) {
     let (old_width, width) = (block.heads * d, kept.len() * d);
     let (_, h) = device.weight_shape(&block.qkv.weight);
     // Row i of the new q, k or v part comes from this row of the old part.
     let source = |i: usize| kept[i / d] * d + i % d;
     let old_row = |i: usize| i / width * old_width + source(i % width);
-    let weight = rebuild(device, 3 * width, h, &|i, row| device.weight_row(&block.qkv.weight, old_row(i), row));
+    let weight = rebuild(device, 3 * width, h, &|i, row| {
+        device.weight_row(&block.qkv.weight, old_row(i), row)
+    });
     let bias = device.vector_values(&block.qkv.bias);
     let bias = device.vector((0..3 * width).map(|i| bias[old_row(i)]).collect());
     let output = rebuild(device, h, width, &|i, row| {
@@ -290,7 +401,13 @@ fn prune_block<B: Backend>(device: &B, block: &mut crate::params::Block<B>, d: u
 }
 
 /// The first `rows` rows, and new ones drawn around the mean of the old.
-pub(crate) fn resize_rows<B: Backend>(device: &B, weight: &B::Weight, rows: usize, seed: u64, std: f64) -> B::Weight {
+pub(crate) fn resize_rows<B: Backend>(
+    device: &B,
+    weight: &B::Weight,
+    rows: usize,
+    seed: u64,
+    std: f64,
+) -> B::Weight {
     let (old, cols) = device.weight_shape(weight);
     let mut mean = vec![0.0; cols];
     if rows > old {

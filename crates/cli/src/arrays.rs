@@ -29,19 +29,35 @@ const KNOWN: &[&str] = &[
 
 impl InputFile {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = Self { file: Checkpoint::open(path)?, path: path.display().to_string() };
-        if let Some(unknown) = file.file.tensors().find(|t| !KNOWN.contains(&t.name.as_str())) {
-            bail!("{}: unknown tensor {:?}; known: {}", file.path, unknown.name, KNOWN.join(", "));
+        let file = Self {
+            file: Checkpoint::open(path)?,
+            path: path.display().to_string(),
+        };
+        if let Some(unknown) = file
+            .file
+            .tensors()
+            .find(|t| !KNOWN.contains(&t.name.as_str()))
+        {
+            bail!(
+                "{}: unknown tensor {:?}; known: {}",
+                file.path,
+                unknown.name,
+                KNOWN.join(", ")
+            );
         }
         Ok(file)
     }
 
     pub(crate) fn is_integer(&self, name: &str) -> bool {
-        self.file.get(name).is_some_and(|t| !matches!(t.dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16))
+        self.file
+            .get(name)
+            .is_some_and(|t| !matches!(t.dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16))
     }
 
     pub(crate) fn integers(&self, name: &str) -> Result<Option<Vec<i64>>> {
-        let Some(tensor) = self.file.get(name) else { return Ok(None) };
+        let Some(tensor) = self.file.get(name) else {
+            return Ok(None);
+        };
         let mut values = vec![0; tensor.elements()];
         self.file.read_i64(tensor, 0, &mut values)?;
         Ok(Some(values))
@@ -49,9 +65,13 @@ impl InputFile {
 
     /// Numbers of any type as f32.
     pub(crate) fn floats(&self, name: &str) -> Result<Option<Vec<f32>>> {
-        let Some(tensor) = self.file.get(name) else { return Ok(None) };
+        let Some(tensor) = self.file.get(name) else {
+            return Ok(None);
+        };
         if self.is_integer(name) {
-            return Ok(self.integers(name)?.map(|values| values.into_iter().map(|x| x as f32).collect()));
+            return Ok(self
+                .integers(name)?
+                .map(|values| values.into_iter().map(|x| x as f32).collect()));
         }
         let mut values = vec![0.0; tensor.elements()];
         self.file.read_f32(tensor, 0, &mut values)?;
@@ -59,17 +79,28 @@ impl InputFile {
     }
 
     fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.file.get(name).map(|tensor: &TensorInfo| tensor.shape.as_slice())
+        self.file
+            .get(name)
+            .map(|tensor: &TensorInfo| tensor.shape.as_slice())
     }
 
     fn check(&self, name: &str, expected: &[&[usize]]) -> Result<()> {
         match self.shape(name) {
             Some(shape) if !expected.contains(&shape) => {
                 if shape.len() > 2 && name == "attention_mask" {
-                    bail!("{}: attention_mask has {} axes {shape:?}; only masks of one value for each token, {:?}, are supported", self.path, shape.len(), expected[0]);
+                    bail!(
+                        "{}: attention_mask has {} axes {shape:?}; only masks of one value for each token, {:?}, are supported",
+                        self.path,
+                        shape.len(),
+                        expected[0]
+                    );
                 }
                 let shapes: Vec<String> = expected.iter().map(|s| format!("{s:?}")).collect();
-                bail!("{}: {name} has shape {shape:?}, expected {}", self.path, shapes.join(" or "))
+                bail!(
+                    "{}: {name} has shape {shape:?}, expected {}",
+                    self.path,
+                    shapes.join(" or ")
+                )
             }
             _ => Ok(()),
         }
@@ -81,14 +112,22 @@ impl InputFile {
         let shape = match (self.shape("input_ids"), self.shape("inputs_embeds")) {
             (Some(shape), None) => shape.to_vec(),
             (None, Some([shape @ .., width])) if *width == e => shape.to_vec(),
-            (None, Some(shape)) => bail!("{}: inputs_embeds has shape {shape:?}, expected [B, S, {e}]", self.path),
-            (Some(_), Some(_)) => bail!("{}: both input_ids and inputs_embeds; give one", self.path),
+            (None, Some(shape)) => bail!(
+                "{}: inputs_embeds has shape {shape:?}, expected [B, S, {e}]",
+                self.path
+            ),
+            (Some(_), Some(_)) => {
+                bail!("{}: both input_ids and inputs_embeds; give one", self.path)
+            }
             (None, None) => bail!("{}: neither input_ids nor inputs_embeds", self.path),
         };
         let (batch, choices, length) = match shape[..] {
             [b, s] => (b, None, s),
             [b, k, s] => (b.checked_mul(k).context("batch is too large")?, Some(k), s),
-            _ => bail!("{}: input_ids has shape {shape:?}, expected [B, S], or [B, K, S] for multiple choice", self.path),
+            _ => bail!(
+                "{}: input_ids has shape {shape:?}, expected [B, S], or [B, K, S] for multiple choice",
+                self.path
+            ),
         };
         for name in ["attention_mask", "token_type_ids"] {
             self.check(name, &[&shape])?;
@@ -112,8 +151,20 @@ impl InputFile {
 
 /// Writes arrays under their names.
 pub(crate) fn write(path: &Path, arrays: &[(String, &Array)]) -> Result<()> {
-    let specs: Vec<TensorSpec<'_>> = arrays.iter().map(|(name, array)| TensorSpec { name, dtype: Dtype::F32, shape: &array.shape }).collect();
-    let by_name: BTreeMap<&str, &Array> = arrays.iter().map(|(name, array)| (name.as_str(), *array)).collect();
-    write_safetensors(path, &BTreeMap::new(), &specs, |spec, sink| sink.write_f32(&by_name[spec.name].data))?;
+    let specs: Vec<TensorSpec<'_>> = arrays
+        .iter()
+        .map(|(name, array)| TensorSpec {
+            name,
+            dtype: Dtype::F32,
+            shape: &array.shape,
+        })
+        .collect();
+    let by_name: BTreeMap<&str, &Array> = arrays
+        .iter()
+        .map(|(name, array)| (name.as_str(), *array))
+        .collect();
+    write_safetensors(path, &BTreeMap::new(), &specs, |spec, sink| {
+        sink.write_f32(&by_name[spec.name].data)
+    })?;
     Ok(())
 }

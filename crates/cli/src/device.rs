@@ -18,7 +18,11 @@ pub(crate) struct DeviceFlags {
 fn isa(name: &str) -> Result<Isa, String> {
     Isa::from_name(name).ok_or_else(|| {
         let here: Vec<&str> = Isa::available().iter().map(|isa| isa.name()).collect();
-        let reason = if ISA_NAMES.contains(&name) { "this machine does not have it" } else { "no such instruction set" };
+        let reason = if ISA_NAMES.contains(&name) {
+            "this machine does not have it"
+        } else {
+            "no such instruction set"
+        };
         format!("{reason}; here: {}", here.join(", "))
     })
 }
@@ -26,7 +30,10 @@ fn isa(name: &str) -> Result<Isa, String> {
 impl DeviceFlags {
     pub(crate) fn options(&self) -> CpuOptions {
         let here = CpuOptions::default();
-        CpuOptions { threads: self.threads.map_or(here.threads, usize::from), isa: self.isa.unwrap_or(here.isa) }
+        CpuOptions {
+            threads: self.threads.map_or(here.threads, usize::from),
+            isa: self.isa.unwrap_or(here.isa),
+        }
     }
 
     pub(crate) fn open(&self) -> Result<Cpu> {

@@ -11,12 +11,19 @@ use clap::Parser;
 
 /// ALBERT models on the command line.
 #[derive(Parser)]
-#[command(name = "albert", version, about, arg_required_else_help = true, before_help = "\
+#[command(
+    name = "albert",
+    version,
+    about,
+    arg_required_else_help = true,
+    before_help = "\
 Examples:
   albert fill-mask \"The capital of France is [MASK].\" --model DIR
   albert embed \"A sentence.\" \"Another one.\" --model DIR --pooling mean
-  albert inspect DIR", after_help = "\
-Exit codes: 0 done, 1 failed, 2 wrong use of a flag.")]
+  albert inspect DIR",
+    after_help = "\
+Exit codes: 0 done, 1 failed, 2 wrong use of a flag."
+)]
 struct Arguments {
     #[command(subcommand)]
     verb: verbs::Verb,
@@ -36,5 +43,7 @@ fn main() -> ExitCode {
 
 /// Whether the reader of our output went away, as `albert … | head` does: no failure of ours.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }

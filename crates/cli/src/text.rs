@@ -25,21 +25,39 @@ impl Text {
         }
         let path = folder.join("tokenizer.json");
         if !path.is_file() {
-            bail!("{} is missing: expected beside config.json, as transformers saves it", path.display());
+            bail!(
+                "{} is missing: expected beside config.json, as transformers saves it",
+                path.display()
+            );
         }
-        let mut tokenizer = Tokenizer::from_file(&path).map_err(|e| anyhow!("{}: {e}", path.display()))?;
+        let mut tokenizer =
+            Tokenizer::from_file(&path).map_err(|e| anyhow!("{}: {e}", path.display()))?;
         tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(|e| anyhow!("{}: {e}", path.display()))?;
+        tokenizer
+            .with_truncation(None)
+            .map_err(|e| anyhow!("{}: {e}", path.display()))?;
         let id = |token| tokenizer.token_to_id(token).map(i64::from);
         let (mask, pad) = (id("[MASK]"), id("<pad>").or(id("[PAD]")).unwrap_or(0));
-        Ok(Self { mask, pad, tokenizer })
+        Ok(Self {
+            mask,
+            pad,
+            tokenizer,
+        })
     }
 
     pub(crate) fn encode(&self, text: &str) -> Result<Tokens> {
-        let encoding = self.tokenizer.encode(text, true).map_err(|e| anyhow!("cannot tokenize: {e}"))?;
+        let encoding = self
+            .tokenizer
+            .encode(text, true)
+            .map_err(|e| anyhow!("cannot tokenize: {e}"))?;
         Ok(Tokens {
             ids: encoding.get_ids().iter().copied().map(i64::from).collect(),
-            types: encoding.get_type_ids().iter().copied().map(i64::from).collect(),
+            types: encoding
+                .get_type_ids()
+                .iter()
+                .copied()
+                .map(i64::from)
+                .collect(),
         })
     }
 
@@ -58,6 +76,8 @@ impl Text {
     }
 
     pub(crate) fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.tokenizer.decode(ids, true).map_err(|e| anyhow!("cannot decode: {e}"))
+        self.tokenizer
+            .decode(ids, true)
+            .map_err(|e| anyhow!("cannot decode: {e}"))
     }
 }

@@ -39,6 +39,9 @@ fn tell(loaded: &albert::Loaded) {
         eprintln!("note: {note}");
     }
     if !loaded.tensors.unexpected.is_empty() {
-        eprintln!("note: tensors that no ALBERT model has, ignored: {}", loaded.tensors.unexpected.join(", "));
+        eprintln!(
+            "note: tensors that no ALBERT model has, ignored: {}",
+            loaded.tensors.unexpected.join(", ")
+        );
     }
 }

@@ -141,7 +141,13 @@ impl Activation {
 }
 
 #[inline(always)]
-fn map_row<S: Simd>(s: S, out: &mut [f32], bias: Option<&[f32]>, residual: Option<&[f32]>, f: impl Fn(S::V) -> S::V) {
+fn map_row<S: Simd>(
+    s: S,
+    out: &mut [f32],
+    bias: Option<&[f32]>,
+    residual: Option<&[f32]>,
+    f: impl Fn(S::V) -> S::V,
+) {
     let mut bias = bias.map(|bias| bias.chunks(LANES));
     let mut residual = residual.map(|residual| residual.chunks(LANES));
     for chunk in out.chunks_mut(LANES) {

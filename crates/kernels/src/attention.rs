@@ -67,19 +67,41 @@ pub struct Attention<'a> {
 ///
 /// # Panics
 /// When sizes do not match: our bug, not the caller's data.
-pub fn attention(isa: Isa, pool: &Pool, input: Attention<'_>, context: &mut [f32], probabilities: Option<(&mut [f32], usize)>, scratch: &mut [Scratch]) {
-    let Attention { heads, head_size, sequences, .. } = input;
+pub fn attention(
+    isa: Isa,
+    pool: &Pool,
+    input: Attention<'_>,
+    context: &mut [f32],
+    probabilities: Option<(&mut [f32], usize)>,
+    scratch: &mut [Scratch],
+) {
+    let Attention {
+        heads,
+        head_size,
+        sequences,
+        ..
+    } = input;
     let width = heads * head_size;
     let rows = input.positions.len();
     assert_eq!(input.qkv.len(), rows * 3 * width, "qkv");
     let mut end = 0;
     for sequence in sequences {
-        assert!(sequence.rows.start == end && !sequence.keys.is_empty(), "sequences in order, none without a key");
+        assert!(
+            sequence.rows.start == end && !sequence.keys.is_empty(),
+            "sequences in order, none without a key"
+        );
         end = sequence.rows.end;
     }
     assert_eq!(end, rows, "rows of all sequences");
-    if let Some(Relative { table, positions, .. }) = input.relative {
-        assert_eq!(table.len(), (2 * positions - 1) * head_size, "distance table");
+    if let Some(Relative {
+        table, positions, ..
+    }) = input.relative
+    {
+        assert_eq!(
+            table.len(),
+            (2 * positions - 1) * head_size,
+            "distance table"
+        );
     }
     // One task for each sequence and head; long sequences are split further when that leaves threads idle.
     let split = (2 * pool.threads()).div_ceil(sequences.len() * heads);
@@ -92,15 +114,34 @@ pub fn attention(isa: Isa, pool: &Pool, input: Attention<'_>, context: &mut [f32
     cuts.dedup();
     let (probabilities, key_columns) = probabilities.unwrap_or((&mut [], 0));
     let probability_rows = if key_columns == 0 { 0 } else { rows };
-    let cols = Cuts::Even { len: width, step: head_size };
+    let cols = Cuts::Even {
+        len: width,
+        step: head_size,
+    };
     let out = [
         (MatMut::new(context, rows, width), cols),
-        (MatMut::new(probabilities, probability_rows, heads * key_columns), Cuts::Even { len: heads * key_columns, step: key_columns.max(1) }),
+        (
+            MatMut::new(probabilities, probability_rows, heads * key_columns),
+            Cuts::Even {
+                len: heads * key_columns,
+                step: key_columns.max(1),
+            },
+        ),
     ];
-    let grid = Grid { rows: Cuts::At(&cuts), cols };
+    let grid = Grid {
+        rows: Cuts::At(&cuts),
+        cols,
+    };
     pool.for_tile_pairs(out, grid, scratch, |scratch, [context, probabilities]| {
-        let sequence = &sequences[sequences.partition_point(|s| s.rows.end <= context.rows().start)];
-        let task = Task { input, sequence, head: context.cols().start / head_size, context, probabilities };
+        let sequence =
+            &sequences[sequences.partition_point(|s| s.rows.end <= context.rows().start)];
+        let task = Task {
+            input,
+            sequence,
+            head: context.cols().start / head_size,
+            context,
+            probabilities,
+        };
         isa.run(Job { task, scratch });
     });
 }
@@ -124,7 +165,11 @@ impl Kernel for Job<'_> {
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
         let Job { task, scratch } = self;
-        if S::TILE_VECS == 2 { task.all_queries::<S, 2, { 2 * LANES }>(s, scratch) } else { task.all_queries::<S, 1, LANES>(s, scratch) }
+        if S::TILE_VECS >= 2 {
+            task.all_queries::<S, 2, { 2 * LANES }>(s, scratch)
+        } else {
+            task.all_queries::<S, 1, LANES>(s, scratch)
+        }
     }
 }
 
@@ -132,7 +177,12 @@ impl<'a> Task<'a> {
     /// Row `row` of this head's queries (0), keys (1) or values (2).
     #[inline(always)]
     fn row(&self, part: usize, row: usize) -> &'a [f32] {
-        let Attention { qkv, heads, head_size, .. } = self.input;
+        let Attention {
+            qkv,
+            heads,
+            head_size,
+            ..
+        } = self.input;
         &qkv[(row * 3 + part) * heads * head_size + self.head * head_size..][..head_size]
     }
 
@@ -142,11 +192,18 @@ impl<'a> Task<'a> {
 
     /// Packs the head's keys and values once, then takes WIDTH = 16·VECS queries at a time.
     #[inline(always)]
-    fn all_queries<S: Simd, const VECS: usize, const WIDTH: usize>(mut self, s: S, scratch: &mut Scratch) {
+    fn all_queries<S: Simd, const VECS: usize, const WIDTH: usize>(
+        mut self,
+        s: S,
+        scratch: &mut Scratch,
+    ) {
         let (keys, d) = (self.keys(), self.input.head_size);
         let value_panels = d.div_ceil(LANES);
         let key_len = (keys.len() * d + LANES).next_multiple_of(LANES);
-        let (flat, lines) = scratch.get(key_len + keys.len() * WIDTH + WIDTH, value_panels * keys.len() + VECS * d);
+        let (flat, lines) = scratch.get(
+            key_len + keys.len() * WIDTH + WIDTH,
+            value_panels * keys.len() + VECS * d,
+        );
         let (key_panels, scores) = flat.split_at_mut(key_len);
         let (values, queries) = lines.split_at_mut(value_panels * keys.len());
         for (first, count) in RowTiles::new(keys.len(), S::TILE_ROWS) {
@@ -174,7 +231,14 @@ impl<'a> Task<'a> {
 
     /// scores [key][WIDTH queries] = k·qᵀ
     #[inline(always)]
-    fn scores<S: Simd, const VECS: usize, const WIDTH: usize>(&self, s: S, block: Range<usize>, key_panels: &[f32], queries: &mut [Line], scores: &mut [f32]) {
+    fn scores<S: Simd, const VECS: usize, const WIDTH: usize>(
+        &self,
+        s: S,
+        block: Range<usize>,
+        key_panels: &[f32],
+        queries: &mut [Line],
+        scores: &mut [f32],
+    ) {
         let (count, d) = (self.keys().len(), self.input.head_size);
         if self.sequence.uniform {
             scores[..count * WIDTH].fill(0.0);
@@ -199,7 +263,9 @@ impl<'a> Task<'a> {
         }
         for (first, rows) in RowTiles::new(count, S::TILE_ROWS) {
             let a = &key_panels[first * d..(first + rows) * d];
-            let out = scores[first * WIDTH..(first + rows) * WIDTH].as_chunks_mut::<WIDTH>().0;
+            let out = scores[first * WIDTH..(first + rows) * WIDTH]
+                .as_chunks_mut::<WIDTH>()
+                .0;
             macro_rules! choose {
                 ($($rows:literal)+) => {
                     match rows {
@@ -220,17 +286,32 @@ impl<'a> Task<'a> {
 
     /// scores ← scores·scale + position terms, when there are any; `softmax` then scales by 1.
     #[inline(always)]
-    fn add_relative<S: Simd, const WIDTH: usize>(&self, s: S, block: Range<usize>, scores: &mut [f32]) {
-        let Some(Relative { table, positions, with_key }) = self.input.relative else { return };
+    fn add_relative<S: Simd, const WIDTH: usize>(
+        &self,
+        s: S,
+        block: Range<usize>,
+        scores: &mut [f32],
+    ) {
+        let Some(Relative {
+            table,
+            positions,
+            with_key,
+        }) = self.input.relative
+        else {
+            return;
+        };
         if self.sequence.uniform {
             return;
         }
         let d = self.input.head_size;
         for (&key, scores) in self.keys().iter().zip(scores.as_chunks_mut::<WIDTH>().0) {
             for (row, score) in block.clone().zip(scores) {
-                let distance = self.input.positions[row] as usize + positions - 1 - self.input.positions[key as usize] as usize;
+                let distance = self.input.positions[row] as usize + positions
+                    - 1
+                    - self.input.positions[key as usize] as usize;
                 let entry = &table[distance * d..][..d];
-                let mut sum = f32::mul_add(*score, self.input.scale, dot(s, self.row(0, row), entry));
+                let mut sum =
+                    f32::mul_add(*score, self.input.scale, dot(s, self.row(0, row), entry));
                 if with_key {
                     sum += dot(s, self.row(1, key as usize), entry);
                 }
@@ -241,11 +322,21 @@ impl<'a> Task<'a> {
 
     /// scores ← exp(scale·(score − max)); returns factor/Σ for each query.
     #[inline(always)]
-    fn softmax<S: Simd, const VECS: usize, const WIDTH: usize>(&self, s: S, scores: &mut [f32]) -> [f32; WIDTH] {
-        let scale = s.splat(if self.input.relative.is_some() { 1.0 } else { self.input.scale });
+    fn softmax<S: Simd, const VECS: usize, const WIDTH: usize>(
+        &self,
+        s: S,
+        scores: &mut [f32],
+    ) -> [f32; WIDTH] {
+        let scale = s.splat(if self.input.relative.is_some() {
+            1.0
+        } else {
+            self.input.scale
+        });
         let head_scale = s.splat(self.input.head_scale.map_or(1.0, |scale| scale[self.head]));
         let mut inverse = [0.0; WIDTH];
-        let rows = scores[..self.keys().len() * WIDTH].as_chunks_mut::<WIDTH>().0;
+        let rows = scores[..self.keys().len() * WIDTH]
+            .as_chunks_mut::<WIDTH>()
+            .0;
         for v in 0..VECS {
             let lanes = |row: &[f32; WIDTH]| s.load(&row.as_chunks::<LANES>().0[v]);
             let mut top = lanes(&rows[0]);
@@ -262,13 +353,21 @@ impl<'a> Task<'a> {
                 }
             }
             let sum = s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3]));
-            s.store(s.div(head_scale, sum), &mut inverse.as_chunks_mut::<LANES>().0[v]);
+            s.store(
+                s.div(head_scale, sum),
+                &mut inverse.as_chunks_mut::<LANES>().0[v],
+            );
         }
         inverse
     }
 
     #[inline(always)]
-    fn write_probabilities<const WIDTH: usize>(&mut self, block: Range<usize>, inverse: &[f32; WIDTH], scores: &[f32]) {
+    fn write_probabilities<const WIDTH: usize>(
+        &mut self,
+        block: Range<usize>,
+        inverse: &[f32; WIDTH],
+        scores: &[f32],
+    ) {
         if self.probabilities.cols().is_empty() {
             return;
         }
@@ -285,17 +384,34 @@ impl<'a> Task<'a> {
 
     /// context = scores·v, times `inverse`
     #[inline(always)]
-    fn context<S: Simd, const WIDTH: usize>(&mut self, s: S, block: Range<usize>, inverse: &[f32; WIDTH], values: &[Line], scores: &[f32]) {
+    fn context<S: Simd, const WIDTH: usize>(
+        &mut self,
+        s: S,
+        block: Range<usize>,
+        inverse: &[f32; WIDTH],
+        values: &[Line],
+        scores: &[f32],
+    ) {
         let (count, d) = (self.keys().len(), self.input.head_size);
         let panels = d.div_ceil(LANES);
         let mut p = 0;
         while p < panels {
-            if S::TILE_VECS == 2 && p + 1 < panels {
-                let pair = [&values[p * count..][..count], &values[(p + 1) * count..][..count]];
+            if S::TILE_VECS >= 2 && p + 1 < panels {
+                let pair = [
+                    &values[p * count..][..count],
+                    &values[(p + 1) * count..][..count],
+                ];
                 self.context_columns::<S, 8, 2, WIDTH>(s, block.clone(), inverse, pair, p, scores);
                 p += 2;
             } else {
-                self.context_columns::<S, 4, 1, WIDTH>(s, block.clone(), inverse, [&values[p * count..][..count]], p, scores);
+                self.context_columns::<S, 4, 1, WIDTH>(
+                    s,
+                    block.clone(),
+                    inverse,
+                    [&values[p * count..][..count]],
+                    p,
+                    scores,
+                );
                 p += 1;
             }
         }
@@ -315,10 +431,13 @@ impl<'a> Task<'a> {
         let cols = panel * LANES..d.min((panel + VECS) * LANES);
         for first in (0..block.len()).step_by(ROWS) {
             let a = &scores[first..count * WIDTH + first];
-            let total = product::<S, ROWS, VECS, WIDTH>(s, None, a.as_chunks::<WIDTH>().0, values, &[]);
+            let total =
+                product::<S, ROWS, VECS, WIDTH>(s, None, a.as_chunks::<WIDTH>().0, values, &[]);
             for (i, total) in total.into_iter().enumerate().take(block.len() - first) {
                 let base = self.context.cols().start;
-                let out = self.context.row(block.start + first + i, base + cols.start..base + cols.end);
+                let out = self
+                    .context
+                    .row(block.start + first + i, base + cols.start..base + cols.end);
                 for (value, out) in total.into_iter().zip(out.chunks_mut(LANES)) {
                     s.store_partial(s.mul(value, s.splat(inverse[first + i])), out);
                 }

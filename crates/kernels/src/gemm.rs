@@ -6,22 +6,22 @@
 
 use std::ops::Range;
 
+use crate::Isa;
 use crate::activation::Activation;
 use crate::pack::{self, Line, pack_panel, panel};
 use crate::parallel::{Cuts, Grid, MatMut, Pool, TileMut};
 use crate::scratch::Scratch;
 use crate::simd::{Kernel, LANES, Simd};
-use crate::Isa;
 
 /// Terms of one chain of fused multiply-adds. Part of the numeric definition.
 pub const CHAIN: usize = 64;
 
-/// Terms that a register tile takes in one go, a multiple of [`CHAIN`]: two panels of them fit the first-level cache
-/// beside a tile's activations. No result depends on it.
-fn kblock() -> usize { static K: std::sync::OnceLock<usize> = std::sync::OnceLock::new(); *K.get_or_init(|| std::env::var("KB").map_or(256, |x| x.parse().unwrap())) }
+/// Terms that a register tile takes in one go, a multiple of [`CHAIN`]: its panels stay in the second-level cache while
+/// the row tiles of a task pass. No result depends on it.
+const K_BLOCK: usize = 1024;
 
-/// Rows of activations that one task packs: its panels stay in the second-level cache (1 MiB).
-const PACKED_ELEMENTS: usize = 1 << 18;
+/// Activations that one task packs at most (512 KiB), to stay in the second-level cache beside the panels.
+const PACKED_ELEMENTS: usize = 1 << 17;
 
 /// A weight matrix [rows, cols] (output features, input features) in panels, see [`crate::pack`].
 #[derive(Clone, Copy)]
@@ -45,38 +45,73 @@ pub struct Epilogue<'a> {
     pub residual: Option<&'a [f32]>,
 }
 
-/// Rows of one task: as many as stay in cache, spread evenly over the tasks.
-fn rows_per_task(rows: usize, k: usize) -> usize {
-    let most = (PACKED_ELEMENTS / k.max(1)).clamp(48, 448);
-    rows.div_ceil(rows.div_ceil(most).max(1)).max(1)
+/// Rows of one task: as many as stay in cache, spread evenly over tasks that the threads share evenly.
+fn rows_per_task(rows: usize, k: usize, threads: usize) -> usize {
+    let most = (PACKED_ELEMENTS / k).clamp(48, 448);
+    let parts = match rows.div_ceil(most) {
+        0 | 1 => 1,
+        parts => parts.next_multiple_of(threads),
+    };
+    rows.div_ceil(parts).max(1)
 }
 
 /// y [T, N] = epilogue(x [T, K] · Wᵀ).
 ///
 /// # Panics
 /// When sizes do not match: our bug, not the caller's data.
-pub fn linear(isa: Isa, pool: &Pool, x: &[f32], w: Packed<'_>, epilogue: Epilogue<'_>, y: &mut [f32], scratch: &mut [Scratch]) {
+pub fn linear(
+    isa: Isa,
+    pool: &Pool,
+    x: &[f32],
+    w: Packed<'_>,
+    epilogue: Epilogue<'_>,
+    y: &mut [f32],
+    scratch: &mut [Scratch],
+) {
     let (k, n) = (w.cols, w.rows);
-    assert!(k > 0 && x.len().is_multiple_of(k), "{} inputs in rows of {k}", x.len());
+    assert!(
+        k > 0 && x.len().is_multiple_of(k),
+        "{} inputs in rows of {k}",
+        x.len()
+    );
     let rows = x.len() / k;
-    assert_eq!(w.panels.len(), pack::packed_len(n, k), "panels of {n} x {k}");
+    assert_eq!(
+        w.panels.len(),
+        pack::packed_len(n, k),
+        "panels of {n} x {k}"
+    );
     if let Some(bias) = epilogue.bias {
         assert_eq!(bias.len(), n, "bias");
     }
     if let Some(residual) = epilogue.residual {
         assert_eq!(residual.len(), rows * n, "residual");
     }
-    let row_step = rows_per_task(rows, k);
-    // Few rows: split the columns so that every thread has two tasks; in whole groups of panels.
+    let row_step = rows_per_task(rows, k, pool.threads());
+    // Few rows: split the columns so that every thread has a task, in whole groups of panels.
     let row_parts = rows.div_ceil(row_step);
     let col_parts = pool.threads().div_ceil(row_parts);
-    let group = 4 * LANES;
+    let group = 3 * LANES;
     let col_step = n.div_ceil(col_parts).next_multiple_of(group);
-    let grid = Grid { rows: Cuts::Even { len: rows, step: row_step }, cols: Cuts::Even { len: n, step: col_step } };
+    let grid = Grid {
+        rows: Cuts::Even {
+            len: rows,
+            step: row_step,
+        },
+        cols: Cuts::Even {
+            len: n,
+            step: col_step,
+        },
+    };
     let out = MatMut::new(y, rows, n);
     pool.for_tiles(out, grid, scratch, |scratch, tile| {
         let (scratch, _) = scratch.get(tile.rows().len() * k + LANES, 0);
-        isa.run(LinearTask { x, w, epilogue, tile, scratch });
+        isa.run(LinearTask {
+            x,
+            w,
+            epilogue,
+            tile,
+            scratch,
+        });
     });
 }
 
@@ -107,18 +142,32 @@ impl Kernel for LinearTask<'_> {
         while col < cols.end {
             let vecs = (cols.end - col).div_ceil(LANES).min(S::TILE_VECS);
             let col_end = cols.end.min(col + vecs * LANES);
-            for k_start in (0..k).step_by(kblock()) {
-                let block = k_start..k.min(k_start + kblock());
-                let panels = Panels { w: self.w, panel: col / LANES, vecs, block };
+            for k_start in (0..k).step_by(K_BLOCK) {
+                let block = k_start..k.min(k_start + K_BLOCK);
+                let panels = Panels {
+                    w: self.w,
+                    panel: col / LANES,
+                    vecs,
+                    block,
+                };
                 let next = panels.following(S::TILE_VECS, cols.end);
                 for (i, (first, count)) in tiles.enumerate() {
-                    let a = &self.scratch[first * k + panels.block.start * count..first * k + panels.block.end * count];
-                    let ahead = next.as_ref().map_or(&[][..], |next| next.share(i, tiles.tiles));
-                    let to = Target { tile: &mut self.tile, row: rows.start + first, cols: col..col_end, add: k_start > 0 };
-                    if vecs == 1 {
-                        tile_of_rows::<S, 1>(s, count, a, [panels.lines(0)], ahead, to);
-                    } else {
-                        tile_of_rows::<S, 2>(s, count, a, [panels.lines(0), panels.lines(1)], ahead, to);
+                    let a = &self.scratch[first * k + panels.block.start * count
+                        ..first * k + panels.block.end * count];
+                    let ahead = next
+                        .as_ref()
+                        .map_or(&[][..], |next| next.share(i, tiles.tiles));
+                    let to = Target {
+                        tile: &mut self.tile,
+                        row: rows.start + first,
+                        cols: col..col_end,
+                        add: k_start > 0,
+                    };
+                    match vecs {
+                        1 => tile_of_rows::<S, 1>(s, count, a, panels.all(), ahead, to),
+                        2 => tile_of_rows::<S, 2>(s, count, a, panels.all(), ahead, to),
+                        3 => tile_of_rows::<S, 3>(s, count, a, panels.all(), ahead, to),
+                        _ => tile_of_rows::<S, 4>(s, count, a, panels.all(), ahead, to),
                     }
                 }
             }
@@ -141,12 +190,25 @@ impl<'a> Panels<'a> {
         &panel(self.w.panels, self.w.cols, self.panel + vec)[self.block.clone()]
     }
 
+    fn all<const VECS: usize>(&self) -> [&'a [Line]; VECS] {
+        std::array::from_fn(|vec| self.lines(vec))
+    }
+
     /// The block that is read after this one: the next block of k, or the first one of the next panels.
     fn following(&self, most_vecs: usize, col_end: usize) -> Option<Self> {
         let k = self.w.cols;
-        let (panel, start) = if self.block.end < k { (self.panel, self.block.end) } else { (self.panel + self.vecs, 0) };
+        let (panel, start) = if self.block.end < k {
+            (self.panel, self.block.end)
+        } else {
+            (self.panel + self.vecs, 0)
+        };
         let left = col_end.div_ceil(LANES).saturating_sub(panel);
-        (left > 0).then(|| Self { w: self.w, panel, vecs: left.min(most_vecs), block: start..k.min(start + kblock()) })
+        (left > 0).then(|| Self {
+            w: self.w,
+            panel,
+            vecs: left.min(most_vecs),
+            block: start..k.min(start + K_BLOCK),
+        })
     }
 
     /// The part of this block that row tile `i` of `tiles` brings into the second-level cache while it computes.
@@ -162,12 +224,22 @@ impl LinearTask<'_> {
     /// Bias, activation and residual of the columns whose sums are complete and still in cache.
     #[inline(always)]
     fn finish<S: Simd>(&mut self, s: S, cols: Range<usize>) {
-        let Epilogue { bias, activation, residual } = self.epilogue;
+        let Epilogue {
+            bias,
+            activation,
+            residual,
+        } = self.epilogue;
         if bias.is_none() && activation == Activation::Linear && residual.is_none() {
             return;
         }
         let bias = bias.map(|b| &b[cols.clone()]);
-        activation.apply_tile(s, &mut self.tile, cols, bias, residual.map(|r| (r, self.w.rows)));
+        activation.apply_tile(
+            s,
+            &mut self.tile,
+            cols,
+            bias,
+            residual.map(|r| (r, self.w.rows)),
+        );
     }
 }
 
@@ -190,7 +262,11 @@ pub(crate) struct RowTiles {
 
 impl RowTiles {
     pub(crate) fn new(rows: usize, most: usize) -> Self {
-        Self { rows, tiles: rows.div_ceil(most), next: 0 }
+        Self {
+            rows,
+            tiles: rows.div_ceil(most),
+            next: 0,
+        }
     }
 }
 
@@ -210,11 +286,18 @@ impl Iterator for RowTiles {
 
 /// Chooses the register tile for `count` rows at compile time.
 #[inline(always)]
-fn tile_of_rows<S: Simd, const VECS: usize>(s: S, count: usize, a: &[f32], b: [&[Line]; VECS], ahead: &[Line], to: Target<'_, '_>) {
+fn tile_of_rows<S: Simd, const VECS: usize>(
+    s: S,
+    count: usize,
+    a: &[f32],
+    b: [&[Line]; VECS],
+    ahead: &[Line],
+    to: Target<'_, '_>,
+) {
     macro_rules! choose {
         ($($rows:literal)+) => {
             match count {
-                $($rows if $rows <= S::TILE_ROWS => store_tile::<S, $rows, VECS>(s, a, b, ahead, to),)+
+                $($rows if $rows <= S::TILE_ROWS && VECS <= S::TILE_VECS => store_tile::<S, $rows, VECS>(s, a, b, ahead, to),)+
                 _ => unreachable!("tiles have 1 to {} rows", S::TILE_ROWS),
             }
         };
@@ -223,7 +306,13 @@ fn tile_of_rows<S: Simd, const VECS: usize>(s: S, count: usize, a: &[f32], b: [&
 }
 
 #[inline(always)]
-fn store_tile<S: Simd, const ROWS: usize, const VECS: usize>(s: S, a: &[f32], b: [&[Line]; VECS], ahead: &[Line], to: Target<'_, '_>) {
+fn store_tile<S: Simd, const ROWS: usize, const VECS: usize>(
+    s: S,
+    a: &[f32],
+    b: [&[Line]; VECS],
+    ahead: &[Line],
+    to: Target<'_, '_>,
+) {
     let mut total = None;
     if to.add {
         let mut before = [[s.splat(0.0); VECS]; ROWS];
@@ -267,7 +356,12 @@ pub(crate) fn product<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH
 }
 
 #[inline(always)]
-fn add_tile<S: Simd, const ROWS: usize, const VECS: usize>(s: S, total: &mut [[S::V; VECS]; ROWS], sums: [[S::V; VECS]; ROWS], add: bool) {
+fn add_tile<S: Simd, const ROWS: usize, const VECS: usize>(
+    s: S,
+    total: &mut [[S::V; VECS]; ROWS],
+    sums: [[S::V; VECS]; ROWS],
+    add: bool,
+) {
     for (total, sums) in total.iter_mut().zip(sums) {
         for (total, sum) in total.iter_mut().zip(sums) {
             *total = if add { s.add(*total, sum) } else { sum };

@@ -29,12 +29,17 @@ impl Isa {
 
     /// The fastest instruction set of this machine.
     pub fn best() -> Self {
-        *Self::available().last().expect("portable code is always there")
+        *Self::available()
+            .last()
+            .expect("portable code is always there")
     }
 
     /// All instruction sets of this machine, slowest first.
     pub fn available() -> Vec<Self> {
-        ISA_NAMES.iter().filter_map(|name| Self::from_name(name)).collect()
+        ISA_NAMES
+            .iter()
+            .filter_map(|name| Self::from_name(name))
+            .collect()
     }
 
     /// The instruction set of that name, if the name is known and this machine has it.

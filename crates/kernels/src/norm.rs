@@ -25,7 +25,11 @@ pub struct NormWeights<'a> {
 /// When sizes do not match.
 pub fn layer_norm(isa: Isa, pool: &Pool, x: &mut [f32], weights: NormWeights<'_>) {
     let cols = weights.gamma.len();
-    assert!(weights.beta.len() == cols && cols > 0 && x.len().is_multiple_of(cols), "{} elements in rows of {cols}", x.len());
+    assert!(
+        weights.beta.len() == cols && cols > 0 && x.len().is_multiple_of(cols),
+        "{} elements in rows of {cols}",
+        x.len()
+    );
     let rows = x.len() / cols;
     struct Rows<'a, 't>(NormWeights<'a>, crate::parallel::TileMut<'t>);
     impl Kernel for Rows<'_, '_> {
@@ -40,13 +44,32 @@ pub fn layer_norm(isa: Isa, pool: &Pool, x: &mut [f32], weights: NormWeights<'_>
     }
     // About two tasks for each thread, none below 4 rows.
     let step = rows.div_ceil(2 * pool.threads()).max(4);
-    let grid = Grid { rows: Cuts::Even { len: rows, step }, cols: Cuts::Even { len: cols, step: cols } };
-    pool.for_tiles(MatMut::new(x, rows, cols), grid, &mut vec![(); pool.threads()], |(), tile| isa.run(Rows(weights, tile)));
+    let grid = Grid {
+        rows: Cuts::Even { len: rows, step },
+        cols: Cuts::Even {
+            len: cols,
+            step: cols,
+        },
+    };
+    pool.for_tiles(
+        MatMut::new(x, rows, cols),
+        grid,
+        &mut vec![(); pool.threads()],
+        |(), tile| isa.run(Rows(weights, tile)),
+    );
 }
 
 /// One row in place.
 #[inline(always)]
-pub(crate) fn norm_row<S: Simd>(s: S, row: &mut [f32], NormWeights { gamma, beta, epsilon }: NormWeights<'_>) {
+pub(crate) fn norm_row<S: Simd>(
+    s: S,
+    row: &mut [f32],
+    NormWeights {
+        gamma,
+        beta,
+        epsilon,
+    }: NormWeights<'_>,
+) {
     let n = row.len() as f32;
     let scalar_mean = sum_row(s, row, |x| x) / n;
     let mean = s.splat(scalar_mean);
@@ -65,7 +88,11 @@ pub(crate) fn norm_row<S: Simd>(s: S, row: &mut [f32], NormWeights { gamma, beta
     for (i, chunk) in row.chunks_mut(LANES).enumerate() {
         let part = i * LANES..i * LANES + chunk.len();
         let x = s.mul(s.sub(s.load_partial(chunk), mean), scale);
-        let y = s.fma(x, s.load_partial(&gamma[part.clone()]), s.load_partial(&beta[part]));
+        let y = s.fma(
+            x,
+            s.load_partial(&gamma[part.clone()]),
+            s.load_partial(&beta[part]),
+        );
         s.store_partial(y, chunk);
     }
 }

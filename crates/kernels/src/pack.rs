@@ -51,7 +51,11 @@ pub const fn packed_len(rows: usize, cols: usize) -> usize {
 /// # Panics
 /// When the sizes do not fit.
 pub fn pack_weight_panel(isa: crate::Isa, rows: &[f32], cols: usize, panel: &mut [Line]) {
-    assert!(cols > 0 && rows.len() <= LANES * cols && rows.len().is_multiple_of(cols), "{} elements in rows of {cols}", rows.len());
+    assert!(
+        cols > 0 && rows.len() <= LANES * cols && rows.len().is_multiple_of(cols),
+        "{} elements in rows of {cols}",
+        rows.len()
+    );
     assert_eq!(panel.len(), cols, "panel of {cols} lines");
     struct Pack<'a>(&'a [f32], usize, &'a mut [Line]);
     impl Kernel for Pack<'_> {

@@ -125,7 +125,11 @@ impl Pool {
             sleepers: Mutex::new(0),
             wake: Condvar::new(),
         });
-        let mut pool = Self { shared, turn: Mutex::new(()), workers: Vec::new() };
+        let mut pool = Self {
+            shared,
+            turn: Mutex::new(()),
+            workers: Vec::new(),
+        };
         for thread in 1..threads.max(1) {
             let shared = Arc::clone(&pool.shared);
             pool.workers.push(
@@ -152,7 +156,10 @@ impl Pool {
             (0..tasks).for_each(|task| job(task, 0));
             return;
         }
-        let turn = self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let turn = self
+            .turn
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let shared = &*self.shared;
         shared.ended.store(0, Ordering::Relaxed);
         // SAFETY: only the lifetime changes. The reference is used only for tasks of this epoch, and this
@@ -189,19 +196,34 @@ impl Pool {
     ///
     /// # Panics
     /// When there are fewer scratches than threads, or as [`Pool::run`].
-    pub fn for_chunks<T: Send, U: Send>(&self, data: &mut [T], size: usize, scratch: &mut [U], job: impl Fn(&mut U, usize, &mut [T]) + Sync) {
-        assert!(scratch.len() >= self.threads(), "{} scratches for {} threads", scratch.len(), self.threads());
+    pub fn for_chunks<T: Send, U: Send>(
+        &self,
+        data: &mut [T],
+        size: usize,
+        scratch: &mut [U],
+        job: impl Fn(&mut U, usize, &mut [T]) + Sync,
+    ) {
+        assert!(
+            scratch.len() >= self.threads(),
+            "{} scratches for {} threads",
+            scratch.len(),
+            self.threads()
+        );
         let scratch = SharedSlice(scratch.as_mut_ptr(), PhantomData);
         let (len, data) = (data.len(), SharedSlice(data.as_mut_ptr(), PhantomData));
         // More chunks than tasks may be: several chunks for each task.
-        let (chunks, per_task) = (len.div_ceil(size), len.div_ceil(size).div_ceil(MAX_TASKS).max(1));
+        let (chunks, per_task) = (
+            len.div_ceil(size),
+            len.div_ceil(size).div_ceil(MAX_TASKS).max(1),
+        );
         self.run(chunks.div_ceil(per_task), &|task, thread| {
             // SAFETY: a thread runs one task at a time, and `thread` < `threads()` ≤ `scratch.len()`.
             let scratch = unsafe { &mut *scratch.get().add(thread) };
             for i in task * per_task..chunks.min((task + 1) * per_task) {
                 let count = size.min(len - i * size);
                 // SAFETY: chunk i lies inside the slice, and each i belongs to one task: chunks are disjoint.
-                let chunk = unsafe { std::slice::from_raw_parts_mut(data.get().add(i * size), count) };
+                let chunk =
+                    unsafe { std::slice::from_raw_parts_mut(data.get().add(i * size), count) };
                 job(scratch, i, chunk);
             }
         });
@@ -221,7 +243,12 @@ impl Pool {
         let mut nothing = [];
         let none = MatMut::new(&mut nothing, 0, 0);
         let no_columns = Cuts::Even { len: 0, step: 1 };
-        self.for_tile_pairs([(out.reborrow(), grid.cols), (none, no_columns)], grid, scratch, |s, [a, _]| job(s, a));
+        self.for_tile_pairs(
+            [(out.reborrow(), grid.cols), (none, no_columns)],
+            grid,
+            scratch,
+            |s, [a, _]| job(s, a),
+        );
     }
 
     /// As [`Pool::for_tiles`], for two matrices at once: task (i, j) gets row part i of both, and of each its
@@ -236,21 +263,42 @@ impl Pool {
         scratch: &mut [T],
         job: impl Fn(&mut T, [TileMut<'_>; 2]) + Sync,
     ) {
-        assert!(scratch.len() >= self.threads(), "{} scratches for {} threads", scratch.len(), self.threads());
+        assert!(
+            scratch.len() >= self.threads(),
+            "{} scratches for {} threads",
+            scratch.len(),
+            self.threads()
+        );
         let scratch = SharedSlice(scratch.as_mut_ptr(), PhantomData);
         grid.rows.check();
         let views = out.map(|(mat, cols)| {
             cols.check();
-            (SharedSlice(mat.data.as_mut_ptr(), PhantomData), mat.data.len(), mat.rows, mat.cols, cols)
+            (
+                SharedSlice(mat.data.as_mut_ptr(), PhantomData),
+                mat.data.len(),
+                mat.rows,
+                mat.cols,
+                cols,
+            )
         });
         let (row_parts, col_parts) = (grid.rows.parts(), grid.cols.parts());
         self.run(row_parts * col_parts, &|task, thread| {
             let (i, j) = (task / col_parts, task % col_parts);
             let tiles = [&views[0], &views[1]].map(|(data, len, rows, cols, cuts)| {
                 let row_range = clamp(grid.rows.part(i), *rows);
-                let col_range = if row_range.is_empty() { 0..0 } else { clamp(cuts.part(j), *cols) };
+                let col_range = if row_range.is_empty() {
+                    0..0
+                } else {
+                    clamp(cuts.part(j), *cols)
+                };
                 assert!(row_range.end * cols <= *len, "tile outside its matrix");
-                TileMut { data: data.get(), stride: *cols, rows: row_range, cols: col_range, life: PhantomData }
+                TileMut {
+                    data: data.get(),
+                    stride: *cols,
+                    rows: row_range,
+                    cols: col_range,
+                    life: PhantomData,
+                }
             });
             // SAFETY: a thread runs one task at a time, and `thread` < `threads()` ≤ `scratch.len()`.
             let scratch = unsafe { &mut *scratch.get().add(thread) };
@@ -360,7 +408,11 @@ impl<'a> MatMut<'a> {
     }
 
     fn reborrow(&mut self) -> MatMut<'_> {
-        MatMut { data: self.data, rows: self.rows, cols: self.cols }
+        MatMut {
+            data: self.data,
+            rows: self.rows,
+            cols: self.cols,
+        }
     }
 }
 
@@ -390,11 +442,22 @@ impl TileMut<'_> {
     /// When they lie outside the tile.
     #[inline(always)]
     pub fn row(&mut self, row: usize, cols: Range<usize>) -> &mut [f32] {
-        assert!(self.rows.start <= row && row < self.rows.end, "row outside the tile");
-        assert!(self.cols.start <= cols.start && cols.start <= cols.end && cols.end <= self.cols.end, "columns outside the tile");
+        assert!(
+            self.rows.start <= row && row < self.rows.end,
+            "row outside the tile"
+        );
+        assert!(
+            self.cols.start <= cols.start && cols.start <= cols.end && cols.end <= self.cols.end,
+            "columns outside the tile"
+        );
         // SAFETY: `for_tile_pairs` made this tile inside its matrix, from one part of the row cuts and one of the
         // column cuts, and parts do not overlap: no other tile reaches these elements. `&mut self`
         // keeps two rows of this tile from being borrowed at once.
-        unsafe { std::slice::from_raw_parts_mut(self.data.add(row * self.stride + cols.start), cols.len()) }
+        unsafe {
+            std::slice::from_raw_parts_mut(
+                self.data.add(row * self.stride + cols.start),
+                cols.len(),
+            )
+        }
     }
 }

@@ -19,8 +19,15 @@ impl Scratch {
         if self.lines.len() < lines {
             self.lines.resize(lines, Line::default());
         }
-        let start = self.flat.as_ptr().align_offset(size_of::<Line>()).min(LANES);
-        (&mut self.flat[start..start + flat], &mut self.lines[..lines])
+        let start = self
+            .flat
+            .as_ptr()
+            .align_offset(size_of::<Line>())
+            .min(LANES);
+        (
+            &mut self.flat[start..start + flat],
+            &mut self.lines[..lines],
+        )
     }
 
     /// Bytes held.

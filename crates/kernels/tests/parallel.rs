@@ -15,7 +15,10 @@ fn every_task_runs_exactly_once_however_many_there_are() {
                 assert!(thread < threads);
                 counts[task].fetch_add(1, Ordering::Relaxed);
             });
-            assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 1), "{threads} threads, round {round}");
+            assert!(
+                counts.iter().all(|c| c.load(Ordering::Relaxed) == 1),
+                "{threads} threads, round {round}"
+            );
         }
     }
 }
@@ -36,7 +39,9 @@ fn sleeping_workers_wake_up() {
 #[test]
 fn a_panic_in_a_task_reaches_the_caller_and_the_pool_goes_on() {
     let pool = Pool::new(3).unwrap();
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pool.run(10, &|task, _| assert_ne!(task, 5))));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        pool.run(10, &|task, _| assert_ne!(task, 5))
+    }));
     assert!(outcome.is_err());
     let count = AtomicUsize::new(0);
     pool.run(10, &|_, _| {
@@ -67,14 +72,22 @@ fn several_callers_take_turns() {
 fn tiles_cover_a_matrix_once() {
     let pool = Pool::new(4).unwrap();
     let mut data = vec![0.0; 23 * 17];
-    let grid = Grid { rows: Cuts::At(&[0, 5, 5, 6, 23]), cols: Cuts::Even { len: 17, step: 4 } };
-    pool.for_tiles(MatMut::new(&mut data, 23, 17), grid, &mut [(); 4], |(), mut tile| {
-        for row in tile.rows() {
-            for x in tile.row(row, tile.cols()) {
-                *x += 1.0;
+    let grid = Grid {
+        rows: Cuts::At(&[0, 5, 5, 6, 23]),
+        cols: Cuts::Even { len: 17, step: 4 },
+    };
+    pool.for_tiles(
+        MatMut::new(&mut data, 23, 17),
+        grid,
+        &mut [(); 4],
+        |(), mut tile| {
+            for row in tile.rows() {
+                for x in tile.row(row, tile.cols()) {
+                    *x += 1.0;
+                }
             }
-        }
-    });
+        },
+    );
     assert!(data.iter().all(|x| *x == 1.0));
 }
 
@@ -82,6 +95,14 @@ fn tiles_cover_a_matrix_once() {
 #[should_panic(expected = "cuts in order")]
 fn overlapping_cuts_are_refused() {
     let pool = Pool::new(1).unwrap();
-    let grid = Grid { rows: Cuts::At(&[0, 3, 2, 4]), cols: Cuts::Even { len: 1, step: 1 } };
-    pool.for_tiles(MatMut::new(&mut [0.0; 4], 4, 1), grid, &mut [()], |(), _| {});
+    let grid = Grid {
+        rows: Cuts::At(&[0, 3, 2, 4]),
+        cols: Cuts::Even { len: 1, step: 1 },
+    };
+    pool.for_tiles(
+        MatMut::new(&mut [0.0; 4], 4, 1),
+        grid,
+        &mut [()],
+        |(), _| {},
+    );
 }

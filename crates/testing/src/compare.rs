@@ -241,14 +241,16 @@ pub fn measure_where(
 /// The arithmetic that produced a result, and with it how far it may be from transformers' f64 result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    /// f32 activations: at most twice as far as transformers' own f32 run of the same inputs. Where that run
-    /// was lucky, 2e-7 of the largest value: one rounding to f32 is up to 2⁻²⁴ = 6e-8 of the value, and the last
+    /// f32 activations: at most three times as far as transformers' own f32 run of the same inputs. Both are the largest
+    /// of a few rounding errors, so that luck alone makes a factor: over the 330 outputs of `fixtures/model` ours is
+    /// 0.95 times theirs on average and 2.55 times at most. (A test of all of them bounds the average too.) Where their
+    /// run was very lucky, 2e-7 of the largest value: one rounding to f32 is up to 2⁻²⁴ = 6e-8 of the value, and the last
     /// operations before an output chain about three (product, bias, normalisation).
     F32,
-    /// f64 activations over f32 weights: 1e-11 of the largest value. Weights and inputs are exact in both
-    /// programs, so that only the order of f64 sums differs: some hundred roundings of 2⁻⁵³ = 1e-16, grown at
-    /// most a thousandfold by LayerNorm over rows whose deviation is 1e-3. (`gelu_fast` cuts √(2/π) after ten
-    /// digits, 4e-12 of the value, where we take the exact number.)
+    /// f64 activations over f32 weights: 1e-12 of the largest value. Weights and inputs are exact in both
+    /// programs, so that only the order of f64 sums differs: some ten roundings of 2⁻⁵³ = 1e-16, grown at most
+    /// a thousandfold by LayerNorm over rows whose deviation is 1e-3. (Measured: 5e-15, and 6e-14 for `gelu_fast`,
+    /// which cuts √(2/π) after ten digits where we take the exact number.)
     F64,
 }
 
@@ -257,8 +259,8 @@ impl Precision {
     /// `hf_f32_error` away.
     pub fn tolerance(self, hf_f32_error: f64, scale: f64) -> f64 {
         match self {
-            Self::F32 => (2.0 * hf_f32_error).max(2e-7 * scale),
-            Self::F64 => 1e-11 * scale,
+            Self::F32 => (3.0 * hf_f32_error).max(2e-7 * scale),
+            Self::F64 => 1e-12 * scale,
         }
     }
 }
@@ -292,9 +294,9 @@ mod tests {
     fn passes_what_is_equal_or_near() {
         let exact = verdict(&numbers(), &numbers()).expect("equal");
         assert_eq!((exact.max_abs, exact.compared), (0.0, 12));
-        let near = verdict(&edited(|data| data[5] += 1.9e-6), &numbers()).expect("near");
+        let near = verdict(&edited(|data| data[5] += 2.9e-6), &numbers()).expect("near");
         assert_eq!(near.at, [1, 1]);
-        assert!((near.max_abs - 1.9e-6).abs() < 1e-12);
+        assert!((near.max_abs - 2.9e-6).abs() < 1e-12);
     }
 
     #[test]
@@ -305,7 +307,7 @@ mod tests {
                 Err(Mismatch::TooFar { .. } | Mismatch::AllZero { .. })
             )
         };
-        assert!(far(&edited(|data| data[5] += 2.1e-6)), "a little too far");
+        assert!(far(&edited(|data| data[5] += 3.1e-6)), "a little too far");
         assert!(far(&edited(|data| data.fill(0.0))), "zeros");
         assert!(far(&edited(|data| data[3] = -data[3])), "one sign");
         assert!(
@@ -411,9 +413,9 @@ mod tests {
 
     #[test]
     fn tolerances() {
-        assert_eq!(Precision::F32.tolerance(1e-6, 1.0), 2e-6);
+        assert_eq!(Precision::F32.tolerance(1e-6, 1.0), 3.0 * 1e-6);
         assert_eq!(Precision::F32.tolerance(0.0, 3.0), 2e-7 * 3.0);
-        assert_eq!(Precision::F64.tolerance(1e-6, 3.0), 1e-11 * 3.0);
+        assert_eq!(Precision::F64.tolerance(1e-6, 3.0), 1e-12 * 3.0);
     }
 
     #[test]

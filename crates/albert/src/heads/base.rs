@@ -22,8 +22,21 @@ impl<B: Backend> Head<B> for Base {
     fn save<'a>(&'a self, _: &mut Saver<'a, B>) {}
 
     fn forward(&self, pass: Pass<'_, B>, _: Option<&()>) -> Result<Self::Output> {
-        let Pass { device, config, inputs, packed, encoded, keep, .. } = pass;
-        let pooled = encoded.pooled.as_ref().map(|pooled| Array::new(vec![inputs.batch, config.hidden_size], device.values(pooled)));
+        let Pass {
+            device,
+            config,
+            inputs,
+            packed,
+            encoded,
+            keep,
+            ..
+        } = pass;
+        let pooled = encoded.pooled.as_ref().map(|pooled| {
+            Array::new(
+                vec![inputs.batch, config.hidden_size],
+                device.values(pooled),
+            )
+        });
         Ok(BaseOutput {
             last_hidden_state: unpack(inputs, packed, &device.values(&encoded.hidden)),
             pooler_output: pooled,

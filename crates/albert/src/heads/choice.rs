@@ -27,7 +27,9 @@ impl<B: Backend> Head<B> for MultipleChoice<B> {
     }
 
     fn load(loader: &mut Loader<'_, B>) -> Result<Self> {
-        Ok(Self { classifier: loader.linear(Site::Classifier)? })
+        Ok(Self {
+            classifier: loader.linear(Site::Classifier)?,
+        })
     }
 
     fn save<'a>(&'a self, saver: &mut Saver<'a, B>) {
@@ -35,16 +37,35 @@ impl<B: Backend> Head<B> for MultipleChoice<B> {
     }
 
     fn forward(&self, pass: Pass<'_, B>, labels: Option<&Vec<i64>>) -> Result<Self::Output> {
-        let (count, k) = questions(pass.inputs, pass.config)?;
-        let logits = Array { shape: vec![count, k], ..pooled_logits(&pass, &self.classifier) };
+        let (count, k) = questions(pass.inputs)?;
+        let logits = Array {
+            shape: vec![count, k],
+            ..pooled_logits(&pass, &self.classifier)
+        };
         let loss = match labels {
             None => None,
             Some(labels) => {
                 check_count("labels", labels.len(), "one for each question", count)?;
-                Some(cross_entropy("labels", logits.data.chunks_exact(k), labels.iter().copied(), IGNORE_INDEX)?)
+                Some(cross_entropy(
+                    "labels",
+                    logits.data.chunks_exact(k),
+                    labels.iter().copied(),
+                    IGNORE_INDEX,
+                )?)
             }
         };
-        let Pass { device, inputs, packed, encoded, keep, .. } = pass;
-        Ok(LogitsOutput { loss: number::<B>(loss), logits, trace: trace(device, inputs, packed, encoded, keep) })
+        let Pass {
+            device,
+            inputs,
+            packed,
+            encoded,
+            keep,
+            ..
+        } = pass;
+        Ok(LogitsOutput {
+            loss: number::<B>(loss),
+            logits,
+            trace: trace(device, inputs, packed, encoded, keep),
+        })
     }
 }

@@ -28,13 +28,29 @@ pub struct MaskedLm<B: Backend> {
 
 impl<B: Backend> MaskedLm<B> {
     /// The transform of some rows [n, H] and the decoder: [n, V] on the device.
-    pub(crate) fn logits(&self, device: &B, config: &AlbertConfig, encoder: &Encoder<B>, rows: &B::Buffer, n: usize) -> B::Buffer {
+    pub(crate) fn logits(
+        &self,
+        device: &B,
+        config: &AlbertConfig,
+        encoder: &Encoder<B>,
+        rows: &B::Buffer,
+        n: usize,
+    ) -> B::Buffer {
         let mut z = device.buffer(n, config.embedding_size);
-        let transform = Epilogue { activation: config.hidden_act.kernel(), norm: Some(&self.norm), ..plain(&self.dense) };
+        let transform = Epilogue {
+            activation: config.hidden_act.kernel(),
+            norm: Some(&self.norm),
+            ..plain(&self.dense)
+        };
         device.linear(rows, &self.dense.weight, transform, &mut z);
         let mut logits = device.buffer(n, config.vocab_size);
         let decoder = self.decoder.as_ref().unwrap_or(&encoder.embeddings.word);
-        let bias = Epilogue { bias: Some(&self.bias), activation: albert_kernels::Activation::Linear, residual: None, norm: None };
+        let bias = Epilogue {
+            bias: Some(&self.bias),
+            activation: albert_kernels::Activation::Linear,
+            residual: None,
+            norm: None,
+        };
         device.linear(&z, decoder, bias, &mut logits);
         logits
     }
@@ -51,8 +67,13 @@ impl<B: Backend> Head<B> for MaskedLm<B> {
         let norm = loader.norm(Site::MlmNorm)?;
         // The decoder is a matrix of its own when the configuration or the file says so (transformers 5 keeps two
         // different tensors apart; 4 would overwrite one).
-        let stored = loader.has(Site::Decoder, Field::Weight) && loader.has(Site::WordEmbeddings, Field::Weight);
-        let different = stored && loader.differ((Site::Decoder, Field::Weight), (Site::WordEmbeddings, Field::Weight))?;
+        let stored = loader.has(Site::Decoder, Field::Weight)
+            && loader.has(Site::WordEmbeddings, Field::Weight);
+        let different = stored
+            && loader.differ(
+                (Site::Decoder, Field::Weight),
+                (Site::WordEmbeddings, Field::Weight),
+            )?;
         if different && loader.config.tie_word_embeddings {
             loader.report.notes.push("predictions.decoder.weight differs from the word table: kept as a matrix of its own".to_owned());
         }
@@ -61,12 +82,16 @@ impl<B: Backend> Head<B> for MaskedLm<B> {
             Some(loader.weights(&[Site::Decoder])?)
         } else {
             if stored {
-                loader.report.loaded.extend(["predictions.decoder.weight".to_owned()]);
+                loader
+                    .report
+                    .loaded
+                    .extend(["predictions.decoder.weight".to_owned()]);
             }
             None
         };
         let both = loader.has(Site::Decoder, Field::Bias) && loader.has(Site::MlmBias, Field::Bias);
-        let different = both && loader.differ((Site::Decoder, Field::Bias), (Site::MlmBias, Field::Bias))?;
+        let different =
+            both && loader.differ((Site::Decoder, Field::Bias), (Site::MlmBias, Field::Bias))?;
         let kind = loader.options.mlm_bias;
         let (used, other) = match kind {
             MlmBias::Decoder => (Site::Decoder, Site::MlmBias),
@@ -78,15 +103,33 @@ impl<B: Backend> Head<B> for MaskedLm<B> {
                     .to_owned(),
             );
             let bias = loader.vector(used, Field::Bias)?;
-            return Ok(Self { dense, norm, decoder, bias, other_bias: Some(loader.vector(other, Field::Bias)?), kind });
+            return Ok(Self {
+                dense,
+                norm,
+                decoder,
+                bias,
+                other_bias: Some(loader.vector(other, Field::Bias)?),
+                kind,
+            });
         }
         // Equal, or only one of them there.
-        let site = if loader.has(Site::Decoder, Field::Bias) { Site::Decoder } else { Site::MlmBias };
+        let site = if loader.has(Site::Decoder, Field::Bias) {
+            Site::Decoder
+        } else {
+            Site::MlmBias
+        };
         let bias = loader.vector(site, Field::Bias)?;
         if both {
             loader.report.loaded.push("predictions.bias".to_owned());
         }
-        Ok(Self { dense, norm, decoder, bias, other_bias: None, kind })
+        Ok(Self {
+            dense,
+            norm,
+            decoder,
+            bias,
+            other_bias: None,
+            kind,
+        })
     }
 
     fn save<'a>(&'a self, saver: &mut Saver<'a, B>) {
@@ -113,10 +156,27 @@ impl<B: Backend> Head<B> for MaskedLm<B> {
     }
 
     fn forward(&self, pass: Pass<'_, B>, labels: Option<&Vec<i64>>) -> Result<Self::Output> {
-        let logits = self.logits(pass.device, pass.config, pass.encoder, &pass.encoded.hidden, pass.packed.rows.len());
+        let logits = self.logits(
+            pass.device,
+            pass.config,
+            pass.encoder,
+            &pass.encoded.hidden,
+            pass.packed.rows.len(),
+        );
         let (logits, loss) = token_output(&pass, &pass.device.values(&logits), labels)?;
-        let Pass { device, inputs, packed, encoded, keep, .. } = pass;
-        Ok(LogitsOutput { loss: number::<B>(loss), logits, trace: trace(device, inputs, packed, encoded, keep) })
+        let Pass {
+            device,
+            inputs,
+            packed,
+            encoded,
+            keep,
+            ..
+        } = pass;
+        Ok(LogitsOutput {
+            loss: number::<B>(loss),
+            logits,
+            trace: trace(device, inputs, packed, encoded, keep),
+        })
     }
 
     fn resize_vocabulary(&mut self, device: &B, config: &AlbertConfig, _: usize) {
@@ -124,7 +184,10 @@ impl<B: Backend> Head<B> for MaskedLm<B> {
         if let Some(decoder) = &self.decoder {
             self.decoder = Some(resize_rows(device, decoder, v, 0, config.initializer_range));
         }
-        for bias in [Some(&mut self.bias), self.other_bias.as_mut()].into_iter().flatten() {
+        for bias in [Some(&mut self.bias), self.other_bias.as_mut()]
+            .into_iter()
+            .flatten()
+        {
             let mut values = device.vector_values(bias);
             values.resize(v, 0.0);
             *bias = device.vector(values);
@@ -137,17 +200,39 @@ impl<B: Backend> crate::Albert<MaskedLm<B>, B> {
     ///
     /// # Errors
     /// Inputs that do not fit the model; a place outside the batch or hidden by the mask.
-    pub fn logits_at(&self, inputs: &Inputs, places: &[(usize, usize)]) -> Result<Array<B::Scalar>> {
+    pub fn logits_at(
+        &self,
+        inputs: &Inputs,
+        places: &[(usize, usize)],
+    ) -> Result<Array<B::Scalar>> {
         let (packed, encoded) = self.encode(inputs)?;
         let row = |place: &(usize, usize)| {
             let row = packed.rows.iter().position(|row| row == place);
-            row.filter(|_| inputs.keeps(place.0, place.1)).map(|row| row as u32).ok_or_else(|| {
-                Error::input("place", format!("a token of the batch [{}, {}] that the mask keeps", inputs.batch, inputs.length), format!("{place:?}"))
-            })
+            row.filter(|_| inputs.keeps(place.0, place.1))
+                .map(|row| row as u32)
+                .ok_or_else(|| {
+                    Error::input(
+                        "place",
+                        format!(
+                            "a token of the batch [{}, {}] that the mask keeps",
+                            inputs.batch, inputs.length
+                        ),
+                        format!("{place:?}"),
+                    )
+                })
         };
         let rows: Vec<u32> = places.iter().map(row).collect::<Result<_>>()?;
         let hidden = self.device().gather_rows(&encoded.hidden, &rows);
-        let logits = self.head().logits(self.device(), self.config(), self.encoder(), &hidden, rows.len());
-        Ok(Array::new(vec![rows.len(), self.config().vocab_size], self.device().values(&logits)))
+        let logits = self.head().logits(
+            self.device(),
+            self.config(),
+            self.encoder(),
+            &hidden,
+            rows.len(),
+        );
+        Ok(Array::new(
+            vec![rows.len(), self.config().vocab_size],
+            self.device().values(&logits),
+        ))
     }
 }

@@ -34,7 +34,10 @@ impl<B: Backend> Head<B> for PreTraining<B> {
     type Output = PreTrainingOutput<B::Scalar>;
 
     fn load(loader: &mut Loader<'_, B>) -> Result<Self> {
-        Ok(Self { masked_lm: MaskedLm::load(loader)?, sentence_order: loader.linear(Site::SentenceOrder)? })
+        Ok(Self {
+            masked_lm: MaskedLm::load(loader)?,
+            sentence_order: loader.linear(Site::SentenceOrder)?,
+        })
     }
 
     fn save<'a>(&'a self, saver: &mut Saver<'a, B>) {
@@ -43,22 +46,62 @@ impl<B: Backend> Head<B> for PreTraining<B> {
     }
 
     fn needs_hidden_positions(inputs: &Inputs, labels: &PreTrainingLabels) -> bool {
-        labels.sentence_order_label.is_some() && labels.labels.as_ref().is_some_and(|labels| labels_hidden_token(inputs, labels))
+        labels.sentence_order_label.is_some()
+            && labels
+                .labels
+                .as_ref()
+                .is_some_and(|labels| labels_hidden_token(inputs, labels))
     }
 
-    fn forward(&self, pass: Pass<'_, B>, labels: Option<&PreTrainingLabels>) -> Result<Self::Output> {
+    fn forward(
+        &self,
+        pass: Pass<'_, B>,
+        labels: Option<&PreTrainingLabels>,
+    ) -> Result<Self::Output> {
         let both = labels.and_then(|l| l.labels.as_ref().zip(l.sentence_order_label.as_ref()));
-        let logits = self.masked_lm.logits(pass.device, pass.config, pass.encoder, &pass.encoded.hidden, pass.packed.rows.len());
-        let (prediction_logits, masked_lm_loss) = token_output(&pass, &pass.device.values(&logits), both.map(|(labels, _)| labels))?;
+        let logits = self.masked_lm.logits(
+            pass.device,
+            pass.config,
+            pass.encoder,
+            &pass.encoded.hidden,
+            pass.packed.rows.len(),
+        );
+        let (prediction_logits, masked_lm_loss) = token_output(
+            &pass,
+            &pass.device.values(&logits),
+            both.map(|(labels, _)| labels),
+        )?;
         let sop_logits = pooled_logits(&pass, &self.sentence_order);
         let mut loss = masked_lm_loss;
         if let (Some((_, orders)), Some(sum)) = (both, loss.as_mut()) {
             // transformers views the logits as rows of two, whatever num_labels is.
-            super::check_count("sentence_order_label", orders.len(), "one for each row of two logits", sop_logits.data.len() / 2)?;
-            *sum += cross_entropy("sentence_order_label", sop_logits.data.chunks_exact(2), orders.iter().copied(), IGNORE_INDEX)?;
+            super::check_count(
+                "sentence_order_label",
+                orders.len(),
+                "one for each row of two logits",
+                sop_logits.data.len() / 2,
+            )?;
+            *sum += cross_entropy(
+                "sentence_order_label",
+                sop_logits.data.chunks_exact(2),
+                orders.iter().copied(),
+                IGNORE_INDEX,
+            )?;
         }
-        let Pass { device, inputs, packed, encoded, keep, .. } = pass;
-        Ok(PreTrainingOutput { loss: number::<B>(loss), prediction_logits, sop_logits, trace: trace(device, inputs, packed, encoded, keep) })
+        let Pass {
+            device,
+            inputs,
+            packed,
+            encoded,
+            keep,
+            ..
+        } = pass;
+        Ok(PreTrainingOutput {
+            loss: number::<B>(loss),
+            prediction_logits,
+            sop_logits,
+            trace: trace(device, inputs, packed, encoded, keep),
+        })
     }
 
     fn resize_vocabulary(&mut self, device: &B, config: &AlbertConfig, old: usize) {

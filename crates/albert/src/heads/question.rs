@@ -37,7 +37,9 @@ impl<B: Backend> Head<B> for QuestionAnswering<B> {
     }
 
     fn load(loader: &mut Loader<'_, B>) -> Result<Self> {
-        Ok(Self { outputs: loader.linear(Site::QaOutputs)? })
+        Ok(Self {
+            outputs: loader.linear(Site::QaOutputs)?,
+        })
     }
 
     fn save<'a>(&'a self, saver: &mut Saver<'a, B>) {
@@ -50,19 +52,34 @@ impl<B: Backend> Head<B> for QuestionAnswering<B> {
     }
 
     fn forward(&self, pass: Pass<'_, B>, labels: Option<&QuestionLabels>) -> Result<Self::Output> {
-        let Pass { device, inputs, packed, encoded, keep, .. } = pass;
+        let Pass {
+            device,
+            inputs,
+            packed,
+            encoded,
+            keep,
+            ..
+        } = pass;
         let values = linear_values(device, &self.outputs, &encoded.hidden, packed.rows.len());
-        let column = |c: usize| -> Vec<B::Scalar> { values.iter().skip(c).step_by(2).copied().collect() };
+        let column =
+            |c: usize| -> Vec<B::Scalar> { values.iter().skip(c).step_by(2).copied().collect() };
         let columns = [column(0), column(1)];
         let loss = match labels {
             None => None,
-            Some(QuestionLabels { start_positions, end_positions }) => {
+            Some(QuestionLabels {
+                start_positions,
+                end_positions,
+            }) => {
                 let mut sum = 0.0;
-                for (name, positions, column) in [("start_positions", start_positions, &columns[0]), ("end_positions", end_positions, &columns[1])] {
+                for (name, positions, column) in [
+                    ("start_positions", start_positions, &columns[0]),
+                    ("end_positions", end_positions, &columns[1]),
+                ] {
                     check_count(name, positions.len(), "[B]", inputs.batch)?;
                     let ignore = inputs.length as i64;
                     let targets = positions.iter().map(|&p| p.clamp(0, ignore));
-                    sum += cross_entropy(name, column.chunks_exact(inputs.length), targets, ignore)?;
+                    sum +=
+                        cross_entropy(name, column.chunks_exact(inputs.length), targets, ignore)?;
                 }
                 Some(sum / 2.0)
             }
@@ -71,6 +88,11 @@ impl<B: Backend> Head<B> for QuestionAnswering<B> {
             let Array { data, .. } = unpack(inputs, packed, &column);
             Array::new(vec![inputs.batch, inputs.length], data)
         });
-        Ok(QuestionAnsweringOutput { loss: number::<B>(loss), start_logits, end_logits, trace: trace(device, inputs, packed, encoded, keep) })
+        Ok(QuestionAnsweringOutput {
+            loss: number::<B>(loss),
+            start_logits,
+            end_logits,
+            trace: trace(device, inputs, packed, encoded, keep),
+        })
     }
 }

@@ -35,7 +35,11 @@ impl ClassLabels {
     }
 }
 
-fn loss<T: Copy + Into<f64>>(config: &AlbertConfig, logits: &Array<T>, labels: &ClassLabels) -> Result<f64> {
+fn loss<T: Copy + Into<f64>>(
+    config: &AlbertConfig,
+    logits: &Array<T>,
+    labels: &ClassLabels,
+) -> Result<f64> {
     let problem = config.problem_type.unwrap_or(match labels {
         _ if config.num_labels() == 1 => ProblemType::Regression,
         ClassLabels::Classes(_) => ProblemType::SingleLabelClassification,
@@ -45,15 +49,26 @@ fn loss<T: Copy + Into<f64>>(config: &AlbertConfig, logits: &Array<T>, labels: &
     match (problem, labels) {
         (ProblemType::SingleLabelClassification, ClassLabels::Classes(classes)) => {
             check_count("labels", classes.len(), "[B]", b)?;
-            cross_entropy("labels", logits.data.chunks_exact(c), classes.iter().copied(), IGNORE_INDEX)
+            cross_entropy(
+                "labels",
+                logits.data.chunks_exact(c),
+                classes.iter().copied(),
+                IGNORE_INDEX,
+            )
         }
-        (ProblemType::SingleLabelClassification, ClassLabels::Values(_)) => {
-            Err(Error::input("labels", "whole class numbers (problem_type single_label_classification)", "floating-point values"))
-        }
+        (ProblemType::SingleLabelClassification, ClassLabels::Values(_)) => Err(Error::input(
+            "labels",
+            "whole class numbers (problem_type single_label_classification)",
+            "floating-point values",
+        )),
         (ProblemType::Regression | ProblemType::MultiLabelClassification, labels) => {
             let values = labels.values();
             check_count("labels", values.len(), "[B, C]", b * c)?;
-            let loss = if problem == ProblemType::Regression { mean_squared_error } else { binary_cross_entropy };
+            let loss = if problem == ProblemType::Regression {
+                mean_squared_error
+            } else {
+                binary_cross_entropy
+            };
             Ok(loss(&logits.data, &values))
         }
     }
@@ -66,7 +81,9 @@ impl<B: Backend> Head<B> for SequenceClassification<B> {
     type Output = LogitsOutput<B::Scalar>;
 
     fn load(loader: &mut Loader<'_, B>) -> Result<Self> {
-        Ok(Self { classifier: loader.linear(Site::Classifier)? })
+        Ok(Self {
+            classifier: loader.linear(Site::Classifier)?,
+        })
     }
 
     fn save<'a>(&'a self, saver: &mut Saver<'a, B>) {
@@ -75,8 +92,21 @@ impl<B: Backend> Head<B> for SequenceClassification<B> {
 
     fn forward(&self, pass: Pass<'_, B>, labels: Option<&ClassLabels>) -> Result<Self::Output> {
         let logits = pooled_logits(&pass, &self.classifier);
-        let loss = labels.map(|labels| loss(pass.config, &logits, labels)).transpose()?;
-        let Pass { device, inputs, packed, encoded, keep, .. } = pass;
-        Ok(LogitsOutput { loss: number::<B>(loss), logits, trace: trace(device, inputs, packed, encoded, keep) })
+        let loss = labels
+            .map(|labels| loss(pass.config, &logits, labels))
+            .transpose()?;
+        let Pass {
+            device,
+            inputs,
+            packed,
+            encoded,
+            keep,
+            ..
+        } = pass;
+        Ok(LogitsOutput {
+            loss: number::<B>(loss),
+            logits,
+            trace: trace(device, inputs, packed, encoded, keep),
+        })
     }
 }

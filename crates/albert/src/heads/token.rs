@@ -22,7 +22,9 @@ impl<B: Backend> Head<B> for TokenClassification<B> {
     type Output = LogitsOutput<B::Scalar>;
 
     fn load(loader: &mut Loader<'_, B>) -> Result<Self> {
-        Ok(Self { classifier: loader.linear(Site::Classifier)? })
+        Ok(Self {
+            classifier: loader.linear(Site::Classifier)?,
+        })
     }
 
     fn save<'a>(&'a self, saver: &mut Saver<'a, B>) {
@@ -34,9 +36,25 @@ impl<B: Backend> Head<B> for TokenClassification<B> {
     }
 
     fn forward(&self, pass: Pass<'_, B>, labels: Option<&Vec<i64>>) -> Result<Self::Output> {
-        let values = linear_values(pass.device, &self.classifier, &pass.encoded.hidden, pass.packed.rows.len());
+        let values = linear_values(
+            pass.device,
+            &self.classifier,
+            &pass.encoded.hidden,
+            pass.packed.rows.len(),
+        );
         let (logits, loss) = token_output(&pass, &values, labels)?;
-        let Pass { device, inputs, packed, encoded, keep, .. } = pass;
-        Ok(LogitsOutput { loss: number::<B>(loss), logits, trace: trace(device, inputs, packed, encoded, keep) })
+        let Pass {
+            device,
+            inputs,
+            packed,
+            encoded,
+            keep,
+            ..
+        } = pass;
+        Ok(LogitsOutput {
+            loss: number::<B>(loss),
+            logits,
+            trace: trace(device, inputs, packed, encoded, keep),
+        })
     }
 }

@@ -24,7 +24,10 @@ impl Default for CpuOptions {
     /// The best instruction set of this machine and one thread for each core that the process may use.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { isa: Isa::best(), threads }
+        Self {
+            isa: Isa::best(),
+            threads,
+        }
     }
 }
 
@@ -46,10 +49,14 @@ struct Shelf(Mutex<Vec<Vec<f32>>>);
 const SHELF_ELEMENTS: usize = 32 << 20;
 
 impl Shelf {
-    /// The smallest kept memory of at least `len` elements, else new memory. Contents are whatever was there.
+    /// The smallest kept memory with room for `len` elements from a cache line on, else new memory. Contents are
+    /// whatever was there.
     fn take(&self, len: usize) -> Vec<f32> {
+        let len = len + LANES;
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fitting = (0..kept.len()).filter(|&i| kept[i].len() >= len).min_by_key(|&i| kept[i].len());
+        let fitting = (0..kept.len())
+            .filter(|&i| kept[i].len() >= len)
+            .min_by_key(|&i| kept[i].len());
         fitting.map_or_else(|| vec![0.0; len], |i| kept.swap_remove(i))
     }
 
@@ -58,7 +65,9 @@ impl Shelf {
         kept.push(data);
         // Too much: the smallest go first, they are the cheapest to get again.
         while kept.iter().map(Vec::len).sum::<usize>() > SHELF_ELEMENTS {
-            let smallest = (0..kept.len()).min_by_key(|&i| kept[i].len()).expect("not empty");
+            let smallest = (0..kept.len())
+                .min_by_key(|&i| kept[i].len())
+                .expect("not empty");
             kept.swap_remove(smallest);
         }
     }
@@ -68,24 +77,37 @@ impl Shelf {
 pub struct Matrix {
     rows: usize,
     cols: usize,
-    /// At least rows·cols elements.
+    /// At least rows·cols elements from the first cache line on.
     memory: Vec<f32>,
     shelf: Arc<Shelf>,
 }
 
 impl Matrix {
+    /// Where the first cache line starts.
+    fn start(&self) -> usize {
+        self.memory
+            .as_ptr()
+            .align_offset(size_of::<Line>())
+            .min(LANES)
+    }
+
     fn data(&self) -> &[f32] {
-        &self.memory[..self.rows * self.cols]
+        &self.memory[self.start()..][..self.rows * self.cols]
     }
 
     fn data_mut(&mut self) -> &mut [f32] {
-        &mut self.memory[..self.rows * self.cols]
+        let start = self.start();
+        &mut self.memory[start..][..self.rows * self.cols]
     }
 }
 
 impl Clone for Matrix {
     fn clone(&self) -> Self {
-        let mut copy = Self { memory: self.shelf.take(self.data().len()), shelf: Arc::clone(&self.shelf), ..*self };
+        let mut copy = Self {
+            memory: self.shelf.take(self.data().len()),
+            shelf: Arc::clone(&self.shelf),
+            ..*self
+        };
         copy.data_mut().copy_from_slice(self.data());
         copy
     }
@@ -106,7 +128,11 @@ pub struct PackedMatrix {
 
 impl PackedMatrix {
     fn view(&self) -> Packed<'_> {
-        Packed { panels: &self.panels, rows: self.rows, cols: self.cols }
+        Packed {
+            panels: &self.panels,
+            rows: self.rows,
+            cols: self.cols,
+        }
     }
 }
 
@@ -118,7 +144,12 @@ impl Cpu {
     pub fn new(options: CpuOptions) -> std::io::Result<Self> {
         let pool = Pool::new(options.threads)?;
         let scratch = (0..pool.threads()).map(|_| Scratch::default()).collect();
-        Ok(Self { isa: options.isa, pool: Arc::new(pool), scratch: Arc::new(Mutex::new(scratch)), shelf: Arc::default() })
+        Ok(Self {
+            isa: options.isa,
+            pool: Arc::new(pool),
+            scratch: Arc::new(Mutex::new(scratch)),
+            shelf: Arc::default(),
+        })
     }
 
     /// Instruction set in use.
@@ -141,7 +172,11 @@ impl Cpu {
     }
 
     fn norm(&self, x: &mut Matrix, norm: &Norm<Vec<f32>>) {
-        let weights = NormWeights { gamma: &norm.gamma, beta: &norm.beta, epsilon: norm.epsilon as f32 };
+        let weights = NormWeights {
+            gamma: &norm.gamma,
+            beta: &norm.beta,
+            epsilon: norm.epsilon as f32,
+        };
         layer_norm(self.isa, &self.pool, x.data_mut(), weights);
     }
 }
@@ -152,18 +187,24 @@ impl Backend for Cpu {
     type Weight = PackedMatrix;
     type Vector = Vec<f32>;
 
-    fn weight<E: Send>(&self, rows: usize, cols: usize, read: &ReadRows<'_, E>) -> Result<PackedMatrix, E> {
+    fn weight<E: Send>(
+        &self,
+        rows: usize,
+        cols: usize,
+        read: &ReadRows<'_, E>,
+    ) -> Result<PackedMatrix, E> {
         let mut panels = vec![Line::default(); packed_len(rows, cols)];
         let error = Mutex::new(None);
         let mut blocks = vec![vec![0.0; LANES * cols]; self.threads()];
-        self.pool.for_chunks(&mut panels, cols, &mut blocks, |block, p, panel| {
-            let first = p * LANES;
-            let block = &mut block[..LANES.min(rows - first) * cols];
-            match read(first, block) {
-                Ok(()) => pack_weight_panel(self.isa, block, cols, panel),
-                Err(e) => *error.lock().expect("no panic while locked") = Some(e),
-            }
-        });
+        self.pool
+            .for_chunks(&mut panels, cols, &mut blocks, |block, p, panel| {
+                let first = p * LANES;
+                let block = &mut block[..LANES.min(rows - first) * cols];
+                match read(first, block) {
+                    Ok(()) => pack_weight_panel(self.isa, block, cols, panel),
+                    Err(e) => *error.lock().expect("no panic while locked") = Some(e),
+                }
+            });
         match error.into_inner().expect("no panic while locked") {
             Some(error) => Err(error),
             None => Ok(PackedMatrix { rows, cols, panels }),
@@ -187,7 +228,12 @@ impl Backend for Cpu {
     }
 
     fn buffer(&self, rows: usize, cols: usize) -> Matrix {
-        Matrix { rows, cols, memory: self.shelf.take(rows * cols), shelf: Arc::clone(&self.shelf) }
+        Matrix {
+            rows,
+            cols,
+            memory: self.shelf.take(rows * cols),
+            shelf: Arc::clone(&self.shelf),
+        }
     }
 
     fn values(&self, buffer: &Matrix) -> Vec<f32> {
@@ -207,7 +253,10 @@ impl Backend for Cpu {
                 (None, Some(embeds)) => row.copy_from_slice(&embeds[t * cols..][..cols]),
                 (None, None) => unreachable!("checked with the inputs"),
             }
-            for (table, ids) in [Some(embedding.types), embedding.positions].into_iter().flatten() {
+            for (table, ids) in [Some(embedding.types), embedding.positions]
+                .into_iter()
+                .flatten()
+            {
                 for (x, y) in row.iter_mut().zip(&table[ids[t] as usize * cols..]) {
                     *x += y;
                 }
@@ -217,22 +266,58 @@ impl Backend for Cpu {
         x
     }
 
-    fn linear(&self, x: &Matrix, weight: &PackedMatrix, epilogue: Epilogue<'_, Self>, out: &mut Matrix) {
-        assert_eq!((x.cols, x.rows, weight.rows), (weight.cols, out.rows, out.cols), "linear layer");
+    fn linear(
+        &self,
+        x: &Matrix,
+        weight: &PackedMatrix,
+        epilogue: Epilogue<'_, Self>,
+        out: &mut Matrix,
+    ) {
+        assert_eq!(
+            (x.cols, x.rows, weight.rows),
+            (weight.cols, out.rows, out.cols),
+            "linear layer"
+        );
         let then = gemm::Epilogue {
             bias: epilogue.bias.map(Vec::as_slice),
             activation: epilogue.activation,
             residual: epilogue.residual.map(|r| r.data()),
         };
-        self.with_scratch(|scratch| linear(self.isa, &self.pool, x.data(), weight.view(), then, out.data_mut(), scratch));
+        self.with_scratch(|scratch| {
+            linear(
+                self.isa,
+                &self.pool,
+                x.data(),
+                weight.view(),
+                then,
+                out.data_mut(),
+                scratch,
+            )
+        });
         if let Some(norm) = epilogue.norm {
             self.norm(out, norm);
         }
     }
 
-    fn attention(&self, qkv: &Matrix, input: AttentionInput<'_, Self>, context: &mut Matrix, probabilities: Option<&mut Matrix>) {
-        let AttentionInput { heads, head_size, layout, relative, head_mask } = input;
-        let relative = relative.map(|(table, positions, with_key)| Relative { table, positions, with_key });
+    fn attention(
+        &self,
+        qkv: &Matrix,
+        input: AttentionInput<'_, Self>,
+        context: &mut Matrix,
+        probabilities: Option<&mut Matrix>,
+    ) {
+        let AttentionInput {
+            heads,
+            head_size,
+            layout,
+            relative,
+            head_mask,
+        } = input;
+        let relative = relative.map(|(table, positions, with_key)| Relative {
+            table,
+            positions,
+            with_key,
+        });
         let input = Attention {
             qkv: qkv.data(),
             heads,
@@ -245,7 +330,16 @@ impl Backend for Cpu {
             head_scale: head_mask,
         };
         let probabilities = probabilities.map(|p| (p.data_mut(), layout.length));
-        self.with_scratch(|scratch| attention(self.isa, &self.pool, input, context.data_mut(), probabilities, scratch));
+        self.with_scratch(|scratch| {
+            attention(
+                self.isa,
+                &self.pool,
+                input,
+                context.data_mut(),
+                probabilities,
+                scratch,
+            )
+        });
     }
 
     fn gather_rows(&self, x: &Matrix, rows: &[u32]) -> Matrix {

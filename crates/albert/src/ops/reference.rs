@@ -28,25 +28,36 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The activation as PyTorch's documentation gives it.
-pub fn activation(function: Activation, x: f64) -> f64 {
+fn activation(function: Activation, x: f64) -> f64 {
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
     let gelu = |x: f64| 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2));
     match function {
         Activation::Linear => x,
         Activation::Gelu => gelu(x),
-        Activation::GeluTanh => 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh()),
+        Activation::GeluTanh => {
+            0.5 * x
+                * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+        }
         Activation::Gelu10 => gelu(x).clamp(-10.0, 10.0),
         Activation::QuickGelu => x * sigmoid(1.702 * x),
         Activation::Relu => x.max(0.0),
         Activation::Relu2 => x.max(0.0).powi(2),
         Activation::Relu6 => x.clamp(0.0, 6.0),
-        Activation::LeakyRelu => if x < 0.0 { 0.01 * x } else { x },
+        Activation::LeakyRelu => {
+            if x < 0.0 {
+                0.01 * x
+            } else {
+                x
+            }
+        }
         Activation::Silu => x * sigmoid(x),
         Activation::Tanh => x.tanh(),
         Activation::Sigmoid => sigmoid(x),
         Activation::Mish => x * (x.max(0.0) + (-x.abs()).exp().ln_1p()).tanh(),
         Activation::Hardswish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
-        Activation::Laplace => 0.5 * (1.0 + libm::erf((x - 0.707_107) / (0.282_095 * std::f64::consts::SQRT_2))),
+        Activation::Laplace => {
+            0.5 * (1.0 + libm::erf((x - 0.707_107) / (0.282_095 * std::f64::consts::SQRT_2)))
+        }
         Activation::SqrtSoftplus => (x.max(0.0) + (-x.abs()).exp().ln_1p()).sqrt(),
     }
 }
@@ -66,10 +77,19 @@ impl Backend for Reference {
     type Weight = Matrix64;
     type Vector = Vec<f64>;
 
-    fn weight<E: Send>(&self, rows: usize, cols: usize, read: &ReadRows<'_, E>) -> Result<Matrix64, E> {
+    fn weight<E: Send>(
+        &self,
+        rows: usize,
+        cols: usize,
+        read: &ReadRows<'_, E>,
+    ) -> Result<Matrix64, E> {
         let mut values = vec![0.0; rows * cols];
         read(0, &mut values)?;
-        Ok(Matrix64 { rows, cols, data: self.vector(values) })
+        Ok(Matrix64 {
+            rows,
+            cols,
+            data: self.vector(values),
+        })
     }
 
     fn weight_row(&self, weight: &Matrix64, row: usize, out: &mut [f32]) {
@@ -91,7 +111,11 @@ impl Backend for Reference {
     }
 
     fn buffer(&self, rows: usize, cols: usize) -> Matrix64 {
-        Matrix64 { rows, cols, data: vec![0.0; rows * cols] }
+        Matrix64 {
+            rows,
+            cols,
+            data: vec![0.0; rows * cols],
+        }
     }
 
     fn values(&self, buffer: &Matrix64) -> Vec<f64> {
@@ -109,7 +133,9 @@ impl Backend for Reference {
             for (c, x) in row.iter_mut().enumerate() {
                 *x = match (embedding.words, embedding.embeds) {
                     (Some((table, ids)), _) => table.row(ids[t] as usize)[c],
-                    (None, embeds) => f64::from(embeds.expect("checked with the inputs")[t * cols + c]),
+                    (None, embeds) => {
+                        f64::from(embeds.expect("checked with the inputs")[t * cols + c])
+                    }
                 };
                 *x += embedding.types.0[embedding.types.1[t] as usize * cols + c];
                 if let Some((table, ids)) = embedding.positions {
@@ -121,8 +147,18 @@ impl Backend for Reference {
         x
     }
 
-    fn linear(&self, x: &Matrix64, weight: &Matrix64, epilogue: Epilogue<'_, Self>, out: &mut Matrix64) {
-        assert_eq!((x.cols, x.rows, weight.rows), (weight.cols, out.rows, out.cols), "linear layer");
+    fn linear(
+        &self,
+        x: &Matrix64,
+        weight: &Matrix64,
+        epilogue: Epilogue<'_, Self>,
+        out: &mut Matrix64,
+    ) {
+        assert_eq!(
+            (x.cols, x.rows, weight.rows),
+            (weight.cols, out.rows, out.cols),
+            "linear layer"
+        );
         for t in 0..x.rows {
             for n in 0..weight.rows {
                 let sum = dot(x.row(t), weight.row(n)) + epilogue.bias.map_or(0.0, |b| b[n]);
@@ -135,13 +171,31 @@ impl Backend for Reference {
         }
     }
 
-    fn attention(&self, qkv: &Matrix64, input: AttentionInput<'_, Self>, context: &mut Matrix64, mut probabilities: Option<&mut Matrix64>) {
-        let AttentionInput { heads, head_size: d, layout, relative, head_mask } = input;
-        let part = |which: usize, row: usize, head: usize| &qkv.row(row)[(which * heads + head) * d..][..d];
+    fn attention(
+        &self,
+        qkv: &Matrix64,
+        input: AttentionInput<'_, Self>,
+        context: &mut Matrix64,
+        mut probabilities: Option<&mut Matrix64>,
+    ) {
+        let AttentionInput {
+            heads,
+            head_size: d,
+            layout,
+            relative,
+            head_mask,
+        } = input;
+        let part = |which: usize, row: usize, head: usize| {
+            &qkv.row(row)[(which * heads + head) * d..][..d]
+        };
         context.data.fill(0.0);
         for sequence in &layout.sequences {
             let keys = &layout.key_rows[sequence.keys.clone()];
-            for (row, head) in sequence.rows.clone().flat_map(|row| (0..heads).map(move |head| (row, head))) {
+            for (row, head) in sequence
+                .rows
+                .clone()
+                .flat_map(|row| (0..heads).map(move |head| (row, head)))
+            {
                 let query = part(0, row, head);
                 let score = |key: u32| {
                     let (key_row, mut score) = (key as usize, 0.0);
@@ -150,9 +204,16 @@ impl Backend for Reference {
                     }
                     score += dot(query, part(1, key_row, head)) / (d as f64).sqrt();
                     if let Some((table, positions, with_key)) = relative {
-                        let distance = layout.positions[row] as usize + positions - 1 - layout.positions[key_row] as usize;
+                        let distance = layout.positions[row] as usize + positions
+                            - 1
+                            - layout.positions[key_row] as usize;
                         let entry = &table[distance * d..][..d];
-                        score += dot(query, entry) + if with_key { dot(part(1, key_row, head), entry) } else { 0.0 };
+                        score += dot(query, entry)
+                            + if with_key {
+                                dot(part(1, key_row, head), entry)
+                            } else {
+                                0.0
+                            };
                     }
                     score
                 };
@@ -160,12 +221,17 @@ impl Backend for Reference {
                 let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let sum: f64 = scores.iter().map(|s| (s - top).exp()).sum();
                 for (&key, score) in keys.iter().zip(&scores) {
-                    let p = (score - top).exp() / sum * head_mask.map_or(1.0, |mask| f64::from(mask[head]));
-                    for (out, value) in context.data[row * heads * d + head * d..][..d].iter_mut().zip(part(2, key as usize, head)) {
+                    let p = (score - top).exp() / sum
+                        * head_mask.map_or(1.0, |mask| f64::from(mask[head]));
+                    for (out, value) in context.data[row * heads * d + head * d..][..d]
+                        .iter_mut()
+                        .zip(part(2, key as usize, head))
+                    {
                         *out += p * value;
                     }
                     if let Some(out) = probabilities.as_deref_mut() {
-                        out.data[(row * heads + head) * layout.length + layout.positions[key as usize] as usize] = p;
+                        out.data[(row * heads + head) * layout.length
+                            + layout.positions[key as usize] as usize] = p;
                     }
                 }
             }
@@ -173,7 +239,14 @@ impl Backend for Reference {
     }
 
     fn gather_rows(&self, x: &Matrix64, rows: &[u32]) -> Matrix64 {
-        let data = rows.iter().flat_map(|&row| x.row(row as usize).to_vec()).collect();
-        Matrix64 { rows: rows.len(), cols: x.cols, data }
+        let data = rows
+            .iter()
+            .flat_map(|&row| x.row(row as usize).to_vec())
+            .collect();
+        Matrix64 {
+            rows: rows.len(),
+            cols: x.cols,
+            data,
+        }
     }
 }

@@ -9,29 +9,29 @@ use albert::{Albert, AlbertConfig, Head, Inputs, Keep, LoadOptions, LoadReport, 
 use albert_formats::{Checkpoint, Dtype};
 
 /// Keeps all there is to keep.
-pub const ALL: Keep = Keep {
+pub(crate) const ALL: Keep = Keep {
     hidden_states: true,
     attentions: true,
 };
 
 /// Labels of whatever class, under transformers' names.
 #[derive(Clone, Debug, Default)]
-pub struct Labels {
+pub(crate) struct Labels {
     /// `labels` that are whole numbers.
-    pub whole: Option<Vec<i64>>,
+    pub(crate) whole: Option<Vec<i64>>,
     /// `labels` that are not.
-    pub real: Option<Vec<f32>>,
+    pub(crate) real: Option<Vec<f32>>,
     /// `sentence_order_label`
-    pub order: Option<Vec<i64>>,
+    pub(crate) order: Option<Vec<i64>>,
     /// `start_positions` and `end_positions`
-    pub answer: Option<(Vec<i64>, Vec<i64>)>,
+    pub(crate) answer: Option<(Vec<i64>, Vec<i64>)>,
 }
 
 /// Named arrays of one forward pass.
-pub type Arrays<T> = Vec<(String, Array<T>)>;
+pub(crate) type Arrays<T> = Vec<(String, Array<T>)>;
 
 /// A loaded model of some class.
-pub trait AnyModel<T>: Sync {
+pub(crate) trait AnyModel<T>: Sync {
     /// `forward`
     fn run(&self, inputs: &Inputs, labels: &Labels, keep: Keep) -> Result<Arrays<T>>;
     /// `save_sharded`
@@ -70,7 +70,7 @@ where
 ///
 /// # Panics
 /// When there is no such class.
-pub fn load<B: Backend + Send + 'static>(
+pub(crate) fn load<B: Backend + Send + 'static>(
     class: &str,
     folder: &Path,
     config: AlbertConfig,
@@ -126,7 +126,7 @@ pub fn load<B: Backend + Send + 'static>(
 }
 
 /// The configuration of a folder.
-pub fn config(folder: &Path) -> AlbertConfig {
+pub(crate) fn config(folder: &Path) -> AlbertConfig {
     let read = AlbertConfig::from_file(&folder.join("config.json"));
     read.unwrap_or_else(|error| panic!("{error}")).0
 }

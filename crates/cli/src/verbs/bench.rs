@@ -87,14 +87,22 @@ impl Bench {
 fn operations(config: &AlbertConfig, lengths: &[usize]) -> f64 {
     let (h, i) = (config.hidden_size as f64, config.intermediate_size as f64);
     let blocks = (config.num_hidden_layers * config.inner_group_num) as f64;
-    lengths.iter().map(|&n| n as f64).map(|n| blocks * (n * 2.0 * (4.0 * h * h + 2.0 * h * i) + 4.0 * n * n * h)).sum()
+    lengths
+        .iter()
+        .map(|&n| n as f64)
+        .map(|n| blocks * (n * 2.0 * (4.0 * h * h + 2.0 * h * i) + 4.0 * n * n * h))
+        .sum()
 }
 
 impl ForwardBench {
     fn run(self) -> Result<()> {
         let Precision::F32 = self.dtype;
-        let lengths = self.lengths.clone().unwrap_or_else(|| vec![self.seq; self.batch]);
-        let (model, _) = AlbertModel::from_pretrained(&self.model, self.device.open()?, LoadOptions::default())?;
+        let lengths = self
+            .lengths
+            .clone()
+            .unwrap_or_else(|| vec![self.seq; self.batch]);
+        let (model, _) =
+            AlbertModel::from_pretrained(&self.model, self.device.open()?, LoadOptions::default())?;
         let vocabulary = model.config().vocab_size as u64;
         if lengths.is_empty() || lengths.contains(&0) {
             bail!("at least one sequence of at least one token");
@@ -102,10 +110,15 @@ impl ForwardBench {
         // A fixed sequence of token numbers; speed does not depend on them.
         let mut state = 1_u64;
         let mut token = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             ((state >> 33) % vocabulary) as i64
         };
-        let sequences: Vec<Vec<i64>> = lengths.iter().map(|&n| (0..n).map(|_| token()).collect()).collect();
+        let sequences: Vec<Vec<i64>> = lengths
+            .iter()
+            .map(|&n| (0..n).map(|_| token()).collect())
+            .collect();
         let inputs = Inputs::from_sequences(&sequences, 0);
         let mut times = Vec::new();
         for round in 0..self.iterations.get() + 2 {
@@ -126,7 +139,13 @@ impl ForwardBench {
         let median = times[times.len() / 2];
         let gflop = operations(model.config(), &lengths) / 1e9;
         let tokens: usize = lengths.iter().sum();
-        writeln!(out, "{median:.2} ms, {:.0} GFLOP/s, {:.0} tokens/s (median of {})", gflop / median * 1e3, tokens as f64 / median * 1e3, times.len())?;
+        writeln!(
+            out,
+            "{median:.2} ms, {:.0} GFLOP/s, {:.0} tokens/s (median of {})",
+            gflop / median * 1e3,
+            tokens as f64 / median * 1e3,
+            times.len()
+        )?;
         Ok(())
     }
 }
@@ -143,7 +162,13 @@ impl PeakBench {
             })
             .fold(f64::INFINITY, f64::min);
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{:.0} GFLOP/s ({}, {} threads)", operations / seconds / 1e9, device.isa().name(), device.threads())?;
+        writeln!(
+            out,
+            "{:.0} GFLOP/s ({}, {} threads)",
+            operations / seconds / 1e9,
+            device.isa().name(),
+            device.threads()
+        )?;
         Ok(())
     }
 }

@@ -42,7 +42,10 @@ impl Doctor {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let sets: Vec<&str> = Isa::available().iter().map(|isa| isa.name()).collect();
         if self.json {
-            let abilities: serde_json::Map<String, serde_json::Value> = abilities().into_iter().map(|(name, has)| (name.to_owned(), has.into())).collect();
+            let abilities: serde_json::Map<String, serde_json::Value> = abilities()
+                .into_iter()
+                .map(|(name, has)| (name.to_owned(), has.into()))
+                .collect();
             writeln!(
                 out,
                 "{}",
@@ -53,15 +56,27 @@ impl Doctor {
             )?;
             return Ok(());
         }
-        writeln!(out, "albert {} on {} {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS)?;
+        writeln!(
+            out,
+            "albert {} on {} {}",
+            env!("CARGO_PKG_VERSION"),
+            std::env::consts::ARCH,
+            std::env::consts::OS
+        )?;
         for (name, has) in abilities() {
             writeln!(out, "  {name:<12} {}", if has { "yes" } else { "no" })?;
         }
         writeln!(out, "instruction sets  {}", sets.join(", "))?;
         writeln!(out, "used              {}", options.isa.name())?;
-        writeln!(out, "threads           {} of {cores} cores", options.threads)?;
+        writeln!(
+            out,
+            "threads           {} of {cores} cores",
+            options.threads
+        )?;
         if options.isa == Isa::PORTABLE {
-            eprintln!("hint: portable code is many times slower than avx2 or avx512; results are the same");
+            eprintln!(
+                "hint: portable code is many times slower than avx2 or avx512; results are the same"
+            );
         }
         Ok(())
     }

@@ -53,17 +53,29 @@ fn pool(pooling: Pooling, hidden: &[f32], width: usize) -> Vec<f32> {
     let rows = hidden.chunks_exact(width);
     match pooling {
         Pooling::Cls | Pooling::Pooler => hidden[..width].to_vec(),
-        Pooling::Max => rows.fold(vec![f32::NEG_INFINITY; width], |top, row| top.iter().zip(row).map(|(a, b)| a.max(*b)).collect()),
+        Pooling::Max => rows.fold(vec![f32::NEG_INFINITY; width], |top, row| {
+            top.iter().zip(row).map(|(a, b)| a.max(*b)).collect()
+        }),
         Pooling::Mean => {
             let count = rows.len() as f64;
-            let sums = rows.fold(vec![0.0; width], |sum: Vec<f64>, row| sum.iter().zip(row).map(|(a, b)| a + f64::from(*b)).collect());
+            let sums = rows.fold(vec![0.0; width], |sum: Vec<f64>, row| {
+                sum.iter()
+                    .zip(row)
+                    .map(|(a, b)| a + f64::from(*b))
+                    .collect()
+            });
             sums.into_iter().map(|sum| (sum / count) as f32).collect()
         }
     }
 }
 
 fn normalize(vector: &mut [f32]) {
-    let norm = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt().max(1e-12);
+    let norm = vector
+        .iter()
+        .map(|x| f64::from(*x).powi(2))
+        .sum::<f64>()
+        .sqrt()
+        .max(1e-12);
     for x in vector {
         *x = (f64::from(*x) / norm) as f32;
     }
@@ -72,12 +84,17 @@ fn normalize(vector: &mut [f32]) {
 impl Embed {
     pub(crate) fn run(self) -> Result<()> {
         let text = Text::open(&self.model)?;
-        let (model, loaded) = AlbertModel::from_pretrained(&self.model, self.device.open()?, LoadOptions::default())?;
+        let (model, loaded) =
+            AlbertModel::from_pretrained(&self.model, self.device.open()?, LoadOptions::default())?;
         if self.pooling == Pooling::Pooler {
             super::tell(&loaded);
         }
         let width = model.config().hidden_size;
-        let tokens = self.texts.iter().map(|input| text.encode(input)).collect::<Result<Vec<_>>>()?;
+        let tokens = self
+            .texts
+            .iter()
+            .map(|input| text.encode(input))
+            .collect::<Result<Vec<_>>>()?;
         let mut out = std::io::stdout().lock();
         // Batches of equal order; padding costs nothing.
         for batch in tokens.chunks(32) {
@@ -86,16 +103,27 @@ impl Embed {
             let output = model.forward(&inputs, None, Keep::default())?;
             for (b, tokens) in batch.iter().enumerate() {
                 let mut vector = if self.pooling == Pooling::Pooler {
-                    let pooled = output.pooler_output.as_ref().context("the checkpoint has no pooler: choose --pooling mean, cls or max")?;
+                    let pooled = output.pooler_output.as_ref().context(
+                        "the checkpoint has no pooler: choose --pooling mean, cls or max",
+                    )?;
                     pooled.data[b * width..][..width].to_vec()
                 } else {
-                    pool(self.pooling, &output.last_hidden_state.data[b * inputs.length * width..][..tokens.ids.len() * width], width)
+                    pool(
+                        self.pooling,
+                        &output.last_hidden_state.data[b * inputs.length * width..]
+                            [..tokens.ids.len() * width],
+                        width,
+                    )
                 };
                 if self.normalize {
                     normalize(&mut vector);
                 }
                 if self.json {
-                    writeln!(out, "{}", serde_json::json!({ "output": vector, "truncated": false, "tokens": tokens.ids.len() }))?;
+                    writeln!(
+                        out,
+                        "{}",
+                        serde_json::json!({ "output": vector, "truncated": false, "tokens": tokens.ids.len() })
+                    )?;
                 } else {
                     let numbers: Vec<String> = vector.iter().map(f32::to_string).collect();
                     writeln!(out, "{}", numbers.join(" "))?;

@@ -44,30 +44,51 @@ fn top(logits: &[f32], k: usize) -> Vec<Candidate> {
     let highest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let sum: f64 = logits.iter().map(|&x| (f64::from(x) - highest).exp()).sum();
     let mut order: Vec<u32> = (0..logits.len() as u32).collect();
-    let better = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+    let better = |a: &u32, b: &u32| {
+        logits[*b as usize]
+            .total_cmp(&logits[*a as usize])
+            .then(a.cmp(b))
+    };
     let k = k.min(order.len());
     order.select_nth_unstable_by(k - 1, better);
     order.truncate(k);
     order.sort_by(better);
-    order.into_iter().map(|id| Candidate { id, score: (f64::from(logits[id as usize]) - highest).exp() / sum }).collect()
+    order
+        .into_iter()
+        .map(|id| Candidate {
+            id,
+            score: (f64::from(logits[id as usize]) - highest).exp() / sum,
+        })
+        .collect()
 }
 
 impl FillMask {
     pub(crate) fn run(self) -> Result<()> {
         let text = Text::open(&self.model)?;
         let mask = text.mask()?;
-        let (model, loaded) = AlbertForMaskedLM::from_pretrained(&self.model, self.device.open()?, LoadOptions::default())?;
+        let (model, loaded) = AlbertForMaskedLM::from_pretrained(
+            &self.model,
+            self.device.open()?,
+            LoadOptions::default(),
+        )?;
         super::tell(&loaded);
         let mut out = std::io::stdout().lock();
         for input in &self.texts {
             let tokens = text.encode(input)?;
-            let masks: Vec<usize> = (0..tokens.ids.len()).filter(|&i| tokens.ids[i] == mask).collect();
+            let masks: Vec<usize> = (0..tokens.ids.len())
+                .filter(|&i| tokens.ids[i] == mask)
+                .collect();
             if masks.is_empty() {
                 bail!("no [MASK] in {input:?}: write [MASK] where a word is missing");
             }
-            let inputs = Inputs { token_type_ids: Some(tokens.types.clone()), ..Inputs::new(1, tokens.ids.len(), tokens.ids.clone()) };
+            let inputs = Inputs {
+                token_type_ids: Some(tokens.types.clone()),
+                ..Inputs::new(1, tokens.ids.len(), tokens.ids.clone())
+            };
             let positions: Vec<(usize, usize)> = masks.iter().map(|&s| (0, s)).collect();
-            let logits = model.logits_at(&inputs, &positions).with_context(|| format!("in {input:?}"))?;
+            let logits = model
+                .logits_at(&inputs, &positions)
+                .with_context(|| format!("in {input:?}"))?;
             let mut json = Vec::new();
             for (&position, row) in masks.iter().zip(logits.data.chunks_exact(logits.shape[1])) {
                 let mut candidates = Vec::new();
@@ -89,8 +110,16 @@ impl FillMask {
             }
             if self.json {
                 // One mask: a list; several: a list of lists, as transformers.
-                let output = if json.len() == 1 { json.remove(0) } else { json.into() };
-                writeln!(out, "{}", serde_json::json!({ "output": output, "truncated": false, "tokens": tokens.ids.len() }))?;
+                let output = if json.len() == 1 {
+                    json.remove(0)
+                } else {
+                    json.into()
+                };
+                writeln!(
+                    out,
+                    "{}",
+                    serde_json::json!({ "output": output, "truncated": false, "tokens": tokens.ids.len() })
+                )?;
             }
         }
         Ok(())

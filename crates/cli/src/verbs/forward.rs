@@ -12,14 +12,17 @@ use crate::device::{DeviceFlags, Precision};
 
 /// Run a model on tensors from a safetensors file and write its outputs to another
 #[derive(clap::Args)]
-#[command(before_help = "\
+#[command(
+    before_help = "\
 Examples:
   albert forward --model DIR --inputs in.safetensors --outputs out.safetensors
-  albert forward --model DIR --inputs in.safetensors --outputs out.safetensors --class AlbertForMaskedLM
-  albert forward --model DIR --inputs in.safetensors --outputs out.safetensors --hidden-states --attentions", after_help = "\
+  albert forward --model DIR --inputs in.safetensors --outputs out.safetensors --class AlbertModel
+  albert forward --model DIR --inputs in.safetensors --outputs out.safetensors --hidden-states",
+    after_help = "\
 Inputs: int64 input_ids [B, S] ([B, K, S] for multiple choice) or inputs_embeds; optional attention_mask, token_type_ids,
 position_ids, head_mask, labels, sentence_order_label, start_positions, end_positions.
-Outputs: float32 under transformers' names; per-token outputs at masked positions are 0.")]
+Outputs: float32 under transformers' names; per-token outputs at masked positions are 0."
+)]
 pub(crate) struct Forward {
     /// Model folder (config.json, model.safetensors)
     #[arg(long, value_name = "DIR")]
@@ -66,45 +69,90 @@ impl Forward {
         let class = match &self.class {
             Some(class) => class.clone(),
             None => {
-                let (config, _) = AlbertConfig::from_file(&self.model.join("config.json")).map_err(albert::Error::from)?;
-                config.architectures.first().cloned().context("config.json names no architectures: give --class")?
+                let (config, _) = AlbertConfig::from_file(&self.model.join("config.json"))
+                    .map_err(albert::Error::from)?;
+                config
+                    .architectures
+                    .first()
+                    .cloned()
+                    .context("config.json names no architectures: give --class")?
             }
         };
         let file = InputFile::open(&self.inputs)?;
         match class.as_str() {
             "AlbertModel" => self.run_class::<albert::heads::Base>(&file, |_| Ok(None)),
-            "AlbertForPreTraining" => self.run_class::<albert::heads::PreTraining<Cpu>>(&file, |file| {
-                let labels = PreTrainingLabels { labels: file.integers("labels")?, sentence_order_label: file.integers("sentence_order_label")? };
-                Ok(Some(labels))
-            }),
-            "AlbertForMaskedLM" => self.run_class::<albert::heads::MaskedLm<Cpu>>(&file, |file| file.integers("labels")),
-            "AlbertForTokenClassification" => self.run_class::<albert::heads::TokenClassification<Cpu>>(&file, |file| file.integers("labels")),
-            "AlbertForMultipleChoice" => self.run_class::<albert::heads::MultipleChoice<Cpu>>(&file, |file| file.integers("labels")),
-            "AlbertForSequenceClassification" => self.run_class::<albert::heads::SequenceClassification<Cpu>>(&file, |file| {
-                if file.is_integer("labels") {
-                    return Ok(file.integers("labels")?.map(ClassLabels::Classes));
-                }
-                Ok(file.floats("labels")?.map(ClassLabels::Values))
-            }),
-            "AlbertForQuestionAnswering" => self.run_class::<albert::heads::QuestionAnswering<Cpu>>(&file, |file| {
-                let positions = (file.integers("start_positions")?, file.integers("end_positions")?);
-                let (Some(start_positions), Some(end_positions)) = positions else { return Ok(None) };
-                Ok(Some(QuestionLabels { start_positions, end_positions }))
-            }),
-            other => bail!("config.json names the class {other}: give --class, one of {}", CLASSES.join(", ")),
+            "AlbertForPreTraining" => {
+                self.run_class::<albert::heads::PreTraining<Cpu>>(&file, |file| {
+                    let labels = PreTrainingLabels {
+                        labels: file.integers("labels")?,
+                        sentence_order_label: file.integers("sentence_order_label")?,
+                    };
+                    Ok(Some(labels))
+                })
+            }
+            "AlbertForMaskedLM" => self
+                .run_class::<albert::heads::MaskedLm<Cpu>>(&file, |file| file.integers("labels")),
+            "AlbertForTokenClassification" => self
+                .run_class::<albert::heads::TokenClassification<Cpu>>(&file, |file| {
+                    file.integers("labels")
+                }),
+            "AlbertForMultipleChoice" => self
+                .run_class::<albert::heads::MultipleChoice<Cpu>>(&file, |file| {
+                    file.integers("labels")
+                }),
+            "AlbertForSequenceClassification" => self
+                .run_class::<albert::heads::SequenceClassification<Cpu>>(&file, |file| {
+                    if file.is_integer("labels") {
+                        return Ok(file.integers("labels")?.map(ClassLabels::Classes));
+                    }
+                    Ok(file.floats("labels")?.map(ClassLabels::Values))
+                }),
+            "AlbertForQuestionAnswering" => self
+                .run_class::<albert::heads::QuestionAnswering<Cpu>>(&file, |file| {
+                    let positions = (
+                        file.integers("start_positions")?,
+                        file.integers("end_positions")?,
+                    );
+                    let (Some(start_positions), Some(end_positions)) = positions else {
+                        return Ok(None);
+                    };
+                    Ok(Some(QuestionLabels {
+                        start_positions,
+                        end_positions,
+                    }))
+                }),
+            other => bail!(
+                "config.json names the class {other}: give --class, one of {}",
+                CLASSES.join(", ")
+            ),
         }
     }
 
-    fn run_class<H: Head<Cpu>>(&self, file: &InputFile, labels: impl Fn(&InputFile) -> Result<Option<H::Labels>>) -> Result<()>
+    fn run_class<H: Head<Cpu>>(
+        &self,
+        file: &InputFile,
+        labels: impl Fn(&InputFile) -> Result<Option<H::Labels>>,
+    ) -> Result<()>
     where
         H::Output: Output<f32>,
     {
-        let mlm_bias = if self.google_mlm_bias { MlmBias::Google } else { MlmBias::Decoder };
-        let options = LoadOptions { mlm_bias, ..LoadOptions::default() };
-        let (model, loaded) = Albert::<H>::from_pretrained(&self.model, self.device.open()?, options)?;
+        let mlm_bias = if self.google_mlm_bias {
+            MlmBias::Google
+        } else {
+            MlmBias::Decoder
+        };
+        let options = LoadOptions {
+            mlm_bias,
+            ..LoadOptions::default()
+        };
+        let (model, loaded) =
+            Albert::<H>::from_pretrained(&self.model, self.device.open()?, options)?;
         super::tell(&loaded);
         let inputs = file.inputs(model.config())?;
-        let keep = Keep { hidden_states: self.hidden_states, attentions: self.attentions };
+        let keep = Keep {
+            hidden_states: self.hidden_states,
+            attentions: self.attentions,
+        };
         let output = model.forward(&inputs, labels(file)?.as_ref(), keep)?;
         arrays::write(&self.outputs, &output.arrays())
     }

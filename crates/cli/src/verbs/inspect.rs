@@ -33,9 +33,18 @@ fn megabytes(bytes: u64) -> String {
 
 impl Inspect {
     pub(crate) fn run(self) -> Result<()> {
-        let (config, report) = AlbertConfig::from_file(&self.model.join("config.json")).map_err(albert::Error::from)?;
+        let (config, report) = AlbertConfig::from_file(&self.model.join("config.json"))
+            .map_err(albert::Error::from)?;
         let checkpoint = Checkpoint::open(&self.model)?;
-        let lints: Vec<String> = config.lint(checkpoint.tensors().map(|t| (t.name.as_str(), t.shape.as_slice()))).iter().map(ToString::to_string).collect();
+        let lints: Vec<String> = config
+            .lint(
+                checkpoint
+                    .tensors()
+                    .map(|t| (t.name.as_str(), t.shape.as_slice())),
+            )
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let heads = heads_present(&checkpoint);
         let parameters = config.parameter_count(ModelClass::ModelWithoutPooler);
         let mut dtypes: Vec<String> = checkpoint.tensors().map(|t| t.dtype.to_string()).collect();
@@ -55,7 +64,11 @@ impl Inspect {
             )?;
             return Ok(());
         }
-        writeln!(out, "family       {}", config.family().unwrap_or("an ALBERT of its own shape"))?;
+        writeln!(
+            out,
+            "family       {}",
+            config.family().unwrap_or("an ALBERT of its own shape")
+        )?;
         writeln!(
             out,
             "shape        H {} L {} A {} (D {}) I {} E {}, groups {} x {}, V {} P {}",
@@ -71,17 +84,46 @@ impl Inspect {
             config.max_position_embeddings
         )?;
         writeln!(out, "activation   {}", config.hidden_act)?;
-        writeln!(out, "encoder      {parameters} parameters, {} in memory as f32", megabytes(parameters * 4))?;
-        writeln!(out, "checkpoint   {} tensors, {}, {}", checkpoint.tensors().len(), megabytes(checkpoint.total_bytes()), dtypes.join(" "))?;
-        writeln!(out, "class        {}", if config.architectures.is_empty() { "not named".to_owned() } else { config.architectures.join(", ") })?;
-        writeln!(out, "heads        {}", if heads.is_empty() { "none".to_owned() } else { heads.join("; ") })?;
+        writeln!(
+            out,
+            "encoder      {parameters} parameters, {} in memory as f32",
+            megabytes(parameters * 4)
+        )?;
+        writeln!(
+            out,
+            "checkpoint   {} tensors, {}, {}",
+            checkpoint.tensors().len(),
+            megabytes(checkpoint.total_bytes()),
+            dtypes.join(" ")
+        )?;
+        writeln!(
+            out,
+            "class        {}",
+            if config.architectures.is_empty() {
+                "not named".to_owned()
+            } else {
+                config.architectures.join(", ")
+            }
+        )?;
+        writeln!(
+            out,
+            "heads        {}",
+            if heads.is_empty() {
+                "none".to_owned()
+            } else {
+                heads.join("; ")
+            }
+        )?;
         if !config.id2label.is_empty() {
             writeln!(out, "labels       {}", config.id2label.join(", "))?;
         }
         for note in &report.notes {
             writeln!(out, "note         {note}")?;
         }
-        for (what, keys) in [("unknown keys", &report.unknown), ("legacy keys", &report.legacy)] {
+        for (what, keys) in [
+            ("unknown keys", &report.unknown),
+            ("legacy keys", &report.legacy),
+        ] {
             if !keys.is_empty() {
                 writeln!(out, "{what} {}", keys.join(", "))?;
             }
@@ -94,7 +136,13 @@ impl Inspect {
         }
         if self.tensors {
             for tensor in checkpoint.tensors() {
-                writeln!(out, "{:<5} {:?} {}", tensor.dtype.to_string(), tensor.shape, tensor.name)?;
+                writeln!(
+                    out,
+                    "{:<5} {:?} {}",
+                    tensor.dtype.to_string(),
+                    tensor.shape,
+                    tensor.name
+                )?;
             }
         }
         Ok(())

@@ -27,7 +27,10 @@ impl Avx2 {
         fn inner<K: Kernel>(kernel: K) -> K::Output {
             kernel.eval(Avx2(()))
         }
-        assert!(Self::detected(), "AVX2 kernel on a machine without AVX2 and FMA");
+        assert!(
+            Self::detected(),
+            "AVX2 kernel on a machine without AVX2 and FMA"
+        );
         // SAFETY: the features were just detected.
         unsafe { inner(kernel) }
     }
@@ -78,7 +81,12 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn load(self, from: &Chunk) -> Pair {
         // SAFETY: features as above; both pointers cover 8 readable f32 of the 16.
-        unsafe { Pair(_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from[8..].as_ptr())) }
+        unsafe {
+            Pair(
+                _mm256_loadu_ps(from.as_ptr()),
+                _mm256_loadu_ps(from[8..].as_ptr()),
+            )
+        }
     }
 
     #[inline(always)]
@@ -94,8 +102,14 @@ impl Simd for Avx2 {
     fn transpose(self, rows: [Pair; LANES]) -> [Pair; LANES] {
         let eight = |from: usize| std::array::from_fn::<Pair, 8, _>(|i| rows[from + i]);
         let (top, bottom) = (eight(0), eight(8));
-        let (a, b) = (self.transpose8(top.map(|r| r.0)), self.transpose8(bottom.map(|r| r.0)));
-        let (c, d) = (self.transpose8(top.map(|r| r.1)), self.transpose8(bottom.map(|r| r.1)));
+        let (a, b) = (
+            self.transpose8(top.map(|r| r.0)),
+            self.transpose8(bottom.map(|r| r.0)),
+        );
+        let (c, d) = (
+            self.transpose8(top.map(|r| r.1)),
+            self.transpose8(bottom.map(|r| r.1)),
+        );
         let mut out = [self.splat(0.0); LANES];
         for i in 0..8 {
             out[i] = Pair(a[i], b[i]);

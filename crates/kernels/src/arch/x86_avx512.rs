@@ -27,7 +27,10 @@ impl Avx512 {
         fn inner<K: Kernel>(kernel: K) -> K::Output {
             kernel.eval(Avx512(()))
         }
-        assert!(Self::detected(), "AVX-512 kernel on a machine without AVX-512");
+        assert!(
+            Self::detected(),
+            "AVX-512 kernel on a machine without AVX-512"
+        );
         // SAFETY: the features were just detected.
         unsafe { inner(kernel) }
     }
@@ -46,8 +49,8 @@ macro_rules! intrinsics {
 
 impl Simd for Avx512 {
     type V = __m512;
-    const TILE_ROWS: usize = 14;
-    const TILE_VECS: usize = 2;
+    const TILE_ROWS: usize = 9;
+    const TILE_VECS: usize = 3;
 
     intrinsics! {
         splat(x: f32) -> __m512 => _mm512_set1_ps(x);

@@ -10,9 +10,16 @@ pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     pub(crate) fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let bits = self.0 >> 40;
-        if bits % 61 == 0 { 0.0 } else { bits as f32 / (1 << 23) as f32 - 1.0 }
+        if bits % 61 == 0 {
+            0.0
+        } else {
+            bits as f32 / (1 << 23) as f32 - 1.0
+        }
     }
 
     pub(crate) fn take(&mut self, count: usize) -> Vec<f32> {
@@ -36,7 +43,12 @@ pub(crate) fn pack(isa: Isa, weights: &[f32], rows: usize, cols: usize) -> Vec<L
     let mut panels = vec![Line([f32::NAN; LANES]); packed_len(rows, cols)];
     for (p, panel) in panels.chunks_mut(cols).enumerate() {
         let first = p * LANES;
-        pack_weight_panel(isa, &weights[first * cols..rows.min(first + LANES) * cols], cols, panel);
+        pack_weight_panel(
+            isa,
+            &weights[first * cols..rows.min(first + LANES) * cols],
+            cols,
+            panel,
+        );
     }
     panels
 }
