@@ -84,7 +84,7 @@ impl Activation {
                 s.div(s.mul(x, gate), s.splat(6.0))
             }
             Self::Laplace => {
-                let e = erf(s, s.mul(s.sub(x, s.splat(0.707_107)), s.splat(2.506_631)));
+                let e = erf(s, s.mul(s.sub(x, s.splat(0.707_107)), s.splat(2.506_626_4)));
                 s.mul(s.splat(0.5), s.add(e, s.splat(1.0)))
             }
             Self::SqrtSoftplus => {
