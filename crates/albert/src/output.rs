@@ -1,7 +1,7 @@
 //! Results under the names that transformers gives them.
 
 use crate::inputs::{Inputs, Packed};
-use crate::model::{Encoded, Keep};
+use crate::model::Encoded;
 use crate::ops::{Backend, Layout};
 
 /// A row-major array.
@@ -156,27 +156,23 @@ fn unpack_attention<T: Copy + Default>(inputs: &Inputs, packed: &Packed, values:
     Array::new(vec![inputs.batch, heads, s, s], data)
 }
 
+/// What the encoder kept, unpacked.
 pub(crate) fn trace<B: Backend>(
     device: &B,
     inputs: &Inputs,
     packed: &Packed,
     encoded: &Encoded<B>,
-    keep: Keep,
 ) -> Trace<B::Scalar> {
-    let unpack_all =
-        |wanted: bool,
-         list: &[B::Buffer],
-         f: fn(&Inputs, &Packed, &[B::Scalar]) -> Array<B::Scalar>| {
-            if wanted {
-                list.iter()
-                    .map(|buffer| f(inputs, packed, &device.values(buffer)))
-                    .collect()
-            } else {
-                Vec::new()
-            }
-        };
     Trace {
-        hidden_states: unpack_all(keep.hidden_states, &encoded.hidden_states, unpack),
-        attentions: unpack_all(keep.attentions, &encoded.attentions, unpack_attention),
+        hidden_states: encoded
+            .hidden_states
+            .iter()
+            .map(|states| unpack(inputs, packed, &device.values(states)))
+            .collect(),
+        attentions: encoded
+            .attentions
+            .iter()
+            .map(|weights| unpack_attention(inputs, packed, &device.values(weights)))
+            .collect(),
     }
 }

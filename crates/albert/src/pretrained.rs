@@ -66,8 +66,6 @@ pub struct Pass<'a, B: Backend> {
     pub packed: &'a Packed,
     /// What the encoder computed.
     pub encoded: &'a Encoded<B>,
-    /// What to keep.
-    pub keep: Keep,
 }
 
 /// An ALBERT model with head `H` on device `B`. See the aliases [`crate::AlbertModel`], [`crate::AlbertForMaskedLM`], …
@@ -222,7 +220,6 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
             inputs,
             packed: &packed,
             encoded: &encoded,
-            keep,
         };
         self.head.forward(pass, labels)
     }

@@ -7,6 +7,11 @@ use crate::math::{erf, exp, sigmoid, tanh};
 use crate::parallel::TileMut;
 use crate::simd::{Kernel, LANES, Simd};
 
+/// Laplace's μ as transformers rounds it, and 1/(σ√2) for its σ = 0.282095.
+#[expect(clippy::approx_constant, reason = "μ is rounded, not 1/√2")]
+const LAPLACE_MEAN: f32 = 0.707_107;
+const LAPLACE_SCALE: f32 = 2.506_626_4;
+
 /// An elementwise function; the formulas are those of PyTorch's modules of the same name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Activation {
@@ -84,7 +89,10 @@ impl Activation {
                 s.div(s.mul(x, gate), s.splat(6.0))
             }
             Self::Laplace => {
-                let e = erf(s, s.mul(s.sub(x, s.splat(0.707_107)), s.splat(2.506_626_4)));
+                let e = erf(
+                    s,
+                    s.mul(s.sub(x, s.splat(LAPLACE_MEAN)), s.splat(LAPLACE_SCALE)),
+                );
                 s.mul(s.splat(0.5), s.add(e, s.splat(1.0)))
             }
             Self::SqrtSoftplus => {

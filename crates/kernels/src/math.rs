@@ -88,7 +88,7 @@ pub(crate) fn erf<S: Simd>(s: S, x: S::V) -> S::V {
         s,
         t,
         [
-            1.128_379_2,
+            std::f32::consts::FRAC_2_SQRT_PI,
             0.185_203_39,
             0.054_316_9,
             0.003_849_614_4,

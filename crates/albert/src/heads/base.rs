@@ -28,7 +28,6 @@ impl<B: Backend> Head<B> for Base {
             inputs,
             packed,
             encoded,
-            keep,
             ..
         } = pass;
         let pooled = encoded.pooled.as_ref().map(|pooled| {
@@ -40,7 +39,7 @@ impl<B: Backend> Head<B> for Base {
         Ok(BaseOutput {
             last_hidden_state: unpack(inputs, packed, &device.values(&encoded.hidden)),
             pooler_output: pooled,
-            trace: trace(device, inputs, packed, encoded, keep),
+            trace: trace(device, inputs, packed, encoded),
         })
     }
 }

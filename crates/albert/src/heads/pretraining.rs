@@ -93,14 +93,13 @@ impl<B: Backend> Head<B> for PreTraining<B> {
             inputs,
             packed,
             encoded,
-            keep,
             ..
         } = pass;
         Ok(PreTrainingOutput {
             loss: number::<B>(loss),
             prediction_logits,
             sop_logits,
-            trace: trace(device, inputs, packed, encoded, keep),
+            trace: trace(device, inputs, packed, encoded),
         })
     }
 

@@ -57,7 +57,6 @@ impl<B: Backend> Head<B> for QuestionAnswering<B> {
             inputs,
             packed,
             encoded,
-            keep,
             ..
         } = pass;
         let values = linear_values(device, &self.outputs, &encoded.hidden, packed.rows.len());
@@ -92,7 +91,7 @@ impl<B: Backend> Head<B> for QuestionAnswering<B> {
             loss: number::<B>(loss),
             start_logits,
             end_logits,
-            trace: trace(device, inputs, packed, encoded, keep),
+            trace: trace(device, inputs, packed, encoded),
         })
     }
 }

@@ -100,13 +100,12 @@ impl<B: Backend> Head<B> for SequenceClassification<B> {
             inputs,
             packed,
             encoded,
-            keep,
             ..
         } = pass;
         Ok(LogitsOutput {
             loss: number::<B>(loss),
             logits,
-            trace: trace(device, inputs, packed, encoded, keep),
+            trace: trace(device, inputs, packed, encoded),
         })
     }
 }

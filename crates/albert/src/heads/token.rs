@@ -48,13 +48,12 @@ impl<B: Backend> Head<B> for TokenClassification<B> {
             inputs,
             packed,
             encoded,
-            keep,
             ..
         } = pass;
         Ok(LogitsOutput {
             loss: number::<B>(loss),
             logits,
-            trace: trace(device, inputs, packed, encoded, keep),
+            trace: trace(device, inputs, packed, encoded),
         })
     }
 }

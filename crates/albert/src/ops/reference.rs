@@ -5,6 +5,10 @@ use albert_kernels::activation::Activation;
 
 use super::{AttentionInput, Backend, Embedding, Epilogue, Norm, ReadRows};
 
+/// Laplace's μ as transformers rounds it.
+#[expect(clippy::approx_constant, reason = "μ is rounded, not 1/√2")]
+const LAPLACE_MEAN: f64 = 0.707_107;
+
 /// Naive f64.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reference;
@@ -56,7 +60,7 @@ fn activation(function: Activation, x: f64) -> f64 {
         Activation::Mish => x * (x.max(0.0) + (-x.abs()).exp().ln_1p()).tanh(),
         Activation::Hardswish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
         Activation::Laplace => {
-            0.5 * (1.0 + libm::erf((x - 0.707_107) / (0.282_095 * std::f64::consts::SQRT_2)))
+            0.5 * (1.0 + libm::erf((x - LAPLACE_MEAN) / (0.282_095 * std::f64::consts::SQRT_2)))
         }
         Activation::SqrtSoftplus => (x.max(0.0) + (-x.abs()).exp().ln_1p()).sqrt(),
     }
