@@ -21,9 +21,9 @@ pub struct Inputs {
     pub attention_mask: Option<Vec<f32>>,
     /// [B, S]; absent: all 0.
     pub token_type_ids: Option<Vec<i64>>,
-    /// [B, S] or [S]; absent: 0, 1, … S−1.
+    /// [B, S] or `[S]`; absent: 0, 1, … S−1.
     pub position_ids: Option<Vec<i64>>,
-    /// [A] for all layers or [L, A]: factors of the attention probabilities, as transformers 4 applies them:
+    /// `[A]` for all layers or [L, A]: factors of the attention probabilities, as transformers 4 applies them:
     /// group g takes rows g·(L/G) … and block n of it the n-th of these.
     pub head_mask: Option<Vec<f32>>,
     /// K for multiple choice: the batch is B/K questions with K choices each, one after the other.
@@ -287,15 +287,15 @@ impl Inputs {
 pub struct Packed {
     /// Rows and keys of each sequence.
     pub layout: Layout,
-    /// (sequence, position) of each row [T].
+    /// (sequence, position) of each row `[T]`.
     pub rows: Vec<(usize, usize)>,
-    /// Token numbers [T], empty when `embeds` is not.
+    /// Token numbers `[T]`, empty when `embeds` is not.
     pub ids: Vec<u32>,
     /// Given word embeddings [T, E].
     pub embeds: Vec<f32>,
-    /// Token types [T].
+    /// Token types `[T]`.
     pub types: Vec<u32>,
-    /// Rows of the position table [T].
+    /// Rows of the position table `[T]`.
     pub position_ids: Vec<u32>,
 }
 

@@ -13,7 +13,7 @@ pub enum Site {
     PositionEmbeddings,
     /// Token type table [U, E].
     TokenTypeEmbeddings,
-    /// LayerNorm of the embeddings [E].
+    /// LayerNorm of the embeddings `[E]`.
     EmbeddingNorm,
     /// Embeddings to encoder [H, E].
     Mapping,
@@ -23,11 +23,11 @@ pub enum Site {
     Pooler,
     /// MLM head: transform [E, H].
     MlmDense,
-    /// MLM head: LayerNorm [E].
+    /// MLM head: LayerNorm `[E]`.
     MlmNorm,
-    /// MLM head: output bias [V] without a weight.
+    /// MLM head: output bias `[V]` without a weight.
     MlmBias,
-    /// MLM head: decoder [V, E] and its bias [V], usually tied.
+    /// MLM head: decoder [V, E] and its bias `[V]`, usually tied.
     Decoder,
     /// Sentence-order head [C, H].
     SentenceOrder,
@@ -57,7 +57,7 @@ pub enum BlockSite {
     Value,
     /// [H, A·D]
     AttentionOutput,
-    /// [H]
+    /// `[H]`
     AttentionNorm,
     /// Relative positions [2P−1, D], no bias.
     Distance,
@@ -65,7 +65,7 @@ pub enum BlockSite {
     Ffn,
     /// [H, I]
     FfnOutput,
-    /// [H]
+    /// `[H]`
     LayerNorm,
 }
 

@@ -30,7 +30,7 @@ pub struct Norm<V> {
 
 /// What follows a matrix product: `norm(residual + activation(x·Wᵀ + bias))`, each part optional.
 pub struct Epilogue<'a, B: Backend + ?Sized> {
-    /// [N]
+    /// `[N]`
     pub bias: Option<&'a B::Vector>,
     /// Elementwise function, `Linear` for none.
     pub activation: Activation,
@@ -64,7 +64,7 @@ pub struct AttentionInput<'a, B: Backend + ?Sized> {
     pub layout: &'a Layout,
     /// Table [2P−1, D], P, and whether keys have a term too.
     pub relative: Option<(&'a B::Vector, usize, bool)>,
-    /// Factor of each head's probabilities [A].
+    /// Factor of each head's probabilities `[A]`.
     pub head_mask: Option<&'a [f32]>,
 }
 

@@ -3,11 +3,11 @@
 use crate::names::Place;
 use crate::ops::{Backend, Norm};
 
-/// Weight [N, K] and bias [N].
+/// Weight [N, K] and bias `[N]`.
 pub struct Linear<B: Backend> {
     /// [N, K]
     pub weight: B::Weight,
-    /// [N]
+    /// `[N]`
     pub bias: B::Vector,
 }
 

@@ -464,8 +464,8 @@ fn unpruned(golden: &Golden, removed: &BTreeMap<usize, Vec<usize>>) -> tempfile:
             (tensor.name.clone(), grown)
         })
         .collect();
-    toy::write_tensors(folder.path(), &tensors, &|(name, data)| {
-        data.clone_from(&values[name])
+    toy::write_tensors(folder.path(), &tensors, &|name, data| {
+        data.copy_from_slice(&values[name])
     });
     folder
 }
@@ -1280,7 +1280,7 @@ fn every_missing_or_misshapen_tensor_is_named() {
                 .expect("a tensor of the class");
             let mut fewer = tensors.clone();
             fewer.remove(i);
-            toy::write_tensors(folder.path(), &fewer, &|_| ());
+            toy::write_tensors(folder.path(), &fewer, &|_, _| ());
             let bare = lost.name.trim_start_matches("albert.");
             match refusal(class, folder.path()) {
                 Error::Missing {
@@ -1290,7 +1290,7 @@ fn every_missing_or_misshapen_tensor_is_named() {
             }
             let mut other = tensors.clone();
             *other[i].shape.last_mut().expect("an axis") += 1;
-            toy::write_tensors(folder.path(), &other, &|_| ());
+            toy::write_tensors(folder.path(), &other, &|_, _| ());
             match refusal(class, folder.path()) {
                 Error::Shape {
                     name,
@@ -1308,7 +1308,7 @@ fn every_missing_or_misshapen_tensor_is_named() {
             if lost.shape.len() == 2 && lost.shape[0] != lost.shape[1] {
                 let mut turned = tensors.clone();
                 turned[i].shape.reverse();
-                toy::write_tensors(folder.path(), &turned, &|_| ());
+                toy::write_tensors(folder.path(), &turned, &|_, _| ());
                 assert!(
                     matches!(refusal(class, folder.path()), Error::Shape { .. }),
                     "{class}: {bare} transposed"
@@ -1327,7 +1327,7 @@ fn a_base_that_is_not_complete_is_no_missing_head() {
         .into_iter()
         .filter(|t| t.site != Site::Mapping && t.site != Site::Classifier)
         .collect();
-    toy::write_tensors(folder.path(), &tensors, &|_| ());
+    toy::write_tensors(folder.path(), &tensors, &|_, _| ());
     let text = refusal(class, folder.path()).to_string();
     assert_says(
         &text,
@@ -1371,7 +1371,7 @@ fn unknown_tensors_are_reported() {
             shape: vec![3],
         });
     }
-    toy::write_tensors(folder.path(), &tensors, &|_| ());
+    toy::write_tensors(folder.path(), &tensors, &|_, _| ());
     let (_, loaded) =
         AlbertModel::from_pretrained(folder.path(), cpu(), LoadOptions::default()).expect("loads");
     assert_eq!(
@@ -1397,8 +1397,8 @@ fn weights_that_are_not_numbers() {
         };
         for &poison in poisons {
             for tensor in of_interest(class, &tensors) {
-                toy::write_tensors(folder.path(), &tensors, &|(name, data)| {
-                    if *name == tensor.name {
+                toy::write_tensors(folder.path(), &tensors, &|name, data| {
+                    if name == tensor.name {
                         data.fill(poison);
                     }
                 });
@@ -1426,7 +1426,7 @@ fn weights_that_are_not_numbers() {
                 .expect("runs")
         };
         let clean = run();
-        toy::write_tensors(folder.path(), &tensors, &|(name, data)| {
+        toy::write_tensors(folder.path(), &tensors, &|name, data| {
             if name.ends_with("word_embeddings.weight") {
                 data[word as usize * config.embedding_size] = f32::NAN;
             }

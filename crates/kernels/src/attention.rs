@@ -1,6 +1,6 @@
 //! Attention of packed sequences: softmax(q·kᵀ·scale)·v for each sequence and head.
 //!
-//! Scores are held transposed, [key][query]: queries are the lanes, so that the softmax needs no sum across
+//! Scores are held transposed, `[key][query]`: queries are the lanes, so that the softmax needs no sum across
 //! lanes and its result is already the packed operand of the product with v. Masked keys are not there:
 //! keys and values are gathered, so a mask changes no order of summation. All sums run over keys in increasing
 //! order, in chains of [`crate::gemm::CHAIN`].
@@ -229,7 +229,7 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// scores [key][WIDTH queries] = k·qᵀ
+    /// scores `[key][WIDTH queries]` = k·qᵀ
     #[inline(always)]
     fn scores<S: Simd, const VECS: usize, const WIDTH: usize>(
         &self,

@@ -188,7 +188,8 @@ mod tests {
     fn errors_are_as_documented() {
         let x = sweep();
         let normal = |_: f32, e: f64| e.abs() >= f64::from(f32::MIN_POSITIVE);
-        let cases: [(Function, fn(f64) -> f64, f64, fn(f32, f64) -> bool); 4] = [
+        type Case = (Function, fn(f64) -> f64, f64, fn(f32, f64) -> bool);
+        let cases: [Case; 4] = [
             (Function::Exp, f64::exp, 1.2, |x, _| {
                 (EXP_LOW..EXP_HIGH).contains(&x)
             }),

@@ -8,7 +8,7 @@ pub use crate::simd::LANES;
 
 use crate::simd::{Kernel, Simd};
 
-/// Packs `rows` (at most 16 slices of equal length K) into `panel`, [K][width].
+/// Packs `rows` (at most 16 slices of equal length K) into `panel`, `[K]`[width].
 ///
 /// `panel` has at least K·width + 16 − width elements: every store writes 16 lanes, the next one
 /// overwrites what the last wrote too much.

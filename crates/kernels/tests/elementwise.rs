@@ -6,6 +6,9 @@ use albert_kernels::norm::{NormWeights, layer_norm};
 use albert_kernels::{Activation, Isa};
 use common::{Numbers, bits, pools};
 
+#[expect(clippy::approx_constant, reason = "transformers' rounded μ")]
+const LAPLACE_MEAN: f64 = 0.707107;
+
 fn exact(function: Activation, x: f64) -> f64 {
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
     let gelu = |x: f64| 0.5 * x * libm::erfc(-x / std::f64::consts::SQRT_2);
@@ -28,7 +31,7 @@ fn exact(function: Activation, x: f64) -> f64 {
         Activation::Mish => x * softplus(x).tanh(),
         Activation::Hardswish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
         Activation::Laplace => {
-            0.5 * libm::erfc(-(x - 0.707107) / (0.282095 * std::f64::consts::SQRT_2))
+            0.5 * libm::erfc(-(x - LAPLACE_MEAN) / (0.282095 * std::f64::consts::SQRT_2))
         }
         Activation::SqrtSoftplus => softplus(x).sqrt(),
     }

@@ -18,9 +18,9 @@ pub struct MaskedLm<B: Backend> {
     norm: Norm<B::Vector>,
     /// [V, E]; absent: the word table.
     decoder: Option<B::Weight>,
-    /// The bias that is added [V].
+    /// The bias that is added `[V]`.
     bias: B::Vector,
-    /// The other one, when the checkpoint holds two that differ [V].
+    /// The other one, when the checkpoint holds two that differ `[V]`.
     other_bias: Option<B::Vector>,
     /// Which one `bias` is.
     kind: MlmBias,

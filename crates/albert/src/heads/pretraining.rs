@@ -23,7 +23,7 @@ pub struct PreTraining<B: Backend> {
 pub struct PreTrainingLabels {
     /// [B, S]
     pub labels: Option<Vec<i64>>,
-    /// [B]: 0 in order, 1 swapped.
+    /// `[B]`: 0 in order, 1 swapped.
     pub sentence_order_label: Option<Vec<i64>>,
 }
 

@@ -17,7 +17,7 @@ pub struct QuestionAnswering<B: Backend> {
     outputs: Linear<B>,
 }
 
-/// Token positions of the answer [B] each. Clamped to 0..=S; S means: no part in the loss.
+/// Token positions of the answer `[B]` each. Clamped to 0..=S; S means: no part in the loss.
 #[derive(Clone, Debug)]
 pub struct QuestionLabels {
     /// First token.

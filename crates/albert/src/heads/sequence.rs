@@ -20,9 +20,9 @@ pub struct SequenceClassification<B: Backend> {
 /// regression, whole numbers are classes, other numbers are many labels at once.
 #[derive(Clone, Debug)]
 pub enum ClassLabels {
-    /// [B] class numbers.
+    /// `[B]` class numbers.
     Classes(Vec<i64>),
-    /// [B] or [B, C] values: targets of a regression, or 0 and 1 for each label.
+    /// `[B]` or [B, C] values: targets of a regression, or 0 and 1 for each label.
     Values(Vec<f32>),
 }
 

@@ -30,6 +30,9 @@ pub(crate) struct Labels {
 /// Named arrays of one forward pass.
 pub(crate) type Arrays<T> = Vec<(String, Array<T>)>;
 
+/// A model and what loading it found.
+pub(crate) type Loaded<T> = (Box<dyn AnyModel<T>>, LoadReport);
+
 /// A loaded model of some class.
 pub(crate) trait AnyModel<T>: Sync {
     /// `forward`
@@ -66,6 +69,9 @@ where
     }
 }
 
+/// A model of whichever class, and what loading found.
+type Opened<B> = (Box<dyn AnyModel<<B as Backend>::Scalar>>, LoadReport);
+
 /// Loads a model of the class of this name; the configuration replaces that of the folder.
 ///
 /// # Panics
@@ -76,7 +82,7 @@ pub(crate) fn load<B: Backend + Send + 'static>(
     config: AlbertConfig,
     device: B,
     options: LoadOptions,
-) -> Result<(Box<dyn AnyModel<B::Scalar>>, LoadReport)> {
+) -> Result<Opened<B>> {
     let checkpoint = Checkpoint::open(folder)?;
     macro_rules! load {
         ($head:ty, $labels:expr) => {{

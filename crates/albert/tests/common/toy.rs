@@ -120,21 +120,20 @@ pub(crate) fn write(folder: &Path, config: &AlbertConfig, class: &str) {
         .to_json(albert::ConfigDialect::HuggingFace)
         .expect("a valid configuration");
     std::fs::write(folder.join("config.json"), json).expect("written");
-    write_tensors(folder, &tensors(config, class), &|_| ());
+    write_tensors(folder, &tensors(config, class), &|_, _| ());
 }
 
+/// Changes a tensor's values by its name.
+pub(crate) type Edit<'a> = dyn Fn(&mut (String, Vec<f32>)) + 'a;
+
 /// Writes model.safetensors of these tensors; `edit` changes values by name.
-pub(crate) fn write_tensors(
-    folder: &Path,
-    tensors: &[Tensor],
-    edit: &dyn Fn(&mut (String, Vec<f32>)),
-) {
+pub(crate) fn write_tensors(folder: &Path, tensors: &[Tensor], edit: &Edit) {
     let values: BTreeMap<&str, Vec<f32>> = tensors
         .iter()
         .map(|tensor| {
-            let mut entry = (tensor.name.clone(), values(tensor));
-            edit(&mut entry);
-            (tensor.name.as_str(), entry.1)
+            let mut values = values(tensor);
+            edit(&tensor.name, &mut values);
+            (tensor.name.as_str(), values)
         })
         .collect();
     let specs: Vec<TensorSpec<'_>> = tensors

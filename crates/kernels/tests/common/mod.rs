@@ -15,7 +15,7 @@ impl Numbers {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         let bits = self.0 >> 40;
-        if bits % 61 == 0 {
+        if bits.is_multiple_of(61) {
             0.0
         } else {
             bits as f32 / (1 << 23) as f32 - 1.0
