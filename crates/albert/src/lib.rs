@@ -33,7 +33,8 @@
 //! L layers, G groups, N inner_group_num, P positions, U token types, C labels, K choices.
 //!
 //! # Invariants
-//! This crate prints nothing, reads no clock and no environment, and touches files only in `config` and `checkpoint`.
+//! This crate prints nothing, reads no clock and no environment, and touches files only in
+//! `config`, `checkpoint` and `pretrained`.
 
 mod checkpoint;
 pub mod config;

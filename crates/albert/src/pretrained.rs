@@ -48,8 +48,8 @@ pub trait Head<B: Backend>: Sized {
     /// Labels that do not fit.
     fn forward(&self, pass: Pass<'_, B>, labels: Option<&Self::Labels>) -> Result<Self::Output>;
 
-    /// Follows a change of the vocabulary from `old` words to what `config` says now.
-    fn resize_vocabulary(&mut self, _device: &B, _config: &AlbertConfig, _old: usize) {}
+    /// Follows a change of the vocabulary to what `config` says now; new rows are drawn with `seed`.
+    fn resize_vocabulary(&mut self, _device: &B, _config: &AlbertConfig, _seed: u64) {}
 }
 
 /// One forward pass, as a head sees it.
@@ -327,7 +327,6 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
     /// # Errors
     /// A size the configuration does not allow.
     pub fn resize_token_embeddings(&mut self, vocab_size: usize, seed: u64) -> Result<()> {
-        let old = self.config.vocab_size;
         let mut config = self.config.clone();
         config.vocab_size = vocab_size;
         config.validate()?;
@@ -338,7 +337,7 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
             seed,
             config.initializer_range,
         );
-        self.head.resize_vocabulary(&self.device, &config, old);
+        self.head.resize_vocabulary(&self.device, &config, seed);
         self.config = config;
         Ok(())
     }

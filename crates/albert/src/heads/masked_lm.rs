@@ -178,10 +178,16 @@ impl<B: Backend> Head<B> for MaskedLm<B> {
         })
     }
 
-    fn resize_vocabulary(&mut self, device: &B, config: &AlbertConfig, _: usize) {
+    fn resize_vocabulary(&mut self, device: &B, config: &AlbertConfig, seed: u64) {
         let v = config.vocab_size;
         if let Some(decoder) = &self.decoder {
-            self.decoder = Some(resize_rows(device, decoder, v, 0, config.initializer_range));
+            self.decoder = Some(resize_rows(
+                device,
+                decoder,
+                v,
+                seed,
+                config.initializer_range,
+            ));
         }
         for bias in [Some(&mut self.bias), self.other_bias.as_mut()]
             .into_iter()

@@ -103,7 +103,7 @@ impl<B: Backend> Head<B> for PreTraining<B> {
         })
     }
 
-    fn resize_vocabulary(&mut self, device: &B, config: &AlbertConfig, old: usize) {
-        self.masked_lm.resize_vocabulary(device, config, old);
+    fn resize_vocabulary(&mut self, device: &B, config: &AlbertConfig, seed: u64) {
+        self.masked_lm.resize_vocabulary(device, config, seed);
     }
 }

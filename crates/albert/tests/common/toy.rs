@@ -124,7 +124,7 @@ pub(crate) fn write(folder: &Path, config: &AlbertConfig, class: &str) {
 }
 
 /// Changes a tensor's values by its name.
-pub(crate) type Edit<'a> = dyn Fn(&mut (String, Vec<f32>)) + 'a;
+pub(crate) type Edit<'a> = dyn Fn(&str, &mut [f32]) + 'a;
 
 /// Writes model.safetensors of these tensors; `edit` changes values by name.
 pub(crate) fn write_tensors(folder: &Path, tensors: &[Tensor], edit: &Edit) {
