@@ -29,7 +29,7 @@
 //! 7. `pretrained`: [`Albert`], which holds all of it together: load, run, save, prune, resize.
 //!
 //! # Shapes
-//! B batch, S padded length, T packed tokens, V vocabulary, E embedding, H hidden, A heads, D head size, I intermediate,
+//! B batch, S padded length, T packed tokens, V vocabulary, E embedding, H hidden, A heads, D head size, F intermediate,
 //! L layers, G groups, N inner_group_num, P positions, U token types, C labels, K choices.
 //!
 //! # Invariants

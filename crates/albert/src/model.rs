@@ -1,7 +1,7 @@
 //! The forward pass: embeddings, L applications of G shared groups, pooler.
 //!
 //! Read top to bottom in the order the data flow. Shapes: T packed tokens, E embedding, H hidden,
-//! A heads of size D, I intermediate. Lan et al. 2019, §3.1; the block is post-LN as in BERT.
+//! A heads of size D, F intermediate. Lan et al. 2019, §3.1; the block is post-LN as in BERT.
 
 use albert_kernels::activation::Activation;
 
@@ -139,7 +139,7 @@ struct Workspace<B: Backend> {
     attended: B::Buffer,
     /// Queries, keys, values and context, one pair for each number of heads: [T, 3·A·D], [T, A·D].
     by_heads: Vec<(usize, B::Buffer, B::Buffer)>,
-    /// [T, I]
+    /// [T, F]
     intermediate: B::Buffer,
 }
 
@@ -208,7 +208,7 @@ fn run_block<B: Backend>(
     };
     device.linear(context, &block.output.weight, output, attended);
 
-    // [T, I] → [T, H]
+    // [T, F] → [T, H]
     let activation = Epilogue {
         activation: config.hidden_act.kernel(),
         ..plain(&block.ffn)

@@ -61,9 +61,9 @@ pub enum BlockSite {
     AttentionNorm,
     /// Relative positions [2P−1, D], no bias.
     Distance,
-    /// [I, H]
+    /// [F, H]
     Ffn,
-    /// [H, I]
+    /// [H, F]
     FfnOutput,
     /// `[H]`
     LayerNorm,

@@ -35,9 +35,9 @@ pub struct Block<B: Backend> {
     pub attention_norm: Norm<B::Vector>,
     /// Relative position table [2P−1, D].
     pub distance: Option<B::Vector>,
-    /// [I, H]
+    /// [F, H]
     pub ffn: Linear<B>,
-    /// [H, I]
+    /// [H, F]
     pub ffn_output: Linear<B>,
     /// After the feed-forward layer, over H.
     pub norm: Norm<B::Vector>,
