@@ -8,7 +8,7 @@ use albert::{AlbertForMaskedLM, Inputs, LoadOptions};
 use anyhow::{Context, Result, bail};
 
 use crate::device::DeviceFlags;
-use crate::text::Text;
+use crate::text::{Text, shown};
 
 /// Fill each [MASK] of a text with its most likely tokens
 #[derive(clap::Args)]
@@ -79,7 +79,10 @@ impl FillMask {
                 .filter(|&i| tokens.ids[i] == mask)
                 .collect();
             if masks.is_empty() {
-                bail!("no [MASK] in {input:?}: write [MASK] where a word is missing");
+                bail!(
+                    "no [MASK] in {}: write [MASK] where a word is missing",
+                    shown(input)
+                );
             }
             let inputs = Inputs {
                 token_type_ids: Some(tokens.types.clone()),
@@ -88,7 +91,7 @@ impl FillMask {
             let positions: Vec<(usize, usize)> = masks.iter().map(|&s| (0, s)).collect();
             let logits = model
                 .logits_at(&inputs, &positions)
-                .with_context(|| format!("in {input:?}"))?;
+                .with_context(|| format!("in {}", shown(input)))?;
             let mut json = Vec::new();
             for (&position, row) in masks.iter().zip(logits.data.chunks_exact(logits.shape[1])) {
                 let mut candidates = Vec::new();
