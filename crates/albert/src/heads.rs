@@ -21,7 +21,7 @@ use crate::inputs::Inputs;
 use crate::loss::{IGNORE_INDEX, cross_entropy};
 use crate::model::plain;
 use crate::ops::Backend;
-use crate::output::{Array, unpack};
+use crate::output::{Array, LogitsOutput, trace, unpack};
 use crate::params::Linear;
 use crate::pretrained::Pass;
 
@@ -106,6 +106,20 @@ fn token_output<B: Backend>(
 
 fn number<B: Backend>(loss: Option<f64>) -> Option<Array<B::Scalar>> {
     loss.map(|loss| Array::number(B::scalar(loss)))
+}
+
+/// The output of a class with one array of logits.
+fn logits_output<B: Backend>(
+    pass: &Pass<'_, B>,
+    logits: Array<B::Scalar>,
+    loss: Option<f64>,
+) -> LogitsOutput<B::Scalar> {
+    let trace = trace(pass.device, pass.inputs, pass.packed, pass.encoded);
+    LogitsOutput {
+        loss: number::<B>(loss),
+        logits,
+        trace,
+    }
 }
 
 /// (questions, K): the batch is K choices for each question; without a K it is one question.

@@ -1,13 +1,13 @@
 //! Multiple choice: one score for each choice, a softmax over the choices of a question.
 
-use super::{check_count, number, pooled_logits, questions};
+use super::{check_count, logits_output, pooled_logits, questions};
 use crate::checkpoint::{Loader, Saver};
 use crate::config::AlbertConfig;
 use crate::error::Result;
 use crate::loss::{IGNORE_INDEX, cross_entropy};
 use crate::names::Site;
 use crate::ops::Backend;
-use crate::output::{Array, LogitsOutput, trace};
+use crate::output::{Array, LogitsOutput};
 use crate::params::Linear;
 use crate::pretrained::{Head, Pass};
 
@@ -54,17 +54,6 @@ impl<B: Backend> Head<B> for MultipleChoice<B> {
                 )?)
             }
         };
-        let Pass {
-            device,
-            inputs,
-            packed,
-            encoded,
-            ..
-        } = pass;
-        Ok(LogitsOutput {
-            loss: number::<B>(loss),
-            logits,
-            trace: trace(device, inputs, packed, encoded),
-        })
+        Ok(logits_output(&pass, logits, loss))
     }
 }

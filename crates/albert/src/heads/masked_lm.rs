@@ -1,6 +1,6 @@
 //! Masked language model: logits = LayerNorm(act(W_d·h + b_d))·Wordᵀ + bias.
 
-use super::{labels_hidden_token, number, token_output};
+use super::{labels_hidden_token, logits_output, token_output};
 use crate::checkpoint::{Loader, MlmBias, Saver};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use crate::inputs::Inputs;
 use crate::model::plain;
 use crate::names::{Field, Site};
 use crate::ops::{Backend, Epilogue, Norm};
-use crate::output::{Array, LogitsOutput, trace};
+use crate::output::{Array, LogitsOutput};
 use crate::params::{Encoder, Linear};
 use crate::pretrained::{Head, Pass, resize_rows};
 
@@ -164,18 +164,7 @@ impl<B: Backend> Head<B> for MaskedLm<B> {
             pass.packed.rows.len(),
         );
         let (logits, loss) = token_output(&pass, &pass.device.values(&logits), labels)?;
-        let Pass {
-            device,
-            inputs,
-            packed,
-            encoded,
-            ..
-        } = pass;
-        Ok(LogitsOutput {
-            loss: number::<B>(loss),
-            logits,
-            trace: trace(device, inputs, packed, encoded),
-        })
+        Ok(logits_output(&pass, logits, loss))
     }
 
     fn resize_vocabulary(&mut self, device: &B, config: &AlbertConfig, seed: u64) {

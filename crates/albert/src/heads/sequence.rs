@@ -1,13 +1,13 @@
 //! Sequence classification and regression over the pooled output.
 
-use super::{check_count, number, pooled_logits};
+use super::{check_count, logits_output, pooled_logits};
 use crate::checkpoint::{Loader, Saver};
 use crate::config::{AlbertConfig, ProblemType};
 use crate::error::{Error, Result};
 use crate::loss::{IGNORE_INDEX, binary_cross_entropy, cross_entropy, mean_squared_error};
 use crate::names::Site;
 use crate::ops::Backend;
-use crate::output::{Array, LogitsOutput, trace};
+use crate::output::{Array, LogitsOutput};
 use crate::params::Linear;
 use crate::pretrained::{Head, Pass};
 
@@ -95,17 +95,6 @@ impl<B: Backend> Head<B> for SequenceClassification<B> {
         let loss = labels
             .map(|labels| loss(pass.config, &logits, labels))
             .transpose()?;
-        let Pass {
-            device,
-            inputs,
-            packed,
-            encoded,
-            ..
-        } = pass;
-        Ok(LogitsOutput {
-            loss: number::<B>(loss),
-            logits,
-            trace: trace(device, inputs, packed, encoded),
-        })
+        Ok(logits_output(&pass, logits, loss))
     }
 }

@@ -1,12 +1,12 @@
 //! Token classification over every hidden state.
 
-use super::{labels_hidden_token, linear_values, number, token_output};
+use super::{labels_hidden_token, linear_values, logits_output, token_output};
 use crate::checkpoint::{Loader, Saver};
 use crate::error::Result;
 use crate::inputs::Inputs;
 use crate::names::Site;
 use crate::ops::Backend;
-use crate::output::{LogitsOutput, trace};
+use crate::output::LogitsOutput;
 use crate::params::Linear;
 use crate::pretrained::{Head, Pass};
 
@@ -43,17 +43,6 @@ impl<B: Backend> Head<B> for TokenClassification<B> {
             pass.packed.rows.len(),
         );
         let (logits, loss) = token_output(&pass, &values, labels)?;
-        let Pass {
-            device,
-            inputs,
-            packed,
-            encoded,
-            ..
-        } = pass;
-        Ok(LogitsOutput {
-            loss: number::<B>(loss),
-            logits,
-            trace: trace(device, inputs, packed, encoded),
-        })
+        Ok(logits_output(&pass, logits, loss))
     }
 }
