@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::Isa;
 use crate::math::{erf, exp, sigmoid, tanh};
+use crate::pack::Line;
 use crate::parallel::TileMut;
 use crate::simd::{Kernel, LANES, Simd};
 
@@ -107,27 +108,20 @@ impl Activation {
         }
     }
 
-    /// out = residual + act(out + bias) for every row of `tile`, in columns `cols`; `bias` holds these columns only,
-    /// `residual` is a whole matrix of rows of `n` elements.
+    /// residual + act(sums + bias) for every row of `tile`, in columns `cols`.
     #[inline(always)]
-    pub(crate) fn apply_tile<S: Simd>(
+    pub(crate) fn finish<S: Simd>(
         self,
         s: S,
+        then: Finish<'_>,
         tile: &mut TileMut<'_>,
         cols: Range<usize>,
-        bias: Option<&[f32]>,
-        residual: Option<(&[f32], usize)>,
     ) {
         // One loop for each function, so that none decides inside.
         macro_rules! each {
             ($($name:ident)+) => {
                 match self {
-                    $(Self::$name => {
-                        for row in tile.rows() {
-                            let residual = residual.map(|(r, n)| &r[row * n..][cols.clone()]);
-                            map_row(s, tile.row(row, cols.clone()), bias, residual, |x| Self::$name.of(s, x));
-                        }
-                    })+
+                    $(Self::$name => then.rows(s, tile, cols, |x| Self::$name.of(s, x)),)+
                 }
             };
         }
@@ -141,32 +135,51 @@ impl Activation {
             type Output = ();
             #[inline(always)]
             fn eval<S: Simd>(self, s: S) {
-                map_row(s, self.1, None, None, |x| self.0.of(s, x));
+                for chunk in self.1.chunks_mut(LANES) {
+                    s.store_partial(self.0.of(s, s.load_partial(chunk)), chunk);
+                }
             }
         }
         isa.run(Apply(self, values));
     }
 }
 
-#[inline(always)]
-fn map_row<S: Simd>(
-    s: S,
-    out: &mut [f32],
-    bias: Option<&[f32]>,
-    residual: Option<&[f32]>,
-    f: impl Fn(S::V) -> S::V,
-) {
-    let mut bias = bias.map(|bias| bias.chunks(LANES));
-    let mut residual = residual.map(|residual| residual.chunks(LANES));
-    for chunk in out.chunks_mut(LANES) {
-        let mut v = s.load_partial(chunk);
-        if let Some(bias) = bias.as_mut().and_then(Iterator::next) {
-            v = s.add(v, s.load_partial(bias));
+/// What happens to finished sums of a linear layer on their way to its output.
+pub(crate) struct Finish<'a> {
+    /// [rows][vecs]
+    pub(crate) sums: &'a [Line],
+    /// Lines of one row of `sums`.
+    pub(crate) vecs: usize,
+    /// The bias of these columns.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// The whole matrix that is added last, and the length of its rows.
+    pub(crate) residual: Option<(&'a [f32], usize)>,
+}
+
+impl Finish<'_> {
+    #[inline(always)]
+    fn rows<S: Simd>(
+        &self,
+        s: S,
+        tile: &mut TileMut<'_>,
+        cols: Range<usize>,
+        f: impl Fn(S::V) -> S::V,
+    ) {
+        for (row, sums) in tile.rows().zip(self.sums.chunks_exact(self.vecs)) {
+            let residual = self.residual.map(|(r, n)| &r[row * n..][cols.clone()]);
+            let out = tile.row(row, cols.clone());
+            for ((i, out), sum) in (0..).step_by(LANES).zip(out.chunks_mut(LANES)).zip(sums) {
+                let part = i..i + out.len();
+                let mut v = s.load(&sum.0);
+                if let Some(bias) = self.bias {
+                    v = s.add(v, s.load_partial(&bias[part.clone()]));
+                }
+                v = f(v);
+                if let Some(residual) = residual {
+                    v = s.add(s.load_partial(&residual[part]), v);
+                }
+                s.store_partial(v, out);
+            }
         }
-        v = f(v);
-        if let Some(residual) = residual.as_mut().and_then(Iterator::next) {
-            v = s.add(s.load_partial(residual), v);
-        }
-        s.store_partial(v, chunk);
     }
 }

@@ -270,7 +270,7 @@ impl<'a> Task<'a> {
                 ($($rows:literal)+) => {
                     match rows {
                         $($rows if $rows <= S::TILE_ROWS => {
-                            for (sums, out) in product::<S, $rows, VECS, $rows>(s, None, a.as_chunks::<$rows>().0, panels, &[]).into_iter().zip(out) {
+                            for (sums, out) in product::<S, $rows, VECS, $rows>(s, a.as_chunks::<$rows>().0, panels).into_iter().zip(out) {
                                 for (sum, out) in sums.into_iter().zip(out.as_chunks_mut::<LANES>().0) {
                                     s.store(sum, out);
                                 }
@@ -280,7 +280,7 @@ impl<'a> Task<'a> {
                     }
                 };
             }
-            choose!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+            choose!(1 2 3 4 5 6 7 8 9);
         }
     }
 
@@ -431,8 +431,7 @@ impl<'a> Task<'a> {
         let cols = panel * LANES..d.min((panel + VECS) * LANES);
         for first in (0..block.len()).step_by(ROWS) {
             let a = &scores[first..count * WIDTH + first];
-            let total =
-                product::<S, ROWS, VECS, WIDTH>(s, None, a.as_chunks::<WIDTH>().0, values, &[]);
+            let total = product::<S, ROWS, VECS, WIDTH>(s, a.as_chunks::<WIDTH>().0, values);
             for (i, total) in total.into_iter().enumerate().take(block.len() - first) {
                 let base = self.context.cols().start;
                 let out = self

@@ -5,9 +5,10 @@
 //! the tile, nor the thread, nor the instruction set changes that.
 
 use std::ops::Range;
+use std::slice::Chunks;
 
 use crate::Isa;
-use crate::activation::Activation;
+use crate::activation::{Activation, Finish};
 use crate::pack::{self, Line, pack_panel, panel};
 use crate::parallel::{Cuts, Grid, MatMut, Pool, TileMut};
 use crate::scratch::Scratch;
@@ -16,12 +17,11 @@ use crate::simd::{Kernel, LANES, Simd};
 /// Terms of one chain of fused multiply-adds. Part of the numeric definition.
 pub const CHAIN: usize = 64;
 
-/// Terms that a register tile takes in one go, a multiple of [`CHAIN`]: its panels stay in the second-level cache while
-/// the row tiles of a task pass. No result depends on it.
-const K_BLOCK: usize = 1024;
-
 /// Activations that one task packs at most (512 KiB), to stay in the second-level cache beside the panels.
 const PACKED_ELEMENTS: usize = 1 << 17;
+
+/// Vectors across the widest register tile of any instruction set.
+const MOST_VECS: usize = 3;
 
 /// A weight matrix [rows, cols] (output features, input features) in panels, see [`crate::pack`].
 #[derive(Clone, Copy)]
@@ -90,7 +90,7 @@ pub fn linear(
     // Few rows: split the columns so that every thread has a task, in whole groups of panels.
     let row_parts = rows.div_ceil(row_step);
     let col_parts = pool.threads().div_ceil(row_parts);
-    let group = 3 * LANES;
+    let group = MOST_VECS * LANES;
     let col_step = n.div_ceil(col_parts).next_multiple_of(group);
     let grid = Grid {
         rows: Cuts::Even {
@@ -104,13 +104,15 @@ pub fn linear(
     };
     let out = MatMut::new(y, rows, n);
     pool.for_tiles(out, grid, scratch, |scratch, tile| {
-        let (scratch, _) = scratch.get(tile.rows().len() * k + LANES, 0);
+        let rows = tile.rows().len();
+        let (activations, sums) = scratch.get(rows * k + LANES, rows * MOST_VECS);
         isa.run(LinearTask {
             x,
             w,
             epilogue,
             tile,
-            scratch,
+            activations,
+            sums,
         });
     });
 }
@@ -120,7 +122,11 @@ struct LinearTask<'a> {
     w: Packed<'a>,
     epilogue: Epilogue<'a>,
     tile: TileMut<'a>,
-    scratch: &'a mut [f32],
+    /// The task's rows of x in panels as wide as its register tiles have rows.
+    activations: &'a mut [f32],
+    /// Sums of the columns at hand: for each row one line for each panel. The rows of y lie far apart, often in the same
+    /// sets of the caches; here they are close together until they are complete.
+    sums: &'a mut [Line],
 }
 
 impl Kernel for LinearTask<'_> {
@@ -136,42 +142,33 @@ impl Kernel for LinearTask<'_> {
             for (i, slice) in slices[..count].iter_mut().enumerate() {
                 *slice = &self.x[(rows.start + first + i) * k..][..k];
             }
-            pack_panel(s, &slices[..count], count, &mut self.scratch[first * k..]);
+            pack_panel(
+                s,
+                &slices[..count],
+                count,
+                &mut self.activations[first * k..],
+            );
         }
+        let step = S::k_block(rows.len());
         let mut col = cols.start;
         while col < cols.end {
             let vecs = (cols.end - col).div_ceil(LANES).min(S::TILE_VECS);
             let col_end = cols.end.min(col + vecs * LANES);
-            for k_start in (0..k).step_by(K_BLOCK) {
-                let block = k_start..k.min(k_start + K_BLOCK);
+            for start in (0..k).step_by(step) {
                 let panels = Panels {
                     w: self.w,
                     panel: col / LANES,
                     vecs,
-                    block,
+                    block: start..k.min(start + step),
                 };
-                let next = panels.following(S::TILE_VECS, cols.end);
-                for (i, (first, count)) in tiles.enumerate() {
-                    let a = &self.scratch[first * k + panels.block.start * count
-                        ..first * k + panels.block.end * count];
-                    let ahead = next
-                        .as_ref()
-                        .map_or(&[][..], |next| next.share(i, tiles.tiles));
-                    let to = Target {
-                        tile: &mut self.tile,
-                        row: rows.start + first,
-                        cols: col..col_end,
-                        add: k_start > 0,
-                    };
-                    match vecs {
-                        1 => tile_of_rows::<S, 1>(s, count, a, panels.all(), ahead, to),
-                        2 => tile_of_rows::<S, 2>(s, count, a, panels.all(), ahead, to),
-                        3 => tile_of_rows::<S, 3>(s, count, a, panels.all(), ahead, to),
-                        _ => tile_of_rows::<S, 4>(s, count, a, panels.all(), ahead, to),
-                    }
+                let next = panels.following(S::TILE_VECS, cols.end, step);
+                match vecs {
+                    1 => self.block::<S, 1>(s, tiles, panels, next),
+                    2 => self.block::<S, 2>(s, tiles, panels, next),
+                    _ => self.block::<S, MOST_VECS>(s, tiles, panels, next),
                 }
             }
-            self.finish(s, col..col_end);
+            self.finish(s, col..col_end, vecs);
             col = col_end;
         }
     }
@@ -190,12 +187,8 @@ impl<'a> Panels<'a> {
         &panel(self.w.panels, self.w.cols, self.panel + vec)[self.block.clone()]
     }
 
-    fn all<const VECS: usize>(&self) -> [&'a [Line]; VECS] {
-        std::array::from_fn(|vec| self.lines(vec))
-    }
-
     /// The block that is read after this one: the next block of k, or the first one of the next panels.
-    fn following(&self, most_vecs: usize, col_end: usize) -> Option<Self> {
+    fn following(&self, most_vecs: usize, col_end: usize, step: usize) -> Option<Self> {
         let k = self.w.cols;
         let (panel, start) = if self.block.end < k {
             (self.panel, self.block.end)
@@ -207,65 +200,79 @@ impl<'a> Panels<'a> {
             w: self.w,
             panel,
             vecs: left.min(most_vecs),
-            block: start..k.min(start + K_BLOCK),
+            block: start..k.min(start + step),
         })
-    }
-
-    /// The part of this block that row tile `i` of `tiles` brings into the second-level cache while it computes.
-    fn share(&self, i: usize, tiles: usize) -> &'a [Line] {
-        let per_vec = tiles.div_ceil(self.vecs);
-        let lines = self.lines(i / per_vec);
-        let (i, step) = (i % per_vec, lines.len().div_ceil(per_vec));
-        &lines[(i * step).min(lines.len())..((i + 1) * step).min(lines.len())]
     }
 }
 
 impl LinearTask<'_> {
-    /// Bias, activation and residual of the columns whose sums are complete and still in cache.
+    /// All rows times one block of VECS panels, added to `sums`; brings the `next` block into the second-level cache,
+    /// each row tile its share.
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, s: S, cols: Range<usize>) {
+    fn block<S: Simd, const VECS: usize>(
+        &mut self,
+        s: S,
+        tiles: RowTiles,
+        panels: Panels<'_>,
+        next: Option<Panels<'_>>,
+    ) {
+        let (k, block) = (self.w.cols, &panels.block);
+        let b = std::array::from_fn(|vec| panels.lines(vec));
+        let mut next: [_; VECS] = std::array::from_fn(|vec| {
+            let lines = next.as_ref().filter(|next| vec < next.vecs);
+            let lines = lines.map_or(&[][..], |next| next.lines(vec));
+            lines.chunks(lines.len().div_ceil(tiles.tiles).max(1))
+        });
+        for (first, count) in tiles {
+            let product = Product {
+                a: &self.activations
+                    [first * k + block.start * count..first * k + block.end * count],
+                b,
+                ahead: next
+                    .each_mut()
+                    .map(|shares| shares.next().unwrap_or_default()),
+            };
+            let sums = &mut self.sums[first * VECS..(first + count) * VECS];
+            tile_of_rows::<S, VECS>(s, count, product, sums, block.start > 0);
+        }
+    }
+
+    /// Bias, activation and residual of the columns whose sums are complete, from `sums` to the task's tile of y.
+    #[inline(always)]
+    fn finish<S: Simd>(&mut self, s: S, cols: Range<usize>, vecs: usize) {
         let Epilogue {
             bias,
             activation,
             residual,
         } = self.epilogue;
-        if bias.is_none() && activation == Activation::Linear && residual.is_none() {
-            return;
-        }
-        let bias = bias.map(|b| &b[cols.clone()]);
-        activation.apply_tile(
-            s,
-            &mut self.tile,
-            cols,
-            bias,
-            residual.map(|r| (r, self.w.rows)),
-        );
+        let then = Finish {
+            sums: self.sums,
+            vecs,
+            bias: bias.map(|b| &b[cols.clone()]),
+            residual: residual.map(|r| (r, self.w.rows)),
+        };
+        activation.finish(s, then, &mut self.tile, cols);
     }
-}
-
-/// Where a register tile goes.
-struct Target<'t, 'a> {
-    tile: &'t mut TileMut<'a>,
-    row: usize,
-    cols: Range<usize>,
-    /// Add to what is there (a later block of k) instead of setting it.
-    add: bool,
 }
 
 /// `rows` rows in tiles of almost equal height, at most `most` each: (first row, rows).
 #[derive(Clone, Copy)]
 pub(crate) struct RowTiles {
-    rows: usize,
     tiles: usize,
-    next: usize,
+    height: usize,
+    /// Tiles, from the first, that are one row higher.
+    higher: usize,
+    first: usize,
 }
 
 impl RowTiles {
     pub(crate) fn new(rows: usize, most: usize) -> Self {
+        let tiles = rows.div_ceil(most);
         Self {
-            rows,
-            tiles: rows.div_ceil(most),
-            next: 0,
+            tiles,
+            height: rows.checked_div(tiles).unwrap_or(0),
+            higher: rows.checked_rem(tiles).unwrap_or(0),
+            first: 0,
         }
     }
 }
@@ -275,13 +282,23 @@ impl Iterator for RowTiles {
 
     #[inline(always)]
     fn next(&mut self) -> Option<(usize, usize)> {
-        if self.next == self.tiles {
-            return None;
-        }
-        let first = self.next * self.rows / self.tiles;
-        self.next += 1;
-        Some((first, self.next * self.rows / self.tiles - first))
+        self.tiles = self.tiles.checked_sub(1)?;
+        let rows = self.height + usize::from(self.higher > 0);
+        self.higher = self.higher.saturating_sub(1);
+        self.first += rows;
+        Some((self.first - rows, rows))
     }
+}
+
+/// The operands of one register tile.
+#[derive(Clone, Copy)]
+struct Product<'a, const VECS: usize> {
+    /// One panel of activations, [k][rows of the tile].
+    a: &'a [f32],
+    /// Panels of weights, [k][16] each.
+    b: [&'a [Line]; VECS],
+    /// Lines to prefetch on the way.
+    ahead: [&'a [Line]; VECS],
 }
 
 /// Chooses the register tile for `count` rows at compile time.
@@ -289,109 +306,117 @@ impl Iterator for RowTiles {
 fn tile_of_rows<S: Simd, const VECS: usize>(
     s: S,
     count: usize,
-    a: &[f32],
-    b: [&[Line]; VECS],
-    ahead: &[Line],
-    to: Target<'_, '_>,
+    operands: Product<'_, VECS>,
+    sums: &mut [Line],
+    add: bool,
 ) {
     macro_rules! choose {
         ($($rows:literal)+) => {
             match count {
-                $($rows if $rows <= S::TILE_ROWS && VECS <= S::TILE_VECS => store_tile::<S, $rows, VECS>(s, a, b, ahead, to),)+
+                $($rows if $rows <= S::TILE_ROWS && VECS <= S::TILE_VECS => add_product::<S, $rows, VECS>(s, operands, sums, add),)+
                 _ => unreachable!("tiles have 1 to {} rows", S::TILE_ROWS),
             }
         };
     }
-    choose!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+    choose!(1 2 3 4 5 6 7 8 9)
 }
 
+/// One register tile to `sums` [ROWS][VECS]: `add` to what is there (a later block of k) or set it.
 #[inline(always)]
-fn store_tile<S: Simd, const ROWS: usize, const VECS: usize>(
+fn add_product<S: Simd, const ROWS: usize, const VECS: usize>(
     s: S,
-    a: &[f32],
-    b: [&[Line]; VECS],
-    ahead: &[Line],
-    to: Target<'_, '_>,
+    operands: Product<'_, VECS>,
+    sums: &mut [Line],
+    mut add: bool,
 ) {
-    let mut total = None;
-    if to.add {
-        let mut before = [[s.splat(0.0); VECS]; ROWS];
-        for (i, before) in before.iter_mut().enumerate() {
-            let out = to.tile.row(to.row + i, to.cols.clone());
-            for (before, out) in before.iter_mut().zip(out.chunks(LANES)) {
-                *before = s.load_partial(out);
+    let a = operands.a.as_chunks::<ROWS>().0;
+    let totals = sums.as_chunks_mut::<VECS>().0;
+    let mut ahead = operands.ahead.map(|lines| lines.chunks(UNROLL));
+    for i in 0..a.len().div_ceil(CHAIN) {
+        let sums = chain::<S, ROWS, VECS, ROWS>(s, i, a, operands.b, &mut ahead);
+        for (sums, totals) in sums.into_iter().zip(totals.iter_mut()) {
+            for (sum, total) in sums.into_iter().zip(totals) {
+                let sum = if add {
+                    s.add(s.load(&total.0), sum)
+                } else {
+                    sum
+                };
+                s.store(sum, &mut total.0);
             }
         }
-        total = Some(before);
-    }
-    let total = product::<S, ROWS, VECS, ROWS>(s, total, a.as_chunks::<ROWS>().0, b, ahead);
-    for (i, total) in total.into_iter().enumerate() {
-        let out = to.tile.row(to.row + i, to.cols.clone());
-        for (total, out) in total.into_iter().zip(out.chunks_mut(LANES)) {
-            s.store_partial(total, out);
-        }
+        add = true;
     }
 }
 
-/// Rows 0..ROWS of panel `a` ([k][WIDTH]) times VECS panels `b` ([k][16]): chains of [`CHAIN`] terms, added in order to
-/// `total`, where there is one. Lines of `ahead` are prefetched on the way.
+/// Rows 0..ROWS of panel `a` ([k][WIDTH]) times VECS panels `b` ([k][16]): chains of [`CHAIN`] terms, added in order.
 #[inline(always)]
 pub(crate) fn product<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
     s: S,
-    total: Option<[[S::V; VECS]; ROWS]>,
     a: &[[f32; WIDTH]],
     b: [&[Line]; VECS],
-    ahead: &[Line],
 ) -> [[S::V; VECS]; ROWS] {
-    let b = b.map(|panel| &panel[..a.len()]);
-    let first_is_set = total.is_none();
-    let mut total = total.unwrap_or([[s.splat(0.0); VECS]; ROWS]);
-    let mut ahead = ahead.chunks(2 * CHAIN);
-    for (i, a) in a.chunks(CHAIN).enumerate() {
-        let b = b.map(|panel| &panel[i * CHAIN..][..a.len()]);
-        let sums = chain::<S, ROWS, VECS, WIDTH>(s, a, b, ahead.next().unwrap_or_default());
-        add_tile::<S, ROWS, VECS>(s, &mut total, sums, i > 0 || !first_is_set);
+    let mut ahead = std::array::from_fn(|_| [].chunks(UNROLL));
+    let mut total = chain::<S, ROWS, VECS, WIDTH>(s, 0, a, b, &mut ahead);
+    for i in 1..a.len().div_ceil(CHAIN) {
+        let sums = chain::<S, ROWS, VECS, WIDTH>(s, i, a, b, &mut ahead);
+        for (total, sums) in total.iter_mut().zip(sums) {
+            for (total, sum) in total.iter_mut().zip(sums) {
+                *total = s.add(*total, sum);
+            }
+        }
     }
     total
 }
 
-#[inline(always)]
-fn add_tile<S: Simd, const ROWS: usize, const VECS: usize>(
-    s: S,
-    total: &mut [[S::V; VECS]; ROWS],
-    sums: [[S::V; VECS]; ROWS],
-    add: bool,
-) {
-    for (total, sums) in total.iter_mut().zip(sums) {
-        for (total, sum) in total.iter_mut().zip(sums) {
-            *total = if add { s.add(*total, sum) } else { sum };
-        }
-    }
-}
-
-/// One chain of fused multiply-adds for each element, in increasing k, from zero; prefetches two lines of `ahead` a step.
+/// Chain number `i` of a register tile: for each element fused multiply-adds in increasing k, from zero. Prefetches lines
+/// of `ahead` on the way.
 #[inline(always)]
 fn chain<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
     s: S,
+    i: usize,
     a: &[[f32; WIDTH]],
     b: [&[Line]; VECS],
-    ahead: &[Line],
+    ahead: &mut [Chunks<'_, Line>; VECS],
 ) -> [[S::V; VECS]; ROWS] {
+    let (whole, rest) = a.as_chunks::<CHAIN>();
+    let b = b.map(|panel| panel[..a.len()].as_chunks::<CHAIN>());
     let mut sums = [[s.splat(0.0); VECS]; ROWS];
-    let b = b.map(|panel| &panel[..a.len()]);
-    let mut ahead = ahead.iter();
-    for k in 0..a.len() {
-        for line in ahead.by_ref().take(2) {
-            s.prefetch(&line.0[0]);
+    let Some(a) = whole.get(i) else {
+        for (k, a) in rest.iter().enumerate() {
+            step(s, a, b.map(|(_, panel)| &panel[k]), &mut sums);
         }
-        let row = &a[k];
-        let columns = b.map(|panel| s.load(&panel[k].0));
-        for i in 0..ROWS {
-            let x = s.splat(row[i]);
-            for j in 0..VECS {
-                sums[i][j] = s.fma(x, columns[j], sums[i][j]);
+        return sums;
+    };
+    let b = b.map(|(panel, _)| &panel[i]);
+    for from in (0..CHAIN).step_by(UNROLL) {
+        for lines in ahead.iter_mut() {
+            for line in lines.next().unwrap_or_default() {
+                s.prefetch(&line.0[0]);
             }
+        }
+        for k in from..from + UNROLL {
+            step(s, &a[k], b.map(|panel| &panel[k]), &mut sums);
         }
     }
     sums
+}
+
+/// Steps of a chain in straight-line code: the end of a short loop is foreseen, that of a long one is not.
+const UNROLL: usize = 8;
+
+/// One term of each sum of a register tile.
+#[inline(always)]
+fn step<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
+    s: S,
+    row: &[f32; WIDTH],
+    columns: [&Line; VECS],
+    sums: &mut [[S::V; VECS]; ROWS],
+) {
+    let columns = columns.map(|line| s.load(&line.0));
+    for i in 0..ROWS {
+        let x = s.splat(row[i]);
+        for j in 0..VECS {
+            sums[i][j] = s.fma(x, columns[j], sums[i][j]);
+        }
+    }
 }

@@ -22,6 +22,10 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Vectors (of 16 columns) across the largest register tile.
     const TILE_VECS: usize;
 
+    /// Terms of the sums that one pass over `rows` rows takes, a multiple of the length of a chain: while they pass, the
+    /// panels stay in a near cache. No result depends on it.
+    fn k_block(rows: usize) -> usize;
+
     /// Every lane `x`.
     fn splat(self, x: f32) -> Self::V;
     /// Lanes from memory.

@@ -45,6 +45,10 @@ impl Simd for Portable {
     const TILE_ROWS: usize = 4;
     const TILE_VECS: usize = 1;
 
+    fn k_block(_rows: usize) -> usize {
+        1024
+    }
+
     lanewise! {
         add(a, b) => a + b;
         sub(a, b) => a - b;

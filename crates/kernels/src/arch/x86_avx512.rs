@@ -52,6 +52,10 @@ impl Simd for Avx512 {
     const TILE_ROWS: usize = 9;
     const TILE_VECS: usize = 3;
 
+    fn k_block(_rows: usize) -> usize {
+        1024 // Measured on Sapphire Rapids: three panels, 192 KiB, in the second-level cache.
+    }
+
     intrinsics! {
         splat(x: f32) -> __m512 => _mm512_set1_ps(x);
         // The pointer covers 16 readable f32.
