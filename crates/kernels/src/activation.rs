@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::Isa;
+use crate::gemm::GROUP;
 use crate::math::{erf, exp, sigmoid, tanh};
 use crate::pack::Line;
 use crate::parallel::TileMut;
@@ -146,10 +147,8 @@ impl Activation {
 
 /// What happens to finished sums of a linear layer on their way to its output.
 pub(crate) struct Finish<'a> {
-    /// [rows][vecs]
-    pub(crate) sums: &'a [Line],
-    /// Lines of one row of `sums`.
-    pub(crate) vecs: usize,
+    /// [rows][panels]
+    pub(crate) sums: &'a [[Line; GROUP]],
     /// The bias of these columns.
     pub(crate) bias: Option<&'a [f32]>,
     /// The whole matrix that is added last, and the length of its rows.
@@ -165,7 +164,7 @@ impl Finish<'_> {
         cols: Range<usize>,
         f: impl Fn(S::V) -> S::V,
     ) {
-        for (row, sums) in tile.rows().zip(self.sums.chunks_exact(self.vecs)) {
+        for (row, sums) in tile.rows().zip(self.sums) {
             let residual = self.residual.map(|(r, n)| &r[row * n..][cols.clone()]);
             let out = tile.row(row, cols.clone());
             for ((i, out), sum) in (0..).step_by(LANES).zip(out.chunks_mut(LANES)).zip(sums) {

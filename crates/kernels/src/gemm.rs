@@ -20,8 +20,9 @@ pub const CHAIN: usize = 64;
 /// Activations that one task packs at most (512 KiB), to stay in the second-level cache beside the panels.
 const PACKED_ELEMENTS: usize = 1 << 17;
 
-/// Vectors across the widest register tile of any instruction set.
-const MOST_VECS: usize = 3;
+/// Panels whose sums are finished together: as many as the widest register tile of any instruction set has. The rows of y
+/// lie far apart; three cache lines at once from each cost hardly more than one.
+pub(crate) const GROUP: usize = 3;
 
 /// A weight matrix [rows, cols] (output features, input features) in panels, see [`crate::pack`].
 #[derive(Clone, Copy)]
@@ -90,7 +91,7 @@ pub fn linear(
     // Few rows: split the columns so that every thread has a task, in whole groups of panels.
     let row_parts = rows.div_ceil(row_step);
     let col_parts = pool.threads().div_ceil(row_parts);
-    let group = MOST_VECS * LANES;
+    let group = GROUP * LANES;
     let col_step = n.div_ceil(col_parts).next_multiple_of(group);
     let grid = Grid {
         rows: Cuts::Even {
@@ -105,14 +106,14 @@ pub fn linear(
     let out = MatMut::new(y, rows, n);
     pool.for_tiles(out, grid, scratch, |scratch, tile| {
         let rows = tile.rows().len();
-        let (activations, sums) = scratch.get(rows * k + LANES, rows * MOST_VECS);
+        let (activations, sums) = scratch.get(rows * k + LANES, rows * GROUP);
         isa.run(LinearTask {
             x,
             w,
             epilogue,
             tile,
             activations,
-            sums,
+            sums: sums.as_chunks_mut().0,
         });
     });
 }
@@ -124,9 +125,9 @@ struct LinearTask<'a> {
     tile: TileMut<'a>,
     /// The task's rows of x in panels as wide as its register tiles have rows.
     activations: &'a mut [f32],
-    /// Sums of the columns at hand: for each row one line for each panel. The rows of y lie far apart, often in the same
-    /// sets of the caches; here they are close together until they are complete.
-    sums: &'a mut [Line],
+    /// Sums of the columns at hand, [rows][panels]. The rows of y lie far apart, often in the same sets of the caches; here
+    /// they are close together until they are complete.
+    sums: &'a mut [[Line; GROUP]],
 }
 
 impl Kernel for LinearTask<'_> {
@@ -152,23 +153,26 @@ impl Kernel for LinearTask<'_> {
         let step = S::k_block(rows.len());
         let mut col = cols.start;
         while col < cols.end {
-            let vecs = (cols.end - col).div_ceil(LANES).min(S::TILE_VECS);
-            let col_end = cols.end.min(col + vecs * LANES);
-            for start in (0..k).step_by(step) {
-                let panels = Panels {
-                    w: self.w,
-                    panel: col / LANES,
-                    vecs,
-                    block: start..k.min(start + step),
-                };
-                let next = panels.following(S::TILE_VECS, cols.end, step);
-                match vecs {
-                    1 => self.block::<S, 1>(s, tiles, panels, next),
-                    2 => self.block::<S, 2>(s, tiles, panels, next),
-                    _ => self.block::<S, MOST_VECS>(s, tiles, panels, next),
+            let col_end = cols.end.min(col + GROUP * LANES);
+            let count = (col_end - col).div_ceil(LANES);
+            for at in (0..count).step_by(S::TILE_VECS) {
+                let vecs = (count - at).min(S::TILE_VECS);
+                for start in (0..k).step_by(step) {
+                    let panels = Panels {
+                        w: self.w,
+                        panel: col / LANES + at,
+                        vecs,
+                        block: start..k.min(start + step),
+                    };
+                    let next = panels.following(S::TILE_VECS, cols.end, step);
+                    match vecs {
+                        1 => self.block::<S, 1>(s, tiles, at, panels, next),
+                        2 => self.block::<S, 2>(s, tiles, at, panels, next),
+                        _ => self.block::<S, GROUP>(s, tiles, at, panels, next),
+                    }
                 }
             }
-            self.finish(s, col..col_end, vecs);
+            self.finish(s, col..col_end);
             col = col_end;
         }
     }
@@ -206,13 +210,14 @@ impl<'a> Panels<'a> {
 }
 
 impl LinearTask<'_> {
-    /// All rows times one block of VECS panels, added to `sums`; brings the `next` block into the second-level cache,
-    /// each row tile its share.
+    /// All rows times one block of VECS panels, added to `sums` from panel `at` on; brings the `next` block into the
+    /// second-level cache, each row tile its share.
     #[inline(always)]
     fn block<S: Simd, const VECS: usize>(
         &mut self,
         s: S,
         tiles: RowTiles,
+        at: usize,
         panels: Panels<'_>,
         next: Option<Panels<'_>>,
     ) {
@@ -232,14 +237,18 @@ impl LinearTask<'_> {
                     .each_mut()
                     .map(|shares| shares.next().unwrap_or_default()),
             };
-            let sums = &mut self.sums[first * VECS..(first + count) * VECS];
-            tile_of_rows::<S, VECS>(s, count, product, sums, block.start > 0);
+            let sums = Sums {
+                rows: &mut self.sums[first..first + count],
+                at,
+                add: block.start > 0,
+            };
+            tile_of_rows::<S, VECS>(s, count, product, sums);
         }
     }
 
     /// Bias, activation and residual of the columns whose sums are complete, from `sums` to the task's tile of y.
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, s: S, cols: Range<usize>, vecs: usize) {
+    fn finish<S: Simd>(&mut self, s: S, cols: Range<usize>) {
         let Epilogue {
             bias,
             activation,
@@ -247,7 +256,6 @@ impl LinearTask<'_> {
         } = self.epilogue;
         let then = Finish {
             sums: self.sums,
-            vecs,
             bias: bias.map(|b| &b[cols.clone()]),
             residual: residual.map(|r| (r, self.w.rows)),
         };
@@ -301,19 +309,27 @@ struct Product<'a, const VECS: usize> {
     ahead: [&'a [Line]; VECS],
 }
 
+/// Where the sums of one register tile go.
+struct Sums<'a> {
+    rows: &'a mut [[Line; GROUP]],
+    /// The first panel.
+    at: usize,
+    /// Add to what is there (a later block of k) instead of setting it.
+    add: bool,
+}
+
 /// Chooses the register tile for `count` rows at compile time.
 #[inline(always)]
 fn tile_of_rows<S: Simd, const VECS: usize>(
     s: S,
     count: usize,
     operands: Product<'_, VECS>,
-    sums: &mut [Line],
-    add: bool,
+    sums: Sums<'_>,
 ) {
     macro_rules! choose {
         ($($rows:literal)+) => {
             match count {
-                $($rows if $rows <= S::TILE_ROWS && VECS <= S::TILE_VECS => add_product::<S, $rows, VECS>(s, operands, sums, add),)+
+                $($rows if $rows <= S::TILE_ROWS && VECS <= S::TILE_VECS => add_product::<S, $rows, VECS>(s, operands, sums),)+
                 _ => unreachable!("tiles have 1 to {} rows", S::TILE_ROWS),
             }
         };
@@ -321,21 +337,20 @@ fn tile_of_rows<S: Simd, const VECS: usize>(
     choose!(1 2 3 4 5 6 7 8 9)
 }
 
-/// One register tile to `sums` [ROWS][VECS]: `add` to what is there (a later block of k) or set it.
+/// One register tile to `sums`.
 #[inline(always)]
 fn add_product<S: Simd, const ROWS: usize, const VECS: usize>(
     s: S,
     operands: Product<'_, VECS>,
-    sums: &mut [Line],
-    mut add: bool,
+    to: Sums<'_>,
 ) {
     let a = operands.a.as_chunks::<ROWS>().0;
-    let totals = sums.as_chunks_mut::<VECS>().0;
+    let mut add = to.add;
     let mut ahead = operands.ahead.map(|lines| lines.chunks(UNROLL));
     for i in 0..a.len().div_ceil(CHAIN) {
         let sums = chain::<S, ROWS, VECS, ROWS>(s, i, a, operands.b, &mut ahead);
-        for (sums, totals) in sums.into_iter().zip(totals.iter_mut()) {
-            for (sum, total) in sums.into_iter().zip(totals) {
+        for (sums, row) in sums.into_iter().zip(to.rows.iter_mut()) {
+            for (sum, total) in sums.into_iter().zip(&mut row[to.at..]) {
                 let sum = if add {
                     s.add(s.load(&total.0), sum)
                 } else {
