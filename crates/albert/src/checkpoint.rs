@@ -1,15 +1,19 @@
 //! From a checkpoint to a model's parameters and back, by walking the table of [`crate::names`].
+//!
+//! This file: how to load, and the report. `load` reads, `save` writes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use albert_formats::{Checkpoint, Dtype, TensorInfo, TensorSpec, write_safetensors_sharded};
+use albert_formats::Checkpoint;
 
-use crate::config::AlbertConfig;
-use crate::error::{Error, Result};
-use crate::names::{self, BlockSite, Field, HEAD_MODULES, Place, Site, Tensor};
-use crate::ops::{Backend, Norm};
-use crate::params::{Block, Embeddings, Encoder, Linear};
+use crate::error::Error;
+use crate::names::{self, HEAD_MODULES};
+
+mod load;
+mod save;
+
+pub use load::Loader;
+pub use save::Saver;
 
 /// What happened to every tensor of a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,332 +49,11 @@ pub enum MlmBias {
     Google,
 }
 
-/// Reads the tensors of one class out of a checkpoint and keeps account.
-pub struct Loader<'a, B: Backend> {
-    pub(crate) device: &'a B,
-    pub(crate) config: &'a AlbertConfig,
-    checkpoint: &'a Checkpoint,
-    path: PathBuf,
-    pub(crate) options: LoadOptions,
-    /// C of the head that is being loaded.
-    pub(crate) labels: usize,
-    pub(crate) report: LoadReport,
-    missing: Vec<String>,
-}
-
-/// Where the elements of one tensor come from.
-enum Source<'a> {
-    File(&'a TensorInfo),
-    /// Seed of a normal distribution with this standard deviation.
-    Normal(u64, f64),
-    Zero,
-}
-
-impl<'a, B: Backend> Loader<'a, B> {
-    pub(crate) fn new(
-        device: &'a B,
-        config: &'a AlbertConfig,
-        checkpoint: &'a Checkpoint,
-        path: &Path,
-        options: LoadOptions,
-    ) -> Self {
-        Self {
-            device,
-            config,
-            checkpoint,
-            path: path.to_owned(),
-            options,
-            labels: config.num_labels(),
-            report: LoadReport::default(),
-            missing: Vec::new(),
-        }
-    }
-
-    /// The file's tensor for a table entry, under whichever of its names.
-    fn find(&self, tensor: &Tensor) -> Option<&'a TensorInfo> {
-        names::spellings(&tensor.name)
-            .iter()
-            .find_map(|name| self.checkpoint.get(name))
-    }
-
-    /// Whether the checkpoint holds this tensor.
-    pub(crate) fn has(&self, site: Site, field: Field) -> bool {
-        site.tensors(self.config, self.labels)
-            .iter()
-            .any(|t| t.field == field && self.find(t).is_some())
-    }
-
-    /// Chooses where a tensor's elements come from, checks its shape, and accounts for it. A missing tensor is
-    /// noted and read as zeros; [`Loader::finish`] then refuses.
-    fn source(&mut self, tensor: &Tensor) -> Result<Source<'a>> {
-        if let Some(info) = self.find(tensor) {
-            if info.shape != tensor.shape {
-                return Err(Error::Shape {
-                    path: self.path.clone(),
-                    name: info.name.clone(),
-                    expected: tensor.shape.clone(),
-                    found: info.shape.clone(),
-                });
-            }
-            self.report.loaded.push(info.name.clone());
-            return Ok(Source::File(info));
-        }
-        let head = !tensor.name.starts_with(names::BASE_PREFIX) || tensor.site == Site::Pooler;
-        if let (Some(seed), true) = (self.options.fresh_head, head) {
-            self.report.fresh.push(tensor.name.clone());
-            // A norm starts as the identity, a bias at zero.
-            return Ok(match (tensor.site, tensor.field) {
-                (_, Field::Bias) => Source::Zero,
-                _ => Source::Normal(seed, self.config.initializer_range),
-            });
-        }
-        self.missing.push(tensor.name.clone());
-        Ok(Source::Zero)
-    }
-
-    fn tensor(&self, site: Site, field: Field) -> Tensor {
-        site.tensors(self.config, self.labels)
-            .into_iter()
-            .find(|t| t.field == field)
-            .expect("the table has this field")
-    }
-
-    fn read(
-        &self,
-        tensor: &Tensor,
-        source: &Source<'_>,
-        first: usize,
-        out: &mut [f32],
-    ) -> Result<()> {
-        match source {
-            Source::File(info) => self.checkpoint.read_f32(info, first, out)?,
-            Source::Zero => out.fill(0.0),
-            Source::Normal(_, _) if tensor.site == Site::MlmNorm => out.fill(1.0),
-            Source::Normal(seed, std) => {
-                crate::random::fill_normal(*seed, &tensor.name, first, *std, out)
-            }
-        }
-        Ok(())
-    }
-
-    /// A vector or a small table, whole.
-    pub(crate) fn vector(&mut self, site: Site, field: Field) -> Result<B::Vector> {
-        let values = self.values(site, field)?;
-        Ok(self.device.vector(values))
-    }
-
-    fn values(&mut self, site: Site, field: Field) -> Result<Vec<f32>> {
-        let tensor = self.tensor(site, field);
-        let source = self.source(&tensor)?;
-        let mut values = vec![0.0; tensor.shape.iter().product()];
-        self.read(&tensor, &source, 0, &mut values)?;
-        Ok(values)
-    }
-
-    /// γ and β.
-    pub(crate) fn norm(&mut self, site: Site) -> Result<Norm<B::Vector>> {
-        let gamma = self.vector(site, Field::Weight)?;
-        Ok(Norm {
-            gamma,
-            beta: self.vector(site, Field::Bias)?,
-            epsilon: self.config.layer_norm_eps,
-        })
-    }
-
-    /// Weights of several sites above one another, [Σ rows, K].
-    pub(crate) fn weights(&mut self, sites: &[Site]) -> Result<B::Weight> {
-        let mut parts = Vec::new();
-        let mut total = 0;
-        for &site in sites {
-            let tensor = self.tensor(site, Field::Weight);
-            let source = self.source(&tensor)?;
-            total += tensor.shape[0];
-            parts.push((total, tensor, source));
-        }
-        let cols = parts[0].1.shape[1];
-        self.device.weight(total, cols, &|first, out: &mut [f32]| {
-            let (mut row, mut out) = (first, out);
-            while !out.is_empty() {
-                let (end, tensor, source) = parts
-                    .iter()
-                    .find(|(end, ..)| row < *end)
-                    .expect("rows inside the matrix");
-                let count = (end - row).min(out.len() / cols);
-                let (now, rest) = out.split_at_mut(count * cols);
-                self.read(tensor, source, (row + tensor.shape[0] - end) * cols, now)?;
-                (row, out) = (row + count, rest);
-            }
-            Ok(())
-        })
-    }
-
-    /// A linear layer.
-    pub(crate) fn linear(&mut self, site: Site) -> Result<Linear<B>> {
-        Ok(Linear {
-            weight: self.weights(&[site])?,
-            bias: self.vector(site, Field::Bias)?,
-        })
-    }
-
-    fn block(&mut self, place: Place) -> Result<Block<B>> {
-        let at = |part| Site::Block(part, place);
-        let qkv = [BlockSite::Query, BlockSite::Key, BlockSite::Value].map(at);
-        let weight = self.weights(&qkv)?;
-        let mut bias = Vec::new();
-        for site in qkv {
-            bias.extend(self.values(site, Field::Bias)?);
-        }
-        let relative =
-            self.config.position_embedding_type != crate::PositionEmbeddingType::Absolute;
-        Ok(Block {
-            heads: names::heads_of(self.config, place),
-            qkv: Linear {
-                weight,
-                bias: self.device.vector(bias),
-            },
-            output: self.linear(at(BlockSite::AttentionOutput))?,
-            attention_norm: self.norm(at(BlockSite::AttentionNorm))?,
-            distance: if relative {
-                Some(self.vector(at(BlockSite::Distance), Field::Weight)?)
-            } else {
-                None
-            },
-            ffn: self.linear(at(BlockSite::Ffn))?,
-            ffn_output: self.linear(at(BlockSite::FfnOutput))?,
-            norm: self.norm(at(BlockSite::LayerNorm))?,
-        })
-    }
-
-    /// Everything below the heads; the pooler only when wanted.
-    pub(crate) fn encoder(&mut self, pooler: bool) -> Result<Encoder<B>> {
-        // A file that holds only the decoder's copy of the word table is complete.
-        let word = if self.has(Site::WordEmbeddings, Field::Weight)
-            || !self.has(Site::Decoder, Field::Weight)
-        {
-            Site::WordEmbeddings
-        } else {
-            Site::Decoder
-        };
-        let embeddings = Embeddings {
-            word: self.weights(&[word])?,
-            position: self.vector(Site::PositionEmbeddings, Field::Weight)?,
-            token_type: self.vector(Site::TokenTypeEmbeddings, Field::Weight)?,
-            norm: self.norm(Site::EmbeddingNorm)?,
-        };
-        let mapping = self.linear(Site::Mapping)?;
-        let mut blocks = Vec::new();
-        for place in names::places(self.config) {
-            blocks.push(self.block(place)?);
-        }
-        let pooler = if pooler {
-            Some(self.linear(Site::Pooler)?)
-        } else {
-            None
-        };
-        Ok(Encoder {
-            embeddings,
-            mapping,
-            blocks,
-            pooler,
-        })
-    }
-
-    /// Whether two tensors of the file differ in any element; they have the same shape.
-    pub(crate) fn differ(&self, a: (Site, Field), b: (Site, Field)) -> Result<bool> {
-        let [a, b] = [a, b].map(|(site, field)| self.find(&self.tensor(site, field)));
-        let (Some(a), Some(b)) = (a, b) else {
-            return Ok(false);
-        };
-        if a.shape != b.shape {
-            return Ok(true);
-        }
-        let (mut x, mut y) = (vec![0.0; 1 << 14], vec![0.0; 1 << 14]);
-        for first in (0..a.elements()).step_by(x.len()) {
-            let count = x.len().min(a.elements() - first);
-            self.checkpoint.read_f32(a, first, &mut x[..count])?;
-            self.checkpoint.read_f32(b, first, &mut y[..count])?;
-            if x[..count]
-                .iter()
-                .zip(&y[..count])
-                .any(|(x, y)| x.to_bits() != y.to_bits())
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The account, or the refusal: tensors that the class needs and the file lacks.
-    pub(crate) fn finish(mut self, class: &'static str) -> Result<LoadReport> {
-        if !self.missing.is_empty() {
-            return Err(self.refusal(class));
-        }
-        let loaded: BTreeSet<&String> = self.report.loaded.iter().collect();
-        for tensor in self.checkpoint.tensors() {
-            if loaded.contains(&tensor.name) || names::is_ignored(&tensor.name) {
-                continue;
-            }
-            let bare = tensor
-                .name
-                .strip_prefix(names::BASE_PREFIX)
-                .unwrap_or(&tensor.name);
-            let head = HEAD_MODULES.iter().any(|(module, _)| {
-                bare.strip_prefix(module)
-                    .is_some_and(|rest| rest.starts_with('.'))
-            });
-            let list = if head {
-                &mut self.report.unused
-            } else {
-                &mut self.report.unexpected
-            };
-            list.push(tensor.name.clone());
-        }
-        Ok(self.report)
-    }
-
-    fn refusal(&self, class: &'static str) -> Error {
-        let mut names: Vec<&str> = self.missing.iter().take(4).map(String::as_str).collect();
-        if self.missing.len() > names.len() {
-            names.push("…");
-        }
-        let base_missing = self
-            .missing
-            .iter()
-            .any(|name| name.starts_with(names::BASE_PREFIX) && !name.starts_with("albert.pooler"));
-        let advice = if base_missing {
-            "This is not a complete ALBERT checkpoint with the shape of its config.json; `albert inspect` lists what it holds".to_owned()
-        } else {
-            let heads = heads_present(self.checkpoint);
-            let held = if heads.is_empty() {
-                "no head at all".to_owned()
-            } else {
-                heads.join("; ")
-            };
-            format!(
-                "The checkpoint holds {held}. Take a checkpoint that was trained for this task, or ask for a fresh head by name in order to train one"
-            )
-        };
-        Error::Missing {
-            path: self.path.clone(),
-            class,
-            count: self.missing.len(),
-            names: names.join(", "),
-            advice,
-        }
-    }
-}
-
 /// The heads that a checkpoint holds, in words.
 pub fn heads_present(checkpoint: &Checkpoint) -> Vec<String> {
-    let holds = |module: &str| {
-        checkpoint.tensors().any(|tensor| {
-            let bare = tensor
-                .name
-                .strip_prefix(names::BASE_PREFIX)
-                .unwrap_or(&tensor.name);
-            bare.strip_prefix(module)
-                .is_some_and(|rest| rest.starts_with('.'))
-        })
+    let holds = |module| {
+        let mut tensors = checkpoint.tensors();
+        tensors.any(|tensor| is_in(&tensor.name, module))
     };
     HEAD_MODULES
         .iter()
@@ -379,182 +62,40 @@ pub fn heads_present(checkpoint: &Checkpoint) -> Vec<String> {
         .collect()
 }
 
-/// Rows of one tensor of a model: fills `out` with elements first, first + 1, …
-type Elements<'a> = Box<dyn Fn(usize, &mut [f32]) + 'a>;
-
-/// Collects a model's tensors and writes them.
-pub struct Saver<'a, B: Backend> {
-    device: &'a B,
-    config: &'a AlbertConfig,
-    labels: usize,
-    /// Tensor names carry `albert.`.
-    prefixed: bool,
-    tensors: Vec<(String, Vec<usize>, Elements<'a>)>,
+/// Why tensors that the class needs and the file lacks are an error, and what to do.
+fn refusal(class: &'static str, path: &Path, missing: &[String], checkpoint: &Checkpoint) -> Error {
+    let mut names: Vec<&str> = missing.iter().take(4).map(String::as_str).collect();
+    if missing.len() > names.len() {
+        names.push("…");
+    }
+    let base_missing = missing
+        .iter()
+        .any(|name| name.starts_with(names::BASE_PREFIX) && !name.starts_with("albert.pooler"));
+    let advice = if base_missing {
+        "This is not a complete ALBERT checkpoint with the shape of its config.json; `albert inspect` lists what it holds".to_owned()
+    } else {
+        let heads = heads_present(checkpoint);
+        let held = if heads.is_empty() {
+            "no head at all".to_owned()
+        } else {
+            heads.join("; ")
+        };
+        format!(
+            "The checkpoint holds {held}. Take a checkpoint that was trained for this task, or ask for a fresh head by name in order to train one"
+        )
+    };
+    Error::Missing {
+        path: path.to_owned(),
+        class,
+        count: missing.len(),
+        names: names.join(", "),
+        advice,
+    }
 }
 
-impl<'a, B: Backend> Saver<'a, B> {
-    pub(crate) fn new(
-        device: &'a B,
-        config: &'a AlbertConfig,
-        labels: usize,
-        prefixed: bool,
-    ) -> Self {
-        Self {
-            device,
-            config,
-            labels,
-            prefixed,
-            tensors: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, site: Site, field: Field, elements: Elements<'a>) {
-        let tensor = site
-            .tensors(self.config, self.labels)
-            .into_iter()
-            .find(|t| t.field == field)
-            .expect("the table has this field");
-        let name = if self.prefixed {
-            tensor.name
-        } else {
-            tensor.name.replacen(names::BASE_PREFIX, "", 1)
-        };
-        self.tensors.push((name, tensor.shape, elements));
-    }
-
-    pub(crate) fn vector(
-        &mut self,
-        site: Site,
-        field: Field,
-        vector: &B::Vector,
-        part: std::ops::Range<usize>,
-    ) {
-        let values = self.device.vector_values(vector);
-        self.add(
-            site,
-            field,
-            Box::new(move |first, out| {
-                out.copy_from_slice(&values[part.start + first..][..out.len()])
-            }),
-        );
-    }
-
-    fn whole(&mut self, site: Site, field: Field, vector: &B::Vector) {
-        let values = self.device.vector_values(vector);
-        self.add(
-            site,
-            field,
-            Box::new(move |first, out| out.copy_from_slice(&values[first..][..out.len()])),
-        );
-    }
-
-    /// Rows `first_row …` of a matrix.
-    pub(crate) fn weight(&mut self, site: Site, weight: &'a B::Weight, first_row: usize) {
-        let device = self.device;
-        let cols = device.weight_shape(weight).1;
-        self.add(
-            site,
-            Field::Weight,
-            Box::new(move |first, out| {
-                // The writer asks for whole rows: see `save`.
-                for (i, row) in out.chunks_exact_mut(cols).enumerate() {
-                    device.weight_row(weight, first_row + first / cols + i, row);
-                }
-            }),
-        );
-    }
-
-    pub(crate) fn linear(&mut self, site: Site, linear: &'a Linear<B>) {
-        self.weight(site, &linear.weight, 0);
-        self.whole(site, Field::Bias, &linear.bias);
-    }
-
-    pub(crate) fn norm(&mut self, site: Site, norm: &Norm<B::Vector>) {
-        self.whole(site, Field::Weight, &norm.gamma);
-        self.whole(site, Field::Bias, &norm.beta);
-    }
-
-    pub(crate) fn bias(&mut self, site: Site, bias: &B::Vector) {
-        self.whole(site, Field::Bias, bias);
-    }
-
-    pub(crate) fn encoder(&mut self, encoder: &'a Encoder<B>) {
-        let Embeddings {
-            word,
-            position,
-            token_type,
-            norm,
-        } = &encoder.embeddings;
-        self.weight(Site::WordEmbeddings, word, 0);
-        self.whole(Site::PositionEmbeddings, Field::Weight, position);
-        self.whole(Site::TokenTypeEmbeddings, Field::Weight, token_type);
-        self.norm(Site::EmbeddingNorm, norm);
-        self.linear(Site::Mapping, &encoder.mapping);
-        for (place, block) in names::places(self.config).zip(&encoder.blocks) {
-            let at = |part| Site::Block(part, place);
-            let width = block.heads * self.config.head_size();
-            for (i, part) in [BlockSite::Query, BlockSite::Key, BlockSite::Value]
-                .into_iter()
-                .enumerate()
-            {
-                self.weight(at(part), &block.qkv.weight, i * width);
-                self.vector(
-                    at(part),
-                    Field::Bias,
-                    &block.qkv.bias,
-                    i * width..(i + 1) * width,
-                );
-            }
-            self.linear(at(BlockSite::AttentionOutput), &block.output);
-            self.norm(at(BlockSite::AttentionNorm), &block.attention_norm);
-            if let Some(distance) = &block.distance {
-                self.whole(at(BlockSite::Distance), Field::Weight, distance);
-            }
-            self.linear(at(BlockSite::Ffn), &block.ffn);
-            self.linear(at(BlockSite::FfnOutput), &block.ffn_output);
-            self.norm(at(BlockSite::LayerNorm), &block.norm);
-        }
-        if let Some(pooler) = &encoder.pooler {
-            self.linear(Site::Pooler, pooler);
-        }
-    }
-
-    /// Writes model.safetensors (or shards of at most `max_shard_bytes` and their index) into `folder`.
-    pub(crate) fn write(self, folder: &Path, dtype: Dtype, max_shard_bytes: u64) -> Result<()> {
-        let specs: Vec<TensorSpec<'_>> = self
-            .tensors
-            .iter()
-            .map(|(name, shape, _)| TensorSpec { name, dtype, shape })
-            .collect();
-        let by_name: BTreeMap<&str, (&Vec<usize>, &Elements<'_>)> = self
-            .tensors
-            .iter()
-            .map(|(name, shape, elements)| (name.as_str(), (shape, elements)))
-            .collect();
-        let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        let mut buffer = Vec::new();
-        write_safetensors_sharded(
-            folder,
-            "model",
-            max_shard_bytes,
-            &metadata,
-            &specs,
-            |spec, sink| {
-                let (shape, elements) = by_name[spec.name];
-                let (len, cols) = (
-                    shape.iter().product::<usize>(),
-                    shape.last().copied().unwrap_or(1).max(1),
-                );
-                let step = (1_usize << 16).div_ceil(cols) * cols;
-                buffer.resize(step, 0.0);
-                for first in (0..len).step_by(step) {
-                    let out = &mut buffer[..step.min(len - first)];
-                    elements(first, out);
-                    sink.write_f32(out)?;
-                }
-                Ok(())
-            },
-        )?;
-        Ok(())
-    }
+/// Whether a tensor belongs to this module, with `albert.` in front or without.
+fn is_in(name: &str, module: &str) -> bool {
+    let bare = name.strip_prefix(names::BASE_PREFIX).unwrap_or(name);
+    bare.strip_prefix(module)
+        .is_some_and(|rest| rest.starts_with('.'))
 }

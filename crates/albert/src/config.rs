@@ -17,23 +17,27 @@
 //! assert!(error.to_string().contains("`embedding_size` is missing"));
 //! ```
 //!
-//! In reading order: this file (the types), `presets` (published models), `json` (both dialects,
+//! In reading order: this file ([`AlbertConfig`]), `named` (its enums, each with its names in JSON),
+//! `error` ([`ConfigError`]), `presets` (published models), `json` (both dialects,
 //! one table of fields), `validate` (what no model can have), `lint` (configuration against
 //! tensors).
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
+mod error;
 mod json;
 mod lint;
+mod named;
 mod presets;
 mod validate;
 
+pub use error::ConfigError;
 pub use json::{ConfigDialect, ConfigReport, MAX_CONFIG_BYTES};
 pub use lint::{Lint, LintKind};
+pub use named::{Activation, ModelClass, PositionEmbeddingType, ProblemType};
 pub use presets::{PRESETS, Preset};
 pub use validate::{MAX_BLOCK_APPLICATIONS, MAX_LABELS, MAX_PARAMETERS};
 
@@ -241,298 +245,4 @@ impl AlbertConfig {
 /// What transformers calls `count` classes without names.
 pub(crate) fn default_labels(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("LABEL_{i}")).collect()
-}
-
-/// A name in JSON for each variant of an enum, in both directions, from one table.
-macro_rules! named_enum {
-    (
-        $(#[$meta:meta])*
-        $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $text:literal, )* }
-    ) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $( $(#[$variant_meta])* $variant, )* }
-
-        impl $name {
-            /// Every variant, in the order of the table.
-            pub const ALL: &'static [$name] = &[$( $name::$variant ),*];
-
-            /// The name that transformers uses for it.
-            pub fn name(self) -> &'static str {
-                match self { $( $name::$variant => $text, )* }
-            }
-
-            /// The variant of exactly this name.
-            pub fn from_name(name: &str) -> Option<Self> {
-                match name { $( $text => Some($name::$variant), )* _ => None }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.name())
-            }
-        }
-    };
-}
-
-named_enum! {
-    /// An element-wise activation: every name in transformers' `ACT2FN` (5.23) without weights of
-    /// its own. Several names share a formula: see [`Activation::canonical`].
-    Activation {
-        /// ½x(1 + erf(x/√2)); in Google's files this name means [`Activation::GeluNew`].
-        Gelu = "gelu",
-        /// The same as [`Activation::Gelu`], under the name of its Python form.
-        GeluPython = "gelu_python",
-        /// ½x(1 + tanh(√(2/π)(x + 0.044715x³))).
-        GeluNew = "gelu_new",
-        /// The formula of [`Activation::GeluNew`], under PyTorch's name.
-        GeluPytorchTanh = "gelu_pytorch_tanh",
-        /// The formula of [`Activation::GeluNew`], under another name.
-        GeluPythonTanh = "gelu_python_tanh",
-        /// The formula of [`Activation::GeluNew`], under MEGA's name.
-        GeluAccurate = "gelu_accurate",
-        /// ½x(1 + tanh(0.7978845608·x(1 + 0.044715x²))).
-        GeluFast = "gelu_fast",
-        /// x·σ(1.702x).
-        QuickGelu = "quick_gelu",
-        /// [`Activation::Gelu`] clipped to −10 … 10.
-        Gelu10 = "gelu_10",
-        /// max(x, 0).
-        Relu = "relu",
-        /// max(x, 0)².
-        Relu2 = "relu2",
-        /// min(max(x, 0), 6).
-        Relu6 = "relu6",
-        /// x for x ≥ 0, else 0.01x.
-        LeakyRelu = "leaky_relu",
-        /// x·σ(x).
-        Silu = "silu",
-        /// The same as [`Activation::Silu`], under its other name.
-        Swish = "swish",
-        /// tanh(x).
-        Tanh = "tanh",
-        /// σ(x) = 1/(1 + e⁻ˣ).
-        Sigmoid = "sigmoid",
-        /// x.
-        Linear = "linear",
-        /// x·tanh(ln(1 + eˣ)).
-        Mish = "mish",
-        /// x·min(max(x + 3, 0), 6)/6.
-        Hardswish = "hardswish",
-        /// ½(1 + erf((x − 0.707107)/(0.282095·√2))).
-        Laplace = "laplace",
-        /// √(ln(1 + eˣ)).
-        SqrtSoftplus = "sqrtsoftplus",
-    }
-}
-
-impl Activation {
-    /// The one variant that stands for all names of the same formula, for kernels to match on:
-    /// `Gelu`, `GeluNew`, `GeluFast`, `QuickGelu`, `Gelu10`, `Relu`, `Relu2`, `Relu6`, `LeakyRelu`,
-    /// `Silu`, `Tanh`, `Sigmoid`, `Linear`, `Mish`, `Hardswish`, `Laplace`, `SqrtSoftplus`.
-    pub fn canonical(self) -> Activation {
-        match self {
-            Activation::GeluPython => Activation::Gelu,
-            Activation::GeluPytorchTanh | Activation::GeluPythonTanh | Activation::GeluAccurate => {
-                Activation::GeluNew
-            }
-            Activation::Swish => Activation::Silu,
-            other => other,
-        }
-    }
-}
-
-named_enum! {
-    /// How positions enter the model.
-    PositionEmbeddingType {
-        /// A learned row per position is added to the embeddings.
-        Absolute = "absolute",
-        /// A learned vector per distance is multiplied by the query and added to the scores.
-        RelativeKey = "relative_key",
-        /// As `RelativeKey`, and the same vectors multiplied by the key too.
-        RelativeKeyQuery = "relative_key_query",
-    }
-}
-
-named_enum! {
-    /// The loss of a sequence classifier.
-    ProblemType {
-        /// Mean squared error.
-        Regression = "regression",
-        /// Cross-entropy over C classes, exactly one of which is right.
-        SingleLabelClassification = "single_label_classification",
-        /// A yes or no for each of the C classes.
-        MultiLabelClassification = "multi_label_classification",
-    }
-}
-
-named_enum! {
-    /// A model with or without a head, by the name of its class in transformers.
-    ModelClass {
-        /// Encoder and pooler.
-        Model = "AlbertModel",
-        /// Encoder without the pooler (`AlbertModel(config, add_pooling_layer=False)`).
-        ModelWithoutPooler = "AlbertModel(add_pooling_layer=False)",
-        /// Masked-language head; no pooler.
-        MaskedLM = "AlbertForMaskedLM",
-        /// Masked-language and sentence-order heads.
-        PreTraining = "AlbertForPreTraining",
-        /// A classifier on the pooled first token.
-        SequenceClassification = "AlbertForSequenceClassification",
-        /// A classifier on every token; no pooler.
-        TokenClassification = "AlbertForTokenClassification",
-        /// Start and end scores on every token; no pooler.
-        QuestionAnswering = "AlbertForQuestionAnswering",
-        /// One score per choice on the pooled first token.
-        MultipleChoice = "AlbertForMultipleChoice",
-    }
-}
-
-/// Why a configuration was refused. Every message says where, what was found, what was expected and
-/// what to do; it is complete, so there is no `source()` to print behind it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{}: cannot read the configuration: {cause}; {fix}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        cause: std::io::Error,
-        /// What to do.
-        fix: &'static str,
-    },
-    /// The text is far larger than any configuration.
-    #[error(
-        "{}larger than {MAX_CONFIG_BYTES} bytes, where a configuration has a few thousand; \
-         give the config.json or albert_config.json that belongs to the model",
-        place(file)
-    )]
-    TooLarge {
-        /// The file, when there is one.
-        file: Option<PathBuf>,
-    },
-    /// The text is not JSON, or names a key twice.
-    #[error("{}line {line}, column {column}: {message}; {fix}", place(file))]
-    Json {
-        /// The file, when there is one.
-        file: Option<PathBuf>,
-        /// Line of the fault, from 1.
-        line: usize,
-        /// Column of the fault, from 1.
-        column: usize,
-        /// What the parser said.
-        message: String,
-        /// What to do.
-        fix: &'static str,
-    },
-    /// A key that decides the model's shape is absent.
-    #[error(
-        "{}`{field}` is missing; add it (transformers would take {default}, \
-         which is xxlarge's)",
-        place(file)
-    )]
-    Missing {
-        /// The file, when there is one.
-        file: Option<PathBuf>,
-        /// The key.
-        field: &'static str,
-        /// What transformers fills in.
-        default: String,
-    },
-    /// A field has the wrong type or an impossible value.
-    #[error("{}`{field}` is {found}; expected {expected}; {fix}", place(file))]
-    Field {
-        /// The file, when there is one.
-        file: Option<PathBuf>,
-        /// The key.
-        field: String,
-        /// What it holds.
-        found: String,
-        /// What it should hold.
-        expected: String,
-        /// What to do.
-        fix: String,
-    },
-    /// The configuration asks for something that this crate does not do.
-    #[error(
-        "{}`{field}` is {found}, which is not supported: {reason}",
-        place(file)
-    )]
-    Unsupported {
-        /// The file, when there is one.
-        file: Option<PathBuf>,
-        /// The key.
-        field: String,
-        /// What it holds.
-        found: String,
-        /// Why not, and what to do.
-        reason: String,
-    },
-}
-
-impl ConfigError {
-    /// The key at fault, where one is.
-    pub fn field(&self) -> Option<&str> {
-        match self {
-            ConfigError::Missing { field, .. } => Some(field),
-            ConfigError::Field { field, .. } | ConfigError::Unsupported { field, .. } => {
-                Some(field)
-            }
-            _ => None,
-        }
-    }
-
-    /// The same error with the name of the file it arose in.
-    pub(crate) fn in_file(mut self, path: Option<&Path>) -> Self {
-        match &mut self {
-            ConfigError::Io { .. } => {}
-            ConfigError::TooLarge { file }
-            | ConfigError::Json { file, .. }
-            | ConfigError::Missing { file, .. }
-            | ConfigError::Field { file, .. }
-            | ConfigError::Unsupported { file, .. } => *file = path.map(Path::to_path_buf),
-        }
-        self
-    }
-
-    /// A wrong type or value; the file is added on the way out.
-    pub(crate) fn wrong(
-        field: impl Into<String>,
-        found: impl fmt::Display,
-        expected: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
-        ConfigError::Field {
-            file: None,
-            field: field.into(),
-            found: found.to_string(),
-            expected: expected.into(),
-            fix: fix.into(),
-        }
-    }
-
-    /// Something this crate does not do; the file is added on the way out.
-    pub(crate) fn unsupported(
-        field: impl Into<String>,
-        found: impl fmt::Display,
-        reason: impl Into<String>,
-    ) -> Self {
-        ConfigError::Unsupported {
-            file: None,
-            field: field.into(),
-            found: found.to_string(),
-            reason: reason.into(),
-        }
-    }
-}
-
-/// The file in front of a message.
-fn place(file: &Option<PathBuf>) -> String {
-    match file {
-        Some(path) => format!("{}: ", path.display()),
-        None => String::from("configuration: "),
-    }
 }

@@ -24,7 +24,7 @@ pub struct Inputs {
     /// [B, S] or `[S]`; absent: 0, 1, … S−1.
     pub position_ids: Option<Vec<i64>>,
     /// `[A]` for all layers or [L, A]: factors of the attention probabilities, as transformers 4 applies them:
-    /// group g takes rows g·(L/G) … and block n of it the n-th of these.
+    /// group g takes rows g·(L/G) … and block n of it the n-th of these. Refused for a model with pruned heads.
     pub head_mask: Option<Vec<f32>>,
     /// K for multiple choice: the batch is B/K questions with K choices each, one after the other.
     pub choices: Option<usize>,
@@ -104,7 +104,8 @@ impl Inputs {
         Ok(())
     }
 
-    /// Fails where transformers 4 cannot apply the mask either: a block without a row, a block without a head.
+    /// Fails where transformers 4 cannot apply the mask either: a block without a row, a block whose A, after
+    /// pruning, is not that of the mask.
     fn check_head_mask(&self, config: &AlbertConfig) -> Result<()> {
         let Some(mask) = &self.head_mask else {
             return Ok(());

@@ -26,22 +26,21 @@ pub struct TensorInfo {
     pub dtype: Dtype,
     /// The sizes, outermost first; empty for a scalar.
     pub shape: Vec<usize>,
-    pub(crate) elements: usize,
-    pub(crate) bytes: u64,
     pub(crate) shard: usize,
-    /// From the start of the shard's file.
-    pub(crate) offset: u64,
+    /// Start and end in the shard's file.
+    pub(crate) place: (u64, u64),
 }
 
 impl TensorInfo {
     /// The number of elements: the product of the shape.
     pub fn elements(&self) -> usize {
-        self.elements
+        // Opening has checked that this does not overflow.
+        self.shape.iter().product()
     }
 
     /// The number of bytes in the file.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.place.1 - self.place.0
     }
 }
 
@@ -154,7 +153,7 @@ impl Checkpoint {
         }
         checkpoint
             .tensors
-            .sort_by(|a, b| (&a.name, a.shard).cmp(&(&b.name, b.shard)));
+            .sort_unstable_by(|a, b| (&a.name, a.shard).cmp(&(&b.name, b.shard)));
         let agreed = checkpoint.agree(&weight_map, &names);
         agreed.map_err(|problem| FormatError::Index {
             path: path.to_owned(),
@@ -179,18 +178,20 @@ impl Checkpoint {
             .map_err(FormatError::io("read", &path))?
             .len();
         let file = PositionalFile::new(file);
-        let Header { tensors, metadata } = header::read(&file, length, &path)?;
+        let Header {
+            mut tensors,
+            metadata,
+        } = header::read(&file, length, &path)?;
         let shard = self.shards.len();
-        self.tensors
-            .extend(tensors.into_iter().map(|(name, entry)| TensorInfo {
-                name,
-                dtype: entry.dtype,
-                shape: entry.shape,
-                elements: entry.extent.elements,
-                bytes: entry.extent.bytes,
-                shard,
-                offset: entry.offset,
-            }));
+        for tensor in &mut tensors {
+            tensor.shard = shard;
+        }
+        if self.tensors.is_empty() {
+            // The table of a single file is not copied.
+            self.tensors = tensors;
+        } else {
+            self.tensors.append(&mut tensors);
+        }
         for (key, value) in metadata {
             self.metadata.entry(key).or_insert(value);
         }

@@ -6,10 +6,7 @@
 //! Format: <https://github.com/huggingface/safetensors#format>
 
 use crate::{
-    Dtype, FormatError,
-    document::{Document, RawTensor},
-    dtype::{Extent, extent},
-    json,
+    Dtype, FormatError, TensorInfo, document::Document, dtype::extent, json,
     positional::PositionalFile,
 };
 use std::{collections::BTreeMap, ops::Range, path::Path};
@@ -22,18 +19,9 @@ pub(crate) const MAX_HEADER: u64 = 100_000_000;
 /// A checked header: the tensors cover the data exactly, without holes or overlap.
 #[derive(Debug)]
 pub(crate) struct Header {
-    pub(crate) tensors: BTreeMap<String, Entry>,
+    /// Sorted by name; their places count from the start of the file.
+    pub(crate) tensors: Vec<TensorInfo>,
     pub(crate) metadata: BTreeMap<String, String>,
-}
-
-/// Where one tensor lies.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) dtype: Dtype,
-    pub(crate) shape: Vec<usize>,
-    pub(crate) extent: Extent,
-    /// From the start of the file.
-    pub(crate) offset: u64,
 }
 
 /// Reads and checks the header of an open file.
@@ -79,16 +67,11 @@ pub fn check_bytes(bytes: &[u8]) -> Result<Vec<CheckedTensor>, FormatError> {
     let prefix = &bytes[..bytes.len().min(PREFIX)];
     let length = header_length(prefix, bytes.len() as u64, path)?;
     let header = parse(&bytes[PREFIX..PREFIX + length], bytes.len() as u64, path)?;
-    let listed = header.tensors.into_iter().map(|(name, entry)| {
-        let start = entry.offset as usize;
-        let place = start..start + entry.extent.bytes as usize;
-        let Entry { dtype, shape, .. } = entry;
-        CheckedTensor {
-            name,
-            dtype,
-            shape,
-            place,
-        }
+    let listed = header.tensors.into_iter().map(|tensor| CheckedTensor {
+        place: tensor.place.0 as usize..tensor.place.1 as usize,
+        name: tensor.name,
+        dtype: tensor.dtype,
+        shape: tensor.shape,
     });
     Ok(listed.collect())
 }
@@ -150,30 +133,35 @@ fn parse(header: &[u8], file_length: u64, path: &Path) -> Result<Header, FormatE
     if header.first() != Some(&b'{') {
         return Err(refuse("its header does not begin with `{`".to_owned()));
     }
-    let Document { tensors, metadata } =
-        json::parse(header).map_err(|problem| refuse(format!("its header is wrong: {problem}")))?;
+    let Document {
+        mut tensors,
+        metadata,
+    } = json::parse(header).map_err(|problem| refuse(format!("its header is wrong: {problem}")))?;
     let data_start = (PREFIX + header.len()) as u64;
-    let tensors = place(tensors, data_start, file_length, path)?;
+    place(&mut tensors, data_start, file_length, path)?;
     Ok(Header { tensors, metadata })
 }
 
 /// Checks that the tensors cover the data exactly, and gives each its place in the file.
 fn place(
-    tensors: BTreeMap<String, RawTensor>,
+    tensors: &mut [TensorInfo],
     data_start: u64,
     file_length: u64,
     path: &Path,
-) -> Result<BTreeMap<String, Entry>, FormatError> {
+) -> Result<(), FormatError> {
     let refuse = |tensor: &str, problem| FormatError::Tensor {
         path: path.to_owned(),
         tensor: tensor.to_owned(),
         problem,
     };
-    let mut order: Vec<(&String, &RawTensor)> = tensors.iter().collect();
-    order.sort_by_key(|(_, raw)| raw.data_offsets);
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    // Empty tensors may share their place; those are in the order of their names.
+    order.sort_unstable_by_key(|&at| (tensors[at].place, at));
     let mut end_of_previous = 0;
-    for (name, raw) in order {
-        let (start, end) = raw.data_offsets;
+    for at in order {
+        let tensor = &tensors[at];
+        let (start, end) = tensor.place;
+        let name = &tensor.name;
         if start != end_of_previous {
             let kind = if start > end_of_previous {
                 "leave a hole after"
@@ -185,11 +173,13 @@ fn place(
             );
             return Err(refuse(name, problem));
         }
-        let extent = extent(raw.dtype, &raw.shape).map_err(|problem| refuse(name, problem))?;
-        if end.checked_sub(start) != Some(extent.bytes) {
+        let extent =
+            extent(tensor.dtype, &tensor.shape).map_err(|problem| refuse(name, problem))?;
+        let bytes = extent.bytes;
+        if end.checked_sub(start) != Some(bytes) {
             let problem = format!(
-                "its data offsets [{start}, {end}] do not span the {} bytes of shape {:?} in {}",
-                extent.bytes, raw.shape, raw.dtype
+                "its data offsets [{start}, {end}] do not span the {bytes} bytes of shape {:?} in {}",
+                tensor.shape, tensor.dtype
             );
             return Err(refuse(name, problem));
         }
@@ -203,16 +193,8 @@ fn place(
             found: file_length,
         });
     }
-    let placed = tensors.into_iter().map(|(name, raw)| {
-        let extent = extent(raw.dtype, &raw.shape).map_err(|problem| refuse(&name, problem))?;
-        let offset = data_start + raw.data_offsets.0;
-        let entry = Entry {
-            dtype: raw.dtype,
-            shape: raw.shape,
-            extent,
-            offset,
-        };
-        Ok((name, entry))
-    });
-    placed.collect()
+    for TensorInfo { place, .. } in tensors {
+        *place = (data_start + place.0, data_start + place.1);
+    }
+    Ok(())
 }

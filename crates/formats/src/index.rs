@@ -16,6 +16,8 @@ use std::{
 
 /// An index maps every tensor to a header entry too, so it gets a header's limit.
 const MAX_INDEX: u64 = crate::header::MAX_HEADER;
+/// Tensors of an index.
+const MAX_TENSORS: usize = 1 << 20;
 
 /// Reads the index: for each tensor the name of its shard, a plain file name.
 pub(crate) fn read(path: &Path) -> Result<BTreeMap<String, String>, FormatError> {
@@ -133,7 +135,7 @@ impl<'de> Deserialize<'de> for Document {
                 };
                 while let Some(key) = json::next_key(&mut object, |key| taken(&document, key))? {
                     if key == "weight_map" {
-                        let map: UniqueMap<String> = json::next_value(&mut object, &key)?;
+                        let map: UniqueMap<MAX_TENSORS> = json::next_value(&mut object, &key)?;
                         document.weight_map = Some(map.0);
                     } else {
                         // `metadata.total_size` of published indexes is often wrong; files count.

@@ -3,11 +3,7 @@
 
 use crate::error::{shortened, shown};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
-use std::{collections::BTreeMap, fmt, marker::PhantomData};
-
-/// An object; a repeated key is an error, and an error inside a value names its key.
-#[derive(Debug)]
-pub(crate) struct UniqueMap<V>(pub(crate) BTreeMap<String, V>);
+use std::{collections::BTreeMap, fmt};
 
 /// Deserializes UTF-8 JSON. Nesting is limited by serde_json (128 levels); the message is short
 /// whatever the document holds.
@@ -16,16 +12,20 @@ pub(crate) fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Str
     serde_json::from_str(text).map_err(|error| shortened(&error.to_string()))
 }
 
-impl<'de, V: Deserialize<'de>> Deserialize<'de> for UniqueMap<V> {
+/// An object of at most `LIMIT` texts, since a short one takes many times its length in memory; a
+/// repeated key is an error, and an error inside a value names its key.
+pub(crate) struct UniqueMap<const LIMIT: usize>(pub(crate) BTreeMap<String, String>);
+
+impl<'de, const LIMIT: usize> Deserialize<'de> for UniqueMap<LIMIT> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(UniqueMapVisitor(PhantomData))
+        deserializer.deserialize_map(UniqueMapVisitor)
     }
 }
 
-struct UniqueMapVisitor<V>(PhantomData<V>);
+struct UniqueMapVisitor<const LIMIT: usize>;
 
-impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueMapVisitor<V> {
-    type Value = UniqueMap<V>;
+impl<'de, const LIMIT: usize> Visitor<'de> for UniqueMapVisitor<LIMIT> {
+    type Value = UniqueMap<LIMIT>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -34,6 +34,9 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueMapVisitor<V> {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
         let mut map = BTreeMap::new();
         while let Some(key) = next_key(&mut object, |key| map.contains_key(key))? {
+            if map.len() == LIMIT {
+                return Err(A::Error::custom(format_args!("more than {LIMIT} entries")));
+            }
             let value = next_value(&mut object, &key)?;
             map.insert(key, value);
         }
@@ -48,12 +51,14 @@ pub(crate) fn next_key<'de, A: MapAccess<'de>>(
 ) -> Result<Option<String>, A::Error> {
     let key: Option<String> = object.next_key()?;
     match key {
-        Some(key) if is_taken(&key) => Err(A::Error::custom(format_args!(
-            "key {} occurs twice",
-            shown(&key)
-        ))),
+        Some(key) if is_taken(&key) => Err(repeated(&key)),
         key => Ok(key),
     }
+}
+
+/// The error of a key that an object holds twice.
+pub(crate) fn repeated<E: Error>(key: &str) -> E {
+    E::custom(format_args!("key {} occurs twice", shown(key)))
 }
 
 /// The value of `key`; an error inside it names the key.

@@ -114,17 +114,17 @@ impl Checkpoint {
         let shard = &self.shards[tensor.shard];
         if first
             .checked_add(out.len())
-            .is_none_or(|end| end > tensor.elements)
+            .is_none_or(|end| end > tensor.elements())
         {
             return Err(FormatError::Range {
                 path: shard.path.clone(),
                 tensor: tensor.name.clone(),
-                elements: tensor.elements,
+                elements: tensor.elements(),
                 first,
                 count: out.len(),
             });
         }
-        let mut offset = tensor.offset + first as u64 * N as u64;
+        let mut offset = tensor.place.0 + first as u64 * N as u64;
         let mut buffer = vec![0; out.len().saturating_mul(N).min(CHUNK)];
         for part in out.chunks_mut(CHUNK / N) {
             let bytes = &mut buffer[..part.len() * N];

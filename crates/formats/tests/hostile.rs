@@ -188,6 +188,21 @@ fn repeated_keys() {
 }
 
 #[test]
+fn metadata_is_limited() {
+    let header = |count: usize| {
+        let entries: Vec<String> = (0..count).map(|i| format!(r#""{i:x}":"""#)).collect();
+        format!(r#"{{"__metadata__":{{{}}}}}"#, entries.join(","))
+    };
+    let most = open(&file(header(1 << 16), b"")).expect("as many as are allowed");
+    assert_eq!(most.metadata().len(), 1 << 16);
+    refused_header(
+        header((1 << 16) + 1),
+        0,
+        &[r#"in "__metadata__": more than 65536 entries"#],
+    );
+}
+
+#[test]
 fn fields_of_a_tensor() {
     let with = |body: &str| format!(r#"{{"a":{{{body}}}}}"#);
     refused_header(with(""), 0, &[r#"in "a""#, "missing field `dtype`"]);

@@ -1,0 +1,292 @@
+//! Reads the parameters of a model, and accounts for every tensor of the file.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use albert_formats::{Checkpoint, TensorInfo};
+
+use super::{LoadOptions, LoadReport, is_in, refusal};
+use crate::config::AlbertConfig;
+use crate::error::{Error, Result};
+use crate::names::{self, BlockSite, Field, HEAD_MODULES, Place, Site, Tensor};
+use crate::ops::{Backend, Norm};
+use crate::params::{Block, Embeddings, Encoder, Linear};
+
+/// Reads the tensors of one class out of a checkpoint and keeps account.
+pub struct Loader<'a, B: Backend> {
+    pub(crate) device: &'a B,
+    pub(crate) config: &'a AlbertConfig,
+    checkpoint: &'a Checkpoint,
+    path: PathBuf,
+    pub(crate) options: LoadOptions,
+    /// C of the head that is being loaded.
+    pub(crate) labels: usize,
+    pub(crate) report: LoadReport,
+    missing: Vec<String>,
+}
+
+/// Where the elements of one tensor come from.
+enum Source<'a> {
+    File(&'a TensorInfo),
+    /// Seed of a normal distribution with this standard deviation.
+    Normal(u64, f64),
+    Zero,
+}
+
+impl<'a, B: Backend> Loader<'a, B> {
+    pub(crate) fn new(
+        device: &'a B,
+        config: &'a AlbertConfig,
+        checkpoint: &'a Checkpoint,
+        path: &Path,
+        options: LoadOptions,
+    ) -> Self {
+        Self {
+            device,
+            config,
+            checkpoint,
+            path: path.to_owned(),
+            options,
+            labels: config.num_labels(),
+            report: LoadReport::default(),
+            missing: Vec::new(),
+        }
+    }
+
+    /// The file's tensor for a table entry, under whichever of its names.
+    fn find(&self, tensor: &Tensor) -> Option<&'a TensorInfo> {
+        names::spellings(&tensor.name)
+            .iter()
+            .find_map(|name| self.checkpoint.get(name))
+    }
+
+    /// Whether the checkpoint holds this tensor.
+    pub(crate) fn has(&self, site: Site, field: Field) -> bool {
+        site.tensors(self.config, self.labels)
+            .iter()
+            .any(|t| t.field == field && self.find(t).is_some())
+    }
+
+    /// Chooses where a tensor's elements come from, checks its shape, and accounts for it. A missing tensor is
+    /// noted and read as zeros; [`Loader::finish`] then refuses.
+    fn source(&mut self, tensor: &Tensor) -> Result<Source<'a>> {
+        if let Some(info) = self.find(tensor) {
+            if info.shape != tensor.shape {
+                return Err(Error::Shape {
+                    path: self.path.clone(),
+                    name: info.name.clone(),
+                    expected: tensor.shape.clone(),
+                    found: info.shape.clone(),
+                });
+            }
+            self.report.loaded.push(info.name.clone());
+            return Ok(Source::File(info));
+        }
+        let head = !tensor.name.starts_with(names::BASE_PREFIX) || tensor.site == Site::Pooler;
+        if let (Some(seed), true) = (self.options.fresh_head, head) {
+            self.report.fresh.push(tensor.name.clone());
+            // A norm starts as the identity, a bias at zero.
+            return Ok(match (tensor.site, tensor.field) {
+                (_, Field::Bias) => Source::Zero,
+                _ => Source::Normal(seed, self.config.initializer_range),
+            });
+        }
+        self.missing.push(tensor.name.clone());
+        Ok(Source::Zero)
+    }
+
+    fn tensor(&self, site: Site, field: Field) -> Tensor {
+        site.tensors(self.config, self.labels)
+            .into_iter()
+            .find(|t| t.field == field)
+            .expect("the table has this field")
+    }
+
+    fn read(
+        &self,
+        tensor: &Tensor,
+        source: &Source<'_>,
+        first: usize,
+        out: &mut [f32],
+    ) -> Result<()> {
+        match source {
+            Source::File(info) => self.checkpoint.read_f32(info, first, out)?,
+            Source::Zero => out.fill(0.0),
+            Source::Normal(_, _) if tensor.site == Site::MlmNorm => out.fill(1.0),
+            Source::Normal(seed, std) => {
+                crate::random::fill_normal(*seed, &tensor.name, first, *std, out)
+            }
+        }
+        Ok(())
+    }
+
+    /// A vector or a small table, whole.
+    pub(crate) fn vector(&mut self, site: Site, field: Field) -> Result<B::Vector> {
+        let values = self.values(site, field)?;
+        Ok(self.device.vector(values))
+    }
+
+    fn values(&mut self, site: Site, field: Field) -> Result<Vec<f32>> {
+        let tensor = self.tensor(site, field);
+        let source = self.source(&tensor)?;
+        let mut values = vec![0.0; tensor.shape.iter().product()];
+        self.read(&tensor, &source, 0, &mut values)?;
+        Ok(values)
+    }
+
+    /// γ and β.
+    pub(crate) fn norm(&mut self, site: Site) -> Result<Norm<B::Vector>> {
+        let gamma = self.vector(site, Field::Weight)?;
+        Ok(Norm {
+            gamma,
+            beta: self.vector(site, Field::Bias)?,
+            epsilon: self.config.layer_norm_eps,
+        })
+    }
+
+    /// Weights of several sites above one another, [Σ rows, K].
+    pub(crate) fn weights(&mut self, sites: &[Site]) -> Result<B::Weight> {
+        let mut parts = Vec::new();
+        let mut total = 0;
+        for &site in sites {
+            let tensor = self.tensor(site, Field::Weight);
+            let source = self.source(&tensor)?;
+            total += tensor.shape[0];
+            parts.push((total, tensor, source));
+        }
+        let cols = parts[0].1.shape[1];
+        self.device.weight(total, cols, &|first, out: &mut [f32]| {
+            let (mut row, mut out) = (first, out);
+            while !out.is_empty() {
+                let (end, tensor, source) = parts
+                    .iter()
+                    .find(|(end, ..)| row < *end)
+                    .expect("rows inside the matrix");
+                let count = (end - row).min(out.len() / cols);
+                let (now, rest) = out.split_at_mut(count * cols);
+                self.read(tensor, source, (row + tensor.shape[0] - end) * cols, now)?;
+                (row, out) = (row + count, rest);
+            }
+            Ok(())
+        })
+    }
+
+    /// A linear layer.
+    pub(crate) fn linear(&mut self, site: Site) -> Result<Linear<B>> {
+        Ok(Linear {
+            weight: self.weights(&[site])?,
+            bias: self.vector(site, Field::Bias)?,
+        })
+    }
+
+    fn block(&mut self, place: Place) -> Result<Block<B>> {
+        let at = |part| Site::Block(part, place);
+        let qkv = [BlockSite::Query, BlockSite::Key, BlockSite::Value].map(at);
+        let weight = self.weights(&qkv)?;
+        let mut bias = Vec::new();
+        for site in qkv {
+            bias.extend(self.values(site, Field::Bias)?);
+        }
+        let relative =
+            self.config.position_embedding_type != crate::PositionEmbeddingType::Absolute;
+        Ok(Block {
+            heads: names::heads_of(self.config, place),
+            qkv: Linear {
+                weight,
+                bias: self.device.vector(bias),
+            },
+            output: self.linear(at(BlockSite::AttentionOutput))?,
+            attention_norm: self.norm(at(BlockSite::AttentionNorm))?,
+            distance: if relative {
+                Some(self.vector(at(BlockSite::Distance), Field::Weight)?)
+            } else {
+                None
+            },
+            ffn: self.linear(at(BlockSite::Ffn))?,
+            ffn_output: self.linear(at(BlockSite::FfnOutput))?,
+            norm: self.norm(at(BlockSite::LayerNorm))?,
+        })
+    }
+
+    /// Everything below the heads; the pooler only when wanted.
+    pub(crate) fn encoder(&mut self, pooler: bool) -> Result<Encoder<B>> {
+        // A file that holds only the decoder's copy of the word table is complete.
+        let word = if self.has(Site::WordEmbeddings, Field::Weight)
+            || !self.has(Site::Decoder, Field::Weight)
+        {
+            Site::WordEmbeddings
+        } else {
+            Site::Decoder
+        };
+        let embeddings = Embeddings {
+            word: self.weights(&[word])?,
+            position: self.vector(Site::PositionEmbeddings, Field::Weight)?,
+            token_type: self.vector(Site::TokenTypeEmbeddings, Field::Weight)?,
+            norm: self.norm(Site::EmbeddingNorm)?,
+        };
+        let mapping = self.linear(Site::Mapping)?;
+        let mut blocks = Vec::new();
+        for place in names::places(self.config) {
+            blocks.push(self.block(place)?);
+        }
+        let pooler = if pooler {
+            Some(self.linear(Site::Pooler)?)
+        } else {
+            None
+        };
+        Ok(Encoder {
+            embeddings,
+            mapping,
+            blocks,
+            pooler,
+        })
+    }
+
+    /// Whether two tensors of the file differ in any element; they have the same shape.
+    pub(crate) fn differ(&self, a: (Site, Field), b: (Site, Field)) -> Result<bool> {
+        let [a, b] = [a, b].map(|(site, field)| self.find(&self.tensor(site, field)));
+        let (Some(a), Some(b)) = (a, b) else {
+            return Ok(false);
+        };
+        if a.shape != b.shape {
+            return Ok(true);
+        }
+        let (mut x, mut y) = (vec![0.0; 1 << 14], vec![0.0; 1 << 14]);
+        for first in (0..a.elements()).step_by(x.len()) {
+            let count = x.len().min(a.elements() - first);
+            self.checkpoint.read_f32(a, first, &mut x[..count])?;
+            self.checkpoint.read_f32(b, first, &mut y[..count])?;
+            if x[..count]
+                .iter()
+                .zip(&y[..count])
+                .any(|(x, y)| x.to_bits() != y.to_bits())
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The account, or the refusal: tensors that the class needs and the file lacks.
+    pub(crate) fn finish(mut self, class: &'static str) -> Result<LoadReport> {
+        if !self.missing.is_empty() {
+            return Err(refusal(class, &self.path, &self.missing, self.checkpoint));
+        }
+        let loaded: BTreeSet<&String> = self.report.loaded.iter().collect();
+        for tensor in self.checkpoint.tensors() {
+            if loaded.contains(&tensor.name) || names::is_ignored(&tensor.name) {
+                continue;
+            }
+            let list = if HEAD_MODULES
+                .iter()
+                .any(|(module, _)| is_in(&tensor.name, module))
+            {
+                &mut self.report.unused
+            } else {
+                &mut self.report.unexpected
+            };
+            list.push(tensor.name.clone());
+        }
+        Ok(self.report)
+    }
+}
