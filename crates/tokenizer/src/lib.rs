@@ -1,0 +1,17 @@
+//! The ALBERT tokenizer: text to ids and back, exactly as each reference does it.
+//!
+//! # Modules in reading order
+//! 1. `error`: [`Error`], the only error.
+//! 2. `engine`: what all modes share: pieces of a text, the trait of a mode, memory of one thread.
+//! 3. `spiece`: spiece.model, in and out; `charsmap`: its normaliser rules.
+//! 4. `trie`, `unigram`: the vocabulary and the best path through it.
+//! 5. `sentencepiece`, `slow`, `google`: the modes of the SentencePiece family.
+
+mod charsmap;
+mod engine;
+mod error;
+mod spiece;
+mod trie;
+mod unigram;
+
+pub use error::Error;
