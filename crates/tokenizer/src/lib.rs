@@ -7,11 +7,22 @@
 //! 4. `trie`, `unigram`: the vocabulary and the best path through it.
 //! 5. `sentencepiece`, `slow`, `google`: the modes of the SentencePiece family.
 
+mod chars;
 mod charsmap;
+mod encoding;
 mod engine;
 mod error;
+mod options;
+mod pad;
 mod spiece;
+mod template;
+mod token;
 mod trie;
+mod truncate;
 mod unigram;
 
 pub use error::Error;
+pub use encoding::Encoding;
+pub use options::{EncodeOptions, Input, PadTo, Padding, Sequence, Side, Strategy, Truncation};
+pub use template::{Part, Template};
+pub use token::AddedToken;
