@@ -1,6 +1,6 @@
 //! What all modes share: the pieces of a text, the trait of a mode, the memory of one thread.
 
-use crate::unigram::Scratch;
+use crate::{unigram::Scratch, words::Words};
 
 /// Pieces of one text before special tokens. All vectors but `surfaces` have equal length.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,9 +51,16 @@ pub(crate) trait Engine: Send + Sync {
 }
 
 /// Words already seen by one thread (bounded; each engine stores what its arithmetic allows) and
-/// scratch memory. A cache serves one engine at a time: [`Cache::owner`] empties it for another.
+/// scratch memory. A cache belongs to one engine: what it remembers is wrong for another.
 #[derive(Default)]
-pub struct Cache {
+pub(crate) struct Cache {
+    /// Words and their best paths.
+    pub(crate) words: Words,
     /// Viterbi's memory.
     pub(crate) scratch: Scratch,
+    /// A word.
+    pub(crate) word: Vec<u8>,
+    /// Normalised text, and where each of its bytes comes from.
+    pub(crate) normalized: String,
+    pub(crate) origins: Vec<usize>,
 }

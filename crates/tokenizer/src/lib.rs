@@ -13,16 +13,23 @@ mod encoding;
 mod engine;
 mod error;
 mod options;
+mod normalizer;
 mod pad;
+mod sentencepiece;
 mod spiece;
 mod template;
 mod token;
 mod trie;
 mod truncate;
 mod unigram;
+mod words;
 
 pub use error::Error;
+pub use spiece::{SpieceModel, SpieceOptions};
 pub use encoding::Encoding;
 pub use options::{EncodeOptions, Input, PadTo, Padding, Sequence, Side, Strategy, Truncation};
 pub use template::{Part, Template};
 pub use token::AddedToken;
+
+#[doc(hidden)]
+pub mod raw;
