@@ -14,7 +14,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("encode MODE MODEL [ids|offsets|decode|time]".into());
     };
     let what = rest.first().map_or("ids", String::as_str);
-    let mut tokenizer = Raw::new(mode, SpieceModel::parse(&std::fs::read(path)?)?)?;
+    let bytes = std::fs::read(path)?;
+    let mut tokenizer = match mode.starts_with("hf-fast") || mode.starts_with("hf5") {
+        true => Raw::tokenizers(mode, &bytes)?,
+        false => Raw::new(mode, SpieceModel::parse(&bytes)?)?,
+    };
     let mut input = Vec::new();
     io::stdin().read_to_end(&mut input)?;
     let text = String::from_utf8(input)?;

@@ -63,4 +63,6 @@ pub(crate) struct Cache {
     /// Normalised text, and where each of its bytes comes from.
     pub(crate) normalized: String,
     pub(crate) origins: Vec<usize>,
+    /// The tokenizers family: chunks of text and their pieces.
+    pub(crate) pipeline: crate::pipeline::Memory,
 }

@@ -46,6 +46,16 @@ pub enum Error {
         problem: String,
     },
 
+    /// A `tokenizer.json` (or what stands in its place) is damaged or asks for what this crate
+    /// cannot do.
+    #[error("tokenizer.json{}: {problem}", if place.is_empty() { String::new() } else { format!(", {place}") })]
+    TokenizerJson {
+        /// Where in the file, such as `normalizer.normalizers[2].pattern`.
+        place: String,
+        /// What was expected, what was found, what to do.
+        problem: String,
+    },
+
     /// No file of a tokenizer where one was expected.
     #[error("no tokenizer in {}: {problem}", path.display())]
     Missing {

@@ -6,8 +6,24 @@
 //! 3. `spiece`: spiece.model, in and out; `charsmap`: its normaliser rules.
 //! 4. `trie`, `unigram`: the vocabulary and the best path through it.
 //! 5. `sentencepiece`, `slow`, `google`: the modes of the SentencePiece family.
+//! 6. `json`: tokenizer.json, in and out; `added`, `pipeline`, `wordpiece`: the tokenizers family.
 
+mod added;
+mod convert;
+mod json;
+mod pipeline;
+mod wordpiece;
+mod assemble;
+mod batch;
+mod build;
 mod chars;
+mod cleanup;
+mod config;
+mod files;
+mod lines;
+mod mode;
+mod save;
+mod tokenizer;
 mod charsmap;
 mod encoding;
 mod engine;
@@ -26,7 +42,12 @@ mod words;
 
 pub use error::Error;
 pub use spiece::{SpieceModel, SpieceOptions};
+pub use config::SpecialTokens;
 pub use encoding::Encoding;
+pub use files::LoadOptions;
+pub use lines::{Invalid, for_each_line};
+pub use mode::Mode;
+pub use tokenizer::AlbertTokenizer;
 pub use options::{EncodeOptions, Input, PadTo, Padding, Sequence, Side, Strategy, Truncation};
 pub use template::{Part, Template};
 pub use token::AddedToken;

@@ -3,7 +3,10 @@
 
 use crate::{
     Error, SpieceModel,
+    convert::{self, ClassOptions},
     engine::{Cache, Engine, Pieces},
+    json::Spec,
+    pipeline::{Pipeline, PipelineOptions},
     sentencepiece::SentencePiece,
 };
 use std::sync::Arc;
@@ -32,6 +35,54 @@ impl Raw {
         };
         Ok(Self {
             engine,
+            cache: Cache::default(),
+            pieces: Pieces::default(),
+        })
+    }
+
+    /// An engine of the tokenizers family. `mode` is `hf-fast` or `hf5`, with `+keep-accents`,
+    /// `+cased`, `+no-prefix`, `+split-special` or `+general` (no fast way) behind it; `bytes` are
+    /// a tokenizer.json or a spiece.model.
+    ///
+    /// # Errors
+    /// The file cannot be used, or there is no such mode.
+    pub fn tokenizers(mode: &str, bytes: &[u8]) -> Result<Self, Error> {
+        let mut words = mode.split('+');
+        let base = words.next().unwrap_or_default();
+        let has = |flag: &str| mode.split('+').any(|word| word == flag);
+        let hf5 = base == "hf5";
+        let named = ["[CLS]", "[SEP]", "<unk>", "[SEP]", "<pad>", "[CLS]", "[MASK]"];
+        let tokens = named.map(|name| crate::token::AddedToken {
+            lstrip: name == "[MASK]" && !hf5,
+            ..crate::token::AddedToken::new(name, true)
+        });
+        let options = ClassOptions {
+            do_lower_case: !has("cased"),
+            keep_accents: has("keep-accents"),
+            add_prefix_space: !has("no-prefix"),
+            specials: tokens.iter().collect(),
+            cls: "[CLS]",
+            sep: "[SEP]",
+        };
+        let json = bytes.trim_ascii_start().first() == Some(&b'{');
+        let spec = match (base, json) {
+            ("hf-fast", true) => Spec::parse(bytes)?,
+            ("hf-fast", false) => convert::hf_fast(&SpieceModel::parse(bytes)?, &options)?,
+            ("hf5", true) => convert::hf5_from_json(&Spec::parse(bytes)?, &options)?,
+            ("hf5", false) => convert::hf5_from_spiece(&SpieceModel::parse(bytes)?, &options)?,
+            _ => {
+                return Err(Error::Vocabulary {
+                    problem: format!("mode {mode:?}: expected hf-fast or hf5"),
+                });
+            }
+        };
+        let pipeline = PipelineOptions {
+            split_special: has("split-special"),
+            library_scores: !hf5,
+            general_only: has("general"),
+        };
+        Ok(Self {
+            engine: Box::new(Pipeline::new(&spec, pipeline)?),
             cache: Cache::default(),
             pieces: Pieces::default(),
         })
