@@ -1,6 +1,6 @@
 //! What all modes share: the pieces of a text, the trait of a mode, the memory of one thread.
 
-use crate::{unigram::Scratch, words::Words};
+use crate::{preprocess::Prepared, unigram::Scratch, words::Words};
 
 /// Pieces of one text before special tokens. All vectors but `surfaces` have equal length.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,6 +63,8 @@ pub(crate) struct Cache {
     /// Normalised text, and where each of its bytes comes from.
     pub(crate) normalized: String,
     pub(crate) origins: Vec<usize>,
+    /// Preprocessed text.
+    pub(crate) prepared: Prepared,
     /// The tokenizers family: chunks of text and their pieces.
     pub(crate) pipeline: crate::pipeline::Memory,
 }

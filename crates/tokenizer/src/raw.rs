@@ -7,7 +7,9 @@ use crate::{
     engine::{Cache, Engine, Pieces},
     json::Spec,
     pipeline::{Pipeline, PipelineOptions},
+    google::Google,
     sentencepiece::SentencePiece,
+    slow::{Slow, SlowOptions},
 };
 use std::sync::Arc;
 
@@ -19,7 +21,8 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// The engine of a mode: `sentencepiece`, `hf-slow`, `hf-slow-keep-accents` or `google`.
+    /// The engine of a mode: `sentencepiece`, `hf-slow`, `hf-slow-keep-accents` or `google` or
+    /// `google-cased`.
     ///
     /// # Errors
     /// The model cannot be used.
@@ -27,6 +30,15 @@ impl Raw {
         let model = Arc::new(model);
         let engine: Box<dyn Engine> = match mode {
             "sentencepiece" => Box::new(SentencePiece::new(model)?),
+            "google" => Box::new(Google::new(Arc::new(SentencePiece::new(model)?), true)),
+            "google-cased" => Box::new(Google::new(Arc::new(SentencePiece::new(model)?), false)),
+            "hf-slow" | "hf-slow-keep-accents" => Box::new(Slow::new(
+                Arc::new(SentencePiece::new(model)?),
+                SlowOptions {
+                    keep_accents: mode == "hf-slow-keep-accents",
+                    ..SlowOptions::default()
+                },
+            )),
             _ => {
                 return Err(Error::Vocabulary {
                     problem: format!("mode {mode:?}: expected sentencepiece, hf-slow or google"),

@@ -157,6 +157,11 @@ impl SentencePiece {
         self.decode_named(named)
     }
 
+    /// The id of the unknown piece.
+    pub(crate) fn unk_id(&self) -> u32 {
+        self.unk_id
+    }
+
     /// The id of a piece; that of the unknown piece for every text that is none.
     pub(crate) fn piece_to_id(&self, piece: &str) -> u32 {
         self.model.id(piece).unwrap_or(self.unk_id)
