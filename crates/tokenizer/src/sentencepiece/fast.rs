@@ -177,6 +177,15 @@ impl Bytes {
         (table.class[usize::from(b' ')] == Class::Space).then_some(table)
     }
 
+    /// Does the text end here, or go on with a byte that the normaliser copies before ASCII?
+    #[inline]
+    fn copied(&self, text: &[u8], at: usize) -> bool {
+        match text.get(at) {
+            None => true,
+            Some(&byte) => self.class[usize::from(byte)] != Class::Other,
+        }
+    }
+
     fn set_inner(&mut self, character: char) {
         let code = character as usize;
         match self.inner.get_mut(code / 64) {
@@ -266,7 +275,8 @@ pub(super) fn encode<S: Sink>(
     }
     // Where the `▁` comes from that the next word begins with.
     let mut mark = Some(at);
-    let before_ascii = |at: usize| input.get(at).is_none_or(u8::is_ascii);
+    // Rules may eat what follows, or remove it, and then the piece before ends behind it.
+    let is_copied = |at: usize| bytes.copied(input, at);
     while let Some(&byte) = input.get(at) {
         let (start, stop) = match bytes.class[usize::from(byte)] {
             Class::Inner => {
@@ -275,11 +285,7 @@ pub(super) fn encode<S: Sink>(
                 while at < input.len() && bytes.class[usize::from(input[at])] == Class::Inner {
                     at += 1;
                 }
-                let ends = match input.get(at) {
-                    None => true,
-                    Some(&next) => bytes.class[usize::from(next)] != Class::Other,
-                };
-                if ends {
+                if is_copied(at) {
                     let origin = Origin::Text {
                         mark: mark.unwrap_or_default(),
                         start,
@@ -289,12 +295,12 @@ pub(super) fn encode<S: Sink>(
                 }
                 (start, at - 1)
             }
-            Class::Space if before_ascii(at + 1) => {
+            Class::Space if is_copied(at + 1) => {
                 mark.get_or_insert(at);
                 at += 1;
                 continue;
             }
-            Class::Cut if before_ascii(at + 1) => {
+            Class::Cut if is_copied(at + 1) => {
                 if let Some(mark) = mark.take() {
                     let origin = Origin::Text { mark, start: at };
                     run.segment(input, at, at, true, origin);
@@ -432,7 +438,7 @@ impl<S: Sink> Run<'_, S> {
         origins.extend(start..stop);
         let mut at = stop;
         while at < input.len() {
-            let sure = input.get(at + 1).is_none_or(u8::is_ascii)
+            let sure = self.bytes.copied(input, at + 1)
                 && matches!(
                     self.bytes.class[usize::from(input[at])],
                     Class::Space | Class::Cut
