@@ -45,7 +45,15 @@ def reference(mode, model, google):
             shutil.copy(model, f"{folder}/spiece.model")
             t = transformers.AlbertTokenizer.from_pretrained(folder, keep_accents=mode.endswith("keep-accents"))
         return lambda line: t.convert_tokens_to_ids(t.tokenize(line)), sp
-    # tokenization.py wants TensorFlow for its logs and files only.
+    # tokenization.py wants TensorFlow for its logs and files only, and of six only what Python 3 has.
+    six = types.ModuleType("six")
+    six.PY2, six.PY3, six.text_type = False, True, str
+    six.ensure_binary = lambda s: s.encode() if isinstance(s, str) else s
+    six.ensure_text = lambda s, encoding="utf-8", errors="strict": s.decode(encoding, errors) if isinstance(s, bytes) else s
+    six.moves = types.ModuleType("six.moves")
+    six.moves.range = range
+    sys.modules.setdefault("six", six)
+    sys.modules.setdefault("six.moves", six.moves)
     for name in ["tensorflow", "tensorflow.compat", "tensorflow.compat.v1", "tensorflow_hub"]:
         sys.modules.setdefault(name, types.ModuleType(name))
     sys.modules["tensorflow"].compat = sys.modules["tensorflow.compat"]

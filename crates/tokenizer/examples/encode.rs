@@ -1,8 +1,11 @@
 //! Prints ids, and offsets on request, of each line of standard input: a feed for tools/.
 //!
-//! `cargo run --release -p albert-tokenizer --example encode -- MODE MODEL [ids|offsets|decode|time]`
+//! `cargo run --release -p albert-tokenizer --example encode -- MODE MODEL [ids|offsets|decode|time|frames]`
+//!
+//! `frames`: binary, for texts with line ends inside. Input: length (u32, little-endian) and bytes
+//! of each text; output: number of pieces, then id, start, end (code points) and word of each.
 
-use albert_tokenizer::{SpieceModel, raw::Raw};
+use albert_tokenizer::{Sampling, SpieceModel, raw::Raw};
 use std::{
     error::Error,
     io::{self, Read, Write},
@@ -11,7 +14,7 @@ use std::{
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [mode, path, rest @ ..] = &arguments[..] else {
-        return Err("encode MODE MODEL [ids|offsets|decode|time]".into());
+        return Err("encode MODE MODEL [ids|offsets|decode|time|frames]".into());
     };
     let what = rest.first().map_or("ids", String::as_str);
     let bytes = std::fs::read(path)?;
@@ -21,11 +24,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut input = Vec::new();
     io::stdin().read_to_end(&mut input)?;
+    if what == "frames" {
+        return frames(&mut tokenizer, &input);
+    }
     let text = String::from_utf8(input)?;
     // Lines end at \n only; a final \n starts no line.
     let lines = text.strip_suffix('\n').unwrap_or(&text).split('\n');
     let mut out = io::BufWriter::with_capacity(1 << 20, io::stdout().lock());
     let mut ids = Vec::new();
+    let mut number = 0;
     if what == "time" {
         let lines: Vec<&str> = lines.collect();
         for _ in 0..3 {
@@ -53,6 +60,27 @@ fn main() -> Result<(), Box<dyn Error>> {
                     write!(out, "{space}{id} {start} {end}")?;
                 }
             }
+            "nbest" => {
+                for (pieces, score) in tokenizer.n_best(line, 10) {
+                    write!(out, "{}", score.to_bits())?;
+                    for id in &pieces.ids {
+                        write!(out, " {id}")?;
+                    }
+                    write!(out, "\t")?;
+                }
+            }
+            "sample" => {
+                let sampling = Sampling {
+                    nbest_size: rest.get(1).map_or(Ok(-1), |size| size.parse())?,
+                    alpha: rest.get(2).map_or(Ok(0.1), |alpha| alpha.parse())?,
+                    seed: 1,
+                };
+                number += 1;
+                for (index, id) in tokenizer.sample(line, sampling, number).ids.iter().enumerate() {
+                    let space = if index == 0 { "" } else { " " };
+                    write!(out, "{space}{id}")?;
+                }
+            }
             _ => {
                 tokenizer.ids(line, &mut ids);
                 if what == "decode" {
@@ -67,6 +95,33 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
         writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn frames(tokenizer: &mut Raw, mut input: &[u8]) -> Result<(), Box<dyn Error>> {
+    let mut out = io::BufWriter::with_capacity(1 << 20, io::stdout().lock());
+    let mut chars = Vec::new();
+    while let Some((length, rest)) = input.split_first_chunk::<4>() {
+        let length = u32::from_le_bytes(*length) as usize;
+        let (text, rest) = rest.split_at_checked(length).ok_or("a text is cut short")?;
+        input = rest;
+        let text = std::str::from_utf8(text)?;
+        // Number of code points before each byte.
+        chars.clear();
+        let mut count = 0u32;
+        for (at, _) in text.char_indices() {
+            chars.resize(at + 1, count);
+            count += 1;
+        }
+        chars.resize(text.len() + 1, count);
+        let pieces = tokenizer.pieces(text);
+        out.write_all(&(pieces.ids.len() as u32).to_le_bytes())?;
+        for ((id, (start, end)), word) in pieces.ids.iter().zip(&pieces.offsets).zip(&pieces.words) {
+            for number in [*id, chars[*start], chars[*end], word.unwrap_or(u32::MAX)] {
+                out.write_all(&number.to_le_bytes())?;
+            }
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::{
     normalizer::SPACE,
     preprocess::Prepared,
     python::is_digit,
+    sampling::Sampler,
     sentencepiece::SentencePiece,
 };
 use std::collections::HashMap;
@@ -63,7 +64,7 @@ impl Commas {
             }
             if applies(&piece.text) {
                 commas.affected[id] = true;
-                let parts = commas.replace(inner, &piece.text, &mut cache);
+                let parts = commas.replace(inner, &piece.text, None, &mut cache);
                 commas.known.insert(id as u32, parts);
             }
         }
@@ -75,11 +76,15 @@ impl Commas {
         &self,
         inner: &SentencePiece,
         text: &str,
+        sampler: Option<&mut Sampler>,
         cache: &mut Cache,
     ) -> Vec<(u32, Box<str>)> {
         let number = text[..text.len() - 1].replace(SPACE, "");
         let mut pieces = Pieces::default();
-        inner.pieces(&number, cache, &mut pieces);
+        match sampler {
+            Some(sampler) => inner.sample(&number, sampler, cache, &mut pieces),
+            None => inner.pieces(&number, cache, &mut pieces),
+        }
         let mut parts: Vec<(u32, Box<str>)> = Vec::new();
         let mut surfaces = pieces.surfaces.iter().peekable();
         for (index, &id) in pieces.ids.iter().enumerate() {
@@ -133,27 +138,36 @@ impl Commas {
             let mut pieces = Pieces::default();
             let mut prepared = Prepared::default();
             prepared.text.push_str(text);
-            self.pieces(inner, &prepared, cache, &mut pieces);
+            self.pieces(inner, &prepared, None, cache, &mut pieces);
             out.append(&mut pieces.ids);
         }
     }
 
-    /// Appends the pieces of a prepared text, with offsets into the original.
+    /// Appends the pieces of a prepared text, with offsets into the original. With a `sampler`
+    /// they are drawn at random; transformers draws the numbers of the comma rule too, Google's
+    /// script does not.
     pub(crate) fn pieces(
         &self,
         inner: &SentencePiece,
         prepared: &Prepared,
+        mut sampler: Option<&mut Sampler>,
         cache: &mut Cache,
         out: &mut Pieces,
     ) {
         let mut raw = Pieces::default();
-        inner.pieces(&prepared.text, cache, &mut raw);
+        match sampler.as_deref_mut() {
+            Some(sampler) => inner.sample(&prepared.text, sampler, cache, &mut raw),
+            None => inner.pieces(&prepared.text, cache, &mut raw),
+        }
+        if self.rule == Rule::Google {
+            sampler = None;
+        }
         let mut surfaces = raw.surfaces.into_iter().peekable();
         for (index, (&id, &(start, end))) in raw.ids.iter().zip(&raw.offsets).enumerate() {
             let (first, last) = prepared.span(start, end);
             if let Some((_, surface)) = surfaces.next_if(|(at, _)| *at == index) {
                 if applies(&surface) {
-                    let parts = self.replace(inner, &surface, cache);
+                    let parts = self.replace(inner, &surface, sampler.as_deref_mut(), cache);
                     spread(&parts, prepared, (start, end), out);
                     continue;
                 }
@@ -164,9 +178,14 @@ impl Commas {
                 out.push(id, (first, last), None);
                 continue;
             }
-            match self.known.get(&id) {
-                Some(parts) => spread(parts, prepared, (start, end), out),
-                None => out.push(
+            match (self.known.get(&id), sampler.as_deref_mut()) {
+                (Some(_), Some(sampler)) => {
+                    let text = inner.token(id).unwrap_or_default();
+                    let parts = self.replace(inner, text, Some(sampler), cache);
+                    spread(&parts, prepared, (start, end), out);
+                }
+                (Some(parts), None) => spread(parts, prepared, (start, end), out),
+                (None, _) => out.push(
                     self.renamed.get(&id).copied().unwrap_or(id),
                     (first, last),
                     None,

@@ -1,6 +1,6 @@
 //! What all modes share: the pieces of a text, the trait of a mode, the memory of one thread.
 
-use crate::{preprocess::Prepared, unigram::Scratch, words::Words};
+use crate::{preprocess::Prepared, sampling::Sampler, unigram::Scratch, words::Words};
 
 /// Pieces of one text before special tokens. All vectors but `surfaces` have equal length.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,6 +40,17 @@ pub(crate) trait Engine: Send + Sync {
     fn encode(&self, text: &str, cache: &mut Cache, out: &mut Pieces);
     /// The fast way when only ids are wanted (no offsets, words, surfaces).
     fn encode_ids(&self, text: &str, cache: &mut Cache, out: &mut Vec<u32>);
+    /// Appends the pieces of one segmentation drawn at random; returns false, without pieces, if
+    /// this mode has no sampling.
+    fn sample(
+        &self,
+        _text: &str,
+        _sampler: &mut Sampler,
+        _cache: &mut Cache,
+        _out: &mut Pieces,
+    ) -> bool {
+        false
+    }
     /// Text of ids. Ids outside the vocabulary are left out.
     fn decode(&self, ids: &[u32], skip_special: bool) -> String;
     /// The piece with this number.

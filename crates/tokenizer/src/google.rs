@@ -5,6 +5,7 @@ use crate::{
     commas::{Commas, Rule},
     engine::{Cache, Engine, Pieces},
     preprocess::Preprocess,
+    sampling::Sampler,
     sentencepiece::SentencePiece,
 };
 use std::sync::Arc;
@@ -37,7 +38,7 @@ impl Engine for Google {
     fn encode(&self, text: &str, cache: &mut Cache, out: &mut Pieces) {
         let mut prepared = std::mem::take(&mut cache.prepared);
         self.preprocess.run(text, Some(0), &mut prepared);
-        self.commas.pieces(&self.inner, &prepared, cache, out);
+        self.commas.pieces(&self.inner, &prepared, None, cache, out);
         cache.prepared = prepared;
     }
 
@@ -46,6 +47,21 @@ impl Engine for Google {
         self.preprocess.run(text, None, &mut prepared);
         self.commas.ids(&self.inner, &prepared.text, cache, out);
         cache.prepared = prepared;
+    }
+
+    fn sample(
+        &self,
+        text: &str,
+        sampler: &mut Sampler,
+        cache: &mut Cache,
+        out: &mut Pieces,
+    ) -> bool {
+        let mut prepared = std::mem::take(&mut cache.prepared);
+        self.preprocess.run(text, Some(0), &mut prepared);
+        self.commas
+            .pieces(&self.inner, &prepared, Some(sampler), cache, out);
+        cache.prepared = prepared;
+        true
     }
 
     fn decode(&self, ids: &[u32], skip_special: bool) -> String {

@@ -8,6 +8,7 @@ use crate::{
     json::Spec,
     pipeline::{Pipeline, PipelineOptions},
     google::Google,
+    sampling::{Sampler, Sampling},
     sentencepiece::SentencePiece,
     slow::{Slow, SlowOptions},
 };
@@ -16,6 +17,7 @@ use std::sync::Arc;
 /// One engine with its memory.
 pub struct Raw {
     engine: Box<dyn Engine>,
+    inner: Option<Arc<SentencePiece>>,
     cache: Cache,
     pieces: Pieces,
 }
@@ -27,13 +29,13 @@ impl Raw {
     /// # Errors
     /// The model cannot be used.
     pub fn new(mode: &str, model: SpieceModel) -> Result<Self, Error> {
-        let model = Arc::new(model);
+        let inner = Arc::new(SentencePiece::new(Arc::new(model))?);
         let engine: Box<dyn Engine> = match mode {
-            "sentencepiece" => Box::new(SentencePiece::new(model)?),
-            "google" => Box::new(Google::new(Arc::new(SentencePiece::new(model)?), true)),
-            "google-cased" => Box::new(Google::new(Arc::new(SentencePiece::new(model)?), false)),
+            "sentencepiece" => Box::new(SentencePiece::new(inner.file.clone())?),
+            "google" => Box::new(Google::new(inner.clone(), true)),
+            "google-cased" => Box::new(Google::new(inner.clone(), false)),
             "hf-slow" | "hf-slow-keep-accents" => Box::new(Slow::new(
-                Arc::new(SentencePiece::new(model)?),
+                inner.clone(),
                 SlowOptions {
                     keep_accents: mode == "hf-slow-keep-accents",
                     ..SlowOptions::default()
@@ -47,6 +49,7 @@ impl Raw {
         };
         Ok(Self {
             engine,
+            inner: Some(inner),
             cache: Cache::default(),
             pieces: Pieces::default(),
         })
@@ -90,11 +93,12 @@ impl Raw {
         };
         let pipeline = PipelineOptions {
             split_special: has("split-special"),
-            library_scores: !hf5,
+            exact_scores: hf5,
             general_only: has("general"),
         };
         Ok(Self {
             engine: Box::new(Pipeline::new(&spec, pipeline)?),
+            inner: None,
             cache: Cache::default(),
             pieces: Pieces::default(),
         })
@@ -109,6 +113,23 @@ impl Raw {
     pub fn pieces(&mut self, text: &str) -> &Pieces {
         self.pieces.clear();
         self.engine.encode(text, &mut self.cache, &mut self.pieces);
+        &self.pieces
+    }
+
+    /// The best segmentations of plain SentencePiece with their scores.
+    pub fn n_best(&mut self, text: &str, count: usize) -> Vec<(Pieces, f32)> {
+        match &self.inner {
+            Some(inner) => inner.n_best(text, count, &mut Cache::default()),
+            None => Vec::new(),
+        }
+    }
+
+    /// One segmentation drawn at random.
+    pub fn sample(&mut self, text: &str, sampling: Sampling, number: u64) -> &Pieces {
+        self.pieces.clear();
+        let mut sampler = Sampler::new(sampling, number);
+        self.engine
+            .sample(text, &mut sampler, &mut self.cache, &mut self.pieces);
         &self.pieces
     }
 

@@ -6,8 +6,9 @@ use crate::{
     Error,
     engine::{Cache, Engine, Pieces},
     normalizer::{Normalizer, SPACE},
+    sampling::Sampler,
     spiece::SpieceModel,
-    unigram::{PieceKind, Unigram},
+    unigram::{PieceKind, Step, Unigram},
 };
 use fast::{Bytes, Ids, Sink, Spans};
 use std::sync::Arc;
@@ -105,6 +106,31 @@ impl SentencePiece {
                 sink,
             );
         }
+    }
+
+    /// Appends the pieces of a path through a normalised text.
+    pub(crate) fn path(
+        &self,
+        path: &[Step],
+        normalized: &str,
+        origins: &[usize],
+        out: &mut Pieces,
+    ) {
+        let mut sink = Spans {
+            out,
+            run: String::new(),
+        };
+        let mut after_unknown = false;
+        for step in path {
+            self.emit(
+                step.id,
+                &normalized[step.start..step.end],
+                (origins[step.start], origins[step.end]),
+                &mut after_unknown,
+                &mut sink,
+            );
+        }
+        sink.finish();
     }
 
     /// Hands one piece on: unknown ones become bytes or join the run of unknown ones before them.
@@ -236,6 +262,17 @@ impl Engine for SentencePiece {
 
     fn encode_ids(&self, text: &str, cache: &mut Cache, out: &mut Vec<u32>) {
         self.ids(text, cache, out);
+    }
+
+    fn sample(
+        &self,
+        text: &str,
+        sampler: &mut Sampler,
+        cache: &mut Cache,
+        out: &mut Pieces,
+    ) -> bool {
+        self.sample(text, sampler, cache, out);
+        true
     }
 
     /// As SentencePiece's Decode. With `skip_special`, unknown pieces vanish too; control pieces

@@ -8,6 +8,7 @@ use crate::{
     engine::{Cache, Engine, Pieces},
     preprocess::Preprocess,
     python::{is_space, lower},
+    sampling::Sampler,
     sentencepiece::SentencePiece,
 };
 use split::Splitter;
@@ -217,7 +218,13 @@ impl Slow {
             }
             Output::Pieces(pieces) => {
                 preprocess.run(text, Some(base), &mut prepared);
-                self.commas.pieces(&self.inner, &prepared, cache, pieces);
+                self.commas
+                    .pieces(&self.inner, &prepared, None, cache, pieces);
+            }
+            Output::Sampled(pieces, sampler) => {
+                preprocess.run(text, Some(base), &mut prepared);
+                self.commas
+                    .pieces(&self.inner, &prepared, Some(sampler), cache, pieces);
             }
         }
         cache.prepared = prepared;
@@ -245,7 +252,8 @@ impl Slow {
     }
 }
 
-fn lower_text(text: &str) -> String {
+/// Python's `str.lower`.
+pub(crate) fn lower_text(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {
         if character == 'Σ' {
@@ -262,26 +270,27 @@ fn lower_text(text: &str) -> String {
 enum Output<'a> {
     Ids(&'a mut Vec<u32>),
     Pieces(&'a mut Pieces),
+    Sampled(&'a mut Pieces, &'a mut Sampler),
 }
 
 impl Output<'_> {
     fn len(&self) -> usize {
         match self {
             Output::Ids(ids) => ids.len(),
-            Output::Pieces(pieces) => pieces.ids.len(),
+            Output::Pieces(pieces) | Output::Sampled(pieces, _) => pieces.ids.len(),
         }
     }
 
     fn token(&mut self, id: u32, span: (usize, usize)) {
         match self {
             Output::Ids(ids) => ids.push(id),
-            Output::Pieces(pieces) => pieces.push(id, span, None),
+            Output::Pieces(pieces) | Output::Sampled(pieces, _) => pieces.push(id, span, None),
         }
     }
 
     /// From positions in the lower-cased text to positions in the original.
     fn translate(&mut self, first: usize, origins: &[usize]) {
-        if let Output::Pieces(pieces) = self {
+        if let Output::Pieces(pieces) | Output::Sampled(pieces, _) = self {
             for span in &mut pieces.offsets[first..] {
                 *span = (origins[span.0], origins[span.1]);
             }
@@ -296,6 +305,17 @@ impl Engine for Slow {
 
     fn encode_ids(&self, text: &str, cache: &mut Cache, out: &mut Vec<u32>) {
         self.run(text, cache, Output::Ids(out));
+    }
+
+    fn sample(
+        &self,
+        text: &str,
+        sampler: &mut Sampler,
+        cache: &mut Cache,
+        out: &mut Pieces,
+    ) -> bool {
+        self.run(text, cache, Output::Sampled(out, sampler));
+        true
     }
 
     /// `_decode` without `clean_up_tokenization_spaces`.

@@ -192,6 +192,11 @@ impl Unigram {
         }
     }
 
+    /// Is this a symbol that always wins?
+    pub(crate) fn is_user_defined(&self, id: u32) -> bool {
+        self.pieces[id as usize].kind == PieceKind::UserDefined
+    }
+
     /// Entries that a text can hold.
     pub(crate) fn trie(&self) -> &Trie {
         &self.trie
@@ -251,7 +256,7 @@ impl Unigram {
 }
 
 /// Marks unknown characters where the vocabulary has no unknown piece.
-const UNKNOWN: u32 = u32::MAX;
+pub(crate) const UNKNOWN: u32 = u32::MAX;
 
 /// A user-defined symbol of this length always wins: its score is not negative.
 pub(crate) fn user_defined_score(length: usize) -> f32 {

@@ -483,7 +483,7 @@ impl<S: Sink> Run<'_, S> {
     fn segments(&mut self, text: &str, origins: &[usize]) {
         let mut start = 0;
         let mut marked = false;
-        let mut flush = |run: &mut Self, start: usize, end: usize, marked: bool| {
+        let flush = |run: &mut Self, start: usize, end: usize, marked: bool| {
             if start < end || marked {
                 let from = if marked { start - SPACE.len() } else { start };
                 let origin = Origin::Stretch {
