@@ -4,16 +4,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{Config, SpecialTokens};
+use crate::convert::{self, ClassOptions};
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::files::{Vocabulary, read};
+use crate::google::Google;
 use crate::json::{self, Spec};
 use crate::mode::Mode;
 use crate::pipeline::{Pipeline, PipelineOptions};
 use crate::sentencepiece::SentencePiece;
+use crate::slow::{self, Slow, SlowOptions, SlowToken};
 use crate::spiece::SpieceModel;
 use crate::template::{Part, Template};
 use crate::token::AddedToken;
+use crate::tokenizer::Inner;
+use crate::vocab_txt;
 
 /// The parts of a tokenizer that depend on its vocabulary.
 pub(crate) struct Built {
@@ -53,16 +58,53 @@ pub(crate) fn build(
 fn from_spec(spec: Spec, mode: Mode, config: &Config) -> Result<Built, Error> {
     let wordpiece = matches!(spec.model, json::Model::WordPiece(_));
     let special = config.special_tokens(wordpiece, mode);
-    pipeline(spec, special, None, wordpiece)
+    let spec = match (mode, spec.model) {
+        (Mode::Hf5, json::Model::WordPiece(model)) => Spec {
+            added_tokens: spec.added_tokens,
+            template: spec.template,
+            truncation: spec.truncation,
+            padding: spec.padding,
+            ..vocab_txt::bert(model.vocab, &special, mode, config)
+        },
+        (Mode::Hf5, model) => {
+            let spec = Spec { model, ..spec };
+            convert::hf5_from_json(&spec, &class_options(&special, config))?
+        }
+        (_, model) => Spec { model, ..spec },
+    };
+    // The library reads scores in its own way, transformers 5 with Python's float.
+    let exact = mode == Mode::Hf5;
+    pipeline(spec, special, pipeline_options(exact, config), None)
+}
+
+fn pipeline_options(exact_scores: bool, config: &Config) -> PipelineOptions {
+    PipelineOptions {
+        exact_scores,
+        split_special: config.split_special_tokens.unwrap_or(false),
+        ..PipelineOptions::default()
+    }
+}
+
+fn class_options<'a>(special: &'a SpecialTokens, config: &Config) -> ClassOptions<'a> {
+    let content = |name, default: &'static str| special.part(name).map_or(default, |token| token.content.as_str());
+    ClassOptions {
+        do_lower_case: config.do_lower_case.unwrap_or(true),
+        keep_accents: config.keep_accents.unwrap_or(false),
+        add_prefix_space: config.add_prefix_space.unwrap_or(true),
+        specials: special.all(),
+        cls: content("cls_token", "[CLS]"),
+        sep: content("sep_token", "[SEP]"),
+    }
 }
 
 fn pipeline(
     spec: Spec,
     special: SpecialTokens,
+    options: PipelineOptions,
     spiece: Option<Arc<SpieceModel>>,
-    wordpiece: bool,
 ) -> Result<Built, Error> {
-    let engine: Arc<dyn Engine> = Arc::new(Pipeline::new(&spec, PipelineOptions::default())?);
+    let wordpiece = matches!(spec.model, json::Model::WordPiece(_));
+    let engine: Arc<dyn Engine> = Arc::new(Pipeline::new(&spec, options)?);
     let added = spec.added_tokens.iter().map(|token| {
         let json::AddedToken {
             id,
@@ -104,32 +146,159 @@ fn pipeline(
 fn from_spiece(model: SpieceModel, mode: Mode, config: &Config) -> Result<Built, Error> {
     let model = Arc::new(model);
     let special = config.special_tokens(false, mode);
-    let engine: Arc<dyn Engine> = match mode {
-        Mode::SentencePiece => Arc::new(SentencePiece::new(model.clone())?),
-        _ => {
-            return Err(Error::Mode {
-                mode: mode.name(),
-                problem: "not built yet".into(),
-            });
+    let convert = match mode {
+        Mode::HfFast => convert::hf_fast,
+        Mode::Hf5 => convert::hf5_from_spiece,
+        Mode::HfSlow | Mode::Google | Mode::SentencePiece => {
+            return sentencepiece_family(model, special, mode, config);
         }
+    };
+    let mut spec = convert(&model, &class_options(&special, config))?;
+    add(&mut spec, config.added.iter().map(|(id, token)| (*id, token)));
+    pipeline(spec, special, pipeline_options(true, config), Some(model))
+}
+
+/// Appends added tokens that are not there yet.
+fn add<'a>(spec: &mut Spec, tokens: impl Iterator<Item = (u32, &'a AddedToken)>) {
+    for (id, token) in tokens {
+        if spec.added_tokens.iter().all(|known| known.content != token.content) {
+            spec.added_tokens.push(json_token(id, token));
+        }
+    }
+}
+
+fn json_token(id: u32, token: &AddedToken) -> json::AddedToken {
+    json::AddedToken {
+        id,
+        content: token.content.clone(),
+        single_word: token.single_word,
+        lstrip: token.lstrip,
+        rstrip: token.rstrip,
+        normalized: token.normalized,
+        special: token.special,
+    }
+}
+
+fn sentencepiece_family(
+    model: Arc<SpieceModel>,
+    special: SpecialTokens,
+    mode: Mode,
+    config: &Config,
+) -> Result<Built, Error> {
+    let base_size = model.pieces.len();
+    let inner = Arc::new(SentencePiece::new(model.clone())?);
+    let mut added = Vec::new();
+    let engine: Arc<dyn Engine> = match mode {
+        Mode::HfSlow => {
+            let tokens = config.added.iter().map(|(id, token)| (*id, token.clone()));
+            added = tokens.filter(|(id, _)| *id as usize >= base_size).collect();
+            let options = slow_options(&special, config, &added);
+            let slow = Slow::new(inner, options);
+            check_numbers(&slow, base_size, &added)?;
+            Arc::new(slow)
+        }
+        Mode::Google => Arc::new(Google::new(inner, config.do_lower_case.unwrap_or(true))),
+        _ => inner,
     };
     Ok(Built {
         template: around(engine.as_ref(), &special),
         engine,
         special,
-        added: Vec::new(),
-        base_size: model.pieces.len(),
+        added,
+        base_size,
         spec: None,
         spiece: Some(model),
         wordpiece: false,
     })
 }
 
-fn from_words(_bytes: &[u8], mode: Mode, _config: &Config) -> Result<Built, Error> {
-    Err(Error::Mode {
-        mode: mode.name(),
-        problem: "not built yet".into(),
-    })
+fn slow_options(
+    special: &SpecialTokens,
+    config: &Config,
+    added: &[(u32, AddedToken)],
+) -> SlowOptions {
+    let lowers = config.do_lower_case.unwrap_or(true);
+    let named = special.all().into_iter().map(|token| {
+        let both = config.strips_both(&token.content);
+        SlowToken {
+            text: token.content.clone(),
+            special: true,
+            lstrip: token.lstrip || both,
+            rstrip: token.rstrip || both,
+        }
+    });
+    // Others are texts without flags to that release, and take the white space around them.
+    let others = added.iter().map(|(_, token)| SlowToken {
+        text: token.content.clone(),
+        special: false,
+        lstrip: true,
+        rstrip: true,
+    });
+    let is_special = |content: &str| special.all().iter().any(|token| token.content == content);
+    let stored = |content: &str| match lowers && !is_special(content) {
+        true => slow::lower_text(content),
+        false => content.to_owned(),
+    };
+    SlowOptions {
+        do_lower_case: lowers,
+        remove_space: config.remove_space.unwrap_or(true),
+        keep_accents: config.keep_accents.unwrap_or(false),
+        tokens: named.chain(others).collect(),
+        added: added.iter().map(|(id, token)| (stored(&token.content), *id)).collect(),
+    }
+}
+
+/// Refuses added tokens whose numbers leave gaps, as transformers does.
+fn check_numbers(slow: &Slow, base: usize, added: &[(u32, AddedToken)]) -> Result<(), Error> {
+    for (place, (id, token)) in added.iter().enumerate() {
+        if *id as usize != base + place {
+            return Err(Error::Vocabulary {
+                problem: format!(
+                    "the added token {} has the number {id}: expected {}, the next one after the \
+                     vocabulary; correct added_tokens.json",
+                    shown(&token.content),
+                    base + place
+                ),
+            });
+        }
+    }
+    debug_assert!(slow.vocab_size() >= base + added.len());
+    Ok(())
+}
+
+fn from_words(bytes: &[u8], mode: Mode, config: &Config) -> Result<Built, Error> {
+    let vocab = vocab_txt::parse(bytes, mode)?;
+    let special = config.special_tokens(true, mode);
+    let mut spec = vocab_txt::bert(vocab, &special, mode, config);
+    add(&mut spec, config.added.iter().map(|(id, token)| (*id, token)));
+    pipeline(spec, special, pipeline_options(true, config), None)
+}
+
+/// The same tokenizer with more added tokens, of which `added` is the whole list.
+pub(crate) fn with_added(
+    inner: &Inner,
+    special: SpecialTokens,
+    added: Vec<(u32, AddedToken)>,
+) -> Result<Built, Error> {
+    let (config, mode) = (&inner.config, inner.mode);
+    match (&inner.source.spec, &inner.source.spiece, mode) {
+        (Some(spec), spiece, _) => {
+            let mut spec = Spec::clone(spec);
+            spec.added_tokens = added.iter().map(|(id, token)| json_token(*id, token)).collect();
+            let read_by_library = matches!(inner.source.vocabulary, Vocabulary::Json(_))
+                && mode == Mode::HfFast;
+            pipeline(spec, special, pipeline_options(!read_by_library, config), spiece.clone())
+        }
+        (None, Some(model), Mode::HfSlow) => {
+            let mut config = config.clone();
+            config.added = added.into_iter().collect();
+            sentencepiece_family(model.clone(), special, mode, &config)
+        }
+        _ => Err(Error::Mode {
+            mode: mode.name(),
+            problem: "the reference knows no added tokens: choose hf-fast, hf5 or hf-slow".into(),
+        }),
+    }
 }
 
 /// `[CLS]` and `[SEP]` around sequences; nothing where the vocabulary lacks one, which

@@ -1,6 +1,6 @@
 //! `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -115,6 +115,7 @@ pub(crate) struct Config {
     pub(crate) strip_accents: Option<bool>,
     pub(crate) tokenize_chinese_chars: Option<bool>,
     pub(crate) add_prefix_space: Option<bool>,
+    pub(crate) split_special_tokens: Option<bool>,
     pub(crate) clean_up_tokenization_spaces: Option<bool>,
     /// `None`: no limit.
     pub(crate) model_max_length: Option<usize>,
@@ -123,6 +124,10 @@ pub(crate) struct Config {
     pub(crate) model_input_names: Option<Vec<String>>,
     /// Named tokens that the files give; `Some(None)`: the file says null.
     named: BTreeMap<&'static str, Option<AddedToken>>,
+    /// Named tokens that the files give as text, without flags.
+    plain: BTreeSet<&'static str>,
+    /// `special_tokens_map.json` gives the mask token as text.
+    plain_mask: bool,
     additional: Vec<AddedToken>,
     /// Tokens beside the vocabulary, by number.
     pub(crate) added: BTreeMap<u32, AddedToken>,
@@ -237,12 +242,15 @@ impl Config {
             strip_accents: None,
             tokenize_chinese_chars: None,
             add_prefix_space: None,
+            split_special_tokens: None,
             clean_up_tokenization_spaces: None,
             model_max_length: None,
             padding_side: None,
             truncation_side: None,
             model_input_names: None,
             named: BTreeMap::new(),
+            plain: BTreeSet::new(),
+            plain_mask: false,
             additional: Vec::new(),
             added: BTreeMap::new(),
             has_decoder: false,
@@ -259,6 +267,7 @@ impl Config {
             strip_accents: file.bool("strip_accents")?,
             tokenize_chinese_chars: file.bool("tokenize_chinese_chars")?,
             add_prefix_space: file.bool("add_prefix_space")?,
+            split_special_tokens: file.bool("split_special_tokens")?,
             clean_up_tokenization_spaces: file.bool("clean_up_tokenization_spaces")?,
             padding_side: file.side("padding_side")?,
             truncation_side: file.side("truncation_side")?,
@@ -296,10 +305,27 @@ impl Config {
     /// Takes `special_tokens_map.json`, which wins over `tokenizer_config.json` unless that has
     /// `added_tokens_decoder`.
     pub(crate) fn read_special(&mut self, file: &Document<'_>, mode: Mode) -> Result<(), Error> {
-        if self.has_decoder {
+        if self.has_decoder && mode != Mode::HfSlow {
             return Ok(());
         }
-        self.take_named(file, mode)
+        self.take_named(file, mode)?;
+        // The class gives a mask without flags its own, but not once this file replaces it.
+        if file.map.get("mask_token").is_some_and(Value::is_string) {
+            self.plain_mask = true;
+        }
+        Ok(())
+    }
+
+    /// Whether transformers 4 takes white space on both sides of a special token: it does for one
+    /// that no file gives flags.
+    pub(crate) fn strips_both(&self, content: &str) -> bool {
+        PARTS.iter().all(|name| match self.named.get(name) {
+            Some(Some(token)) if token.content == content => {
+                self.plain.contains(name) && (*name != "mask_token" || self.plain_mask)
+            }
+            Some(_) => true,
+            None => *name != "mask_token" || content != "[MASK]",
+        })
     }
 
     fn take_named(&mut self, file: &Document<'_>, mode: Mode) -> Result<(), Error> {
@@ -314,11 +340,19 @@ impl Config {
                     let lstrip = name == "mask_token" && mode != Mode::Hf5;
                     let mut token = file.token(name, value, lstrip)?;
                     let known = self.added.values().find(|t| t.content == token.content);
-                    if let (true, Some(known)) = (value.is_string(), known) {
+                    // transformers 5 takes the flags of the list; 4 knows the text alone.
+                    if let (true, Some(known), false) =
+                        (value.is_string(), known, mode == Mode::HfSlow)
+                    {
                         token = known.clone();
                     }
                     token.special = true;
                     self.named.insert(name, Some(token));
+                    if value.is_string() {
+                        self.plain.insert(name);
+                    } else {
+                        self.plain.remove(name);
+                    }
                 }
             }
         }

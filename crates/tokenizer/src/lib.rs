@@ -14,6 +14,7 @@ mod json;
 mod pipeline;
 mod wordpiece;
 mod assemble;
+mod basic;
 mod batch;
 mod build;
 mod chars;

@@ -1,7 +1,7 @@
 //! Mode `hf-slow`: the Python class `AlbertTokenizer` of transformers 4, as `from_pretrained`
 //! sets it up (release 4.30.2).
 
-mod split;
+pub(crate) mod split;
 
 use crate::{
     commas::{Commas, Rule},
