@@ -47,9 +47,9 @@ pub(crate) struct Pipeline {
 pub(crate) struct PipelineOptions {
     /// Special tokens written in a text are ordinary text.
     pub split_special: bool,
-    /// Parse scores as the library does (see [`model`]): off where a reference reads the file by
-    /// other means.
-    pub library_scores: bool,
+    /// Scores as they stand in the file, where the reference reads it by other means than the
+    /// library, whose JSON reader rounds them (see [`model`]).
+    pub exact_scores: bool,
     /// Never use the fast way; for tests.
     pub general_only: bool,
 }
@@ -113,7 +113,7 @@ trait Sink {
 impl Pipeline {
     /// A pipeline that does what `spec` says.
     pub(crate) fn new(spec: &Spec, options: PipelineOptions) -> Result<Self, Error> {
-        let model = Model::new(&spec.model, options.library_scores)?;
+        let model = Model::new(&spec.model, options.exact_scores)?;
         let mut aligned = Aligned::default();
         let added = AddedVocabulary::new(
             &spec.added_tokens,
@@ -166,7 +166,7 @@ impl Pipeline {
             let part = &text[range];
             let mut at = 0;
             while at < part.len() {
-                let end = self.chunks.end(part, at, |c| {
+                let mut end = self.chunks.end(part, at, |c| {
                     borders.get(c, |c| self.is_border(c, &mut work.aligned))
                 });
                 let (chunk, base) = (&part[at..end], segment.start + at);
@@ -175,6 +175,14 @@ impl Pipeline {
                 let known = if remember { table.find(chunk, hash) } else { None };
                 let known = known.or_else(|| {
                     self.general(chunk, base, scratch, work);
+                    if work.aligned.lags && end < part.len().min(LONGEST) {
+                        end = part.len().min(LONGEST);
+                        while !part.is_char_boundary(end) {
+                            end -= 1;
+                        }
+                        self.general(&part[..end], base, scratch, work);
+                        return None;
+                    }
                     if remember {
                         table.insert(chunk, hash, &work.items)
                     } else {

@@ -14,7 +14,7 @@ fn within(ranges: &[(u32, u32)], character: char) -> bool {
     ranges.get(after).is_some_and(|&(first, _)| first <= code)
 }
 
-fn is_newer(character: char) -> bool {
+pub(crate) fn is_newer(character: char) -> bool {
     character >= '\u{558}' && within(&tables::NEWER, character)
 }
 

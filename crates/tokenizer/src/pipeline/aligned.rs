@@ -9,6 +9,9 @@
 pub(crate) struct Aligned {
     text: String,
     spans: Vec<(u32, u32)>,
+    /// Characters vanished at the beginning without being counted, so that all ranges behind them
+    /// are too early (see `normalize::precompiled`).
+    pub(super) lags: bool,
     /// The edit under way; keeps its memory between texts.
     next_text: String,
     next_spans: Vec<(u32, u32)>,
@@ -17,6 +20,7 @@ pub(crate) struct Aligned {
 impl Aligned {
     /// Starts over with `text`, each character standing for itself.
     pub(crate) fn load(&mut self, text: &str) {
+        self.lags = false;
         self.text.clear();
         self.text.push_str(text);
         self.spans.clear();

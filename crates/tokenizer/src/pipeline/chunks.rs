@@ -10,8 +10,9 @@
 //! - graphemes end at the spaces. Charsmap rules see graphemes of fewer than six bytes; that a
 //!   border is swallowed as the tail of such a grapheme takes a character before it that joins to
 //!   the right, which is why the neighbour of a border must be ASCII or a border as well;
-//! - the bookkeeping of ranges that a vanished beginning puts out of step starts at the beginning
-//!   of a segment, which stays the beginning of its first part;
+//! - where a charsmap rule makes the beginning of a segment vanish, the library's ranges are out of
+//!   step in all of the segment: `Pipeline::run` then takes it as a whole. Other parts begin with a
+//!   space, which does not vanish;
 //! - the first pre-tokeniser cuts at each space, later ones work inside its words.
 
 use unicode_segmentation::UnicodeSegmentation;

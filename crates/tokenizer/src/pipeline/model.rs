@@ -20,16 +20,16 @@ pub(crate) enum Model {
 }
 
 impl Model {
-    /// `library_scores`: scores as the library's JSON reader would round them.
-    pub(crate) fn new(spec: &json::Model, library_scores: bool) -> Result<Self, Error> {
+    /// Scores are rounded as the library's JSON reader does it, unless `exact_scores`.
+    pub(crate) fn new(spec: &json::Model, exact_scores: bool) -> Result<Self, Error> {
         match spec {
             json::Model::WordPiece(spec) => WordPiece::new(spec).map(Self::WordPiece),
             json::Model::Unigram(spec) => {
                 let pieces = spec.vocab.iter().enumerate().map(|(i, (text, score))| Piece {
                     text: text.as_str().into(),
-                    score: match library_scores {
-                        true => library_score(*score),
-                        false => *score,
+                    score: match exact_scores {
+                        true => *score,
+                        false => library_score(*score),
                     },
                     kind: match i == spec.unk_id as usize {
                         true => PieceKind::Unknown,

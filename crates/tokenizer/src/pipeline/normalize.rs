@@ -122,12 +122,14 @@ fn precompiled(map: &Charsmap, text: &mut Aligned) {
         return;
     }
     let mut changed = false;
+    let mut lags = false;
     let mut edits: Vec<(char, isize)> = Vec::with_capacity(text.text().len());
     for grapheme in text.text().graphemes(true) {
         if grapheme.len() < 6
             && let Some(new) = map.transform(grapheme)
         {
             changed = true;
+            lags |= edits.is_empty() && new.is_empty();
             replace_part(&mut edits, grapheme, new);
             continue;
         }
@@ -137,6 +139,7 @@ fn precompiled(map: &Charsmap, text: &mut Aligned) {
             match map.transform(part) {
                 Some(new) => {
                     changed = true;
+                    lags |= edits.is_empty() && new.is_empty();
                     replace_part(&mut edits, part, new);
                 }
                 None => edits.push((c, 0)),
@@ -145,6 +148,7 @@ fn precompiled(map: &Charsmap, text: &mut Aligned) {
     }
     if changed {
         text.transform(0, |_, out| push_all(edits.into_iter(), out));
+        text.lags |= lags;
     }
 }
 

@@ -15,7 +15,7 @@ struct Node {
 }
 
 /// The tokens at which texts are cut.
-pub(super) struct Splitter {
+pub(crate) struct Splitter {
     nodes: Vec<Node>,
     /// In the order of their names.
     tokens: Vec<String>,
@@ -25,7 +25,7 @@ pub(super) struct Splitter {
 }
 
 impl Splitter {
-    pub(super) fn new<'a>(tokens: impl Iterator<Item = &'a str>) -> Self {
+    pub(crate) fn new<'a>(tokens: impl Iterator<Item = &'a str>) -> Self {
         let mut tokens: Vec<String> = tokens
             .filter(|token| !token.is_empty())
             .map(str::to_owned)
@@ -72,7 +72,7 @@ impl Splitter {
     }
 
     /// Bytes of the first token, by name, that the text starts with; 0 for none.
-    pub(super) fn first_at(&self, text: &str) -> usize {
+    pub(crate) fn first_at(&self, text: &str) -> usize {
         match text.bytes().next() {
             Some(byte) if self.first[usize::from(byte)] => self
                 .tokens
@@ -84,7 +84,7 @@ impl Splitter {
     }
 
     /// Byte ranges of the tokens in `text` and of what lies between them; none is empty.
-    pub(super) fn split(&self, text: &str) -> Vec<(usize, usize)> {
+    pub(crate) fn split(&self, text: &str) -> Vec<(usize, usize)> {
         let characters: Vec<(usize, char)> = text.char_indices().collect();
         let mut cuts = vec![0];
         // (start, node) in the order in which they began.
