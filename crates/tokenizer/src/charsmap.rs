@@ -55,7 +55,7 @@ impl Charsmap {
             )));
         };
         let length = u32::from_le_bytes(*length) as usize;
-        if length > rest.len() || length % 4 != 0 || length == 0 {
+        if length > rest.len() || !length.is_multiple_of(4) || length == 0 {
             return Err(damaged(format!(
                 "its array has {length} bytes, expected a multiple of 4 and at most {}",
                 rest.len()
@@ -120,11 +120,6 @@ impl Charsmap {
     #[inline]
     pub(crate) fn is_plain(&self, byte: u8) -> bool {
         self.plain.0[usize::from(byte)]
-    }
-
-    /// Are there no rules?
-    pub(crate) fn is_empty(&self) -> bool {
-        self.units.is_empty()
     }
 
     /// Does a rule hold this byte after its first one?
@@ -222,7 +217,9 @@ impl Charsmap {
                     match states[child as usize] {
                         State::New => stack.push(child),
                         State::Open => {
-                            return Err(damaged(format!("its rules go in a circle at unit {node}")));
+                            return Err(damaged(format!(
+                                "its rules go in a circle at unit {node}"
+                            )));
                         }
                         State::Done(_) => {}
                     }

@@ -85,18 +85,24 @@ impl Lattice {
                 lattice.starts[places[start] as usize].push(node);
                 lattice.ends[places[end] as usize].push(node);
             };
-            model.trie().prefixes(&text.as_bytes()[start..], |length, id| {
-                // Here the length of a symbol counts characters, in the search bytes.
-                let characters = (places[start + length] - places[start]) as usize;
-                let score = match model.is_user_defined(id) {
-                    true => user_defined_score(characters),
-                    false => model.score_f32(id),
-                };
-                insert(length, id, score);
-                single |= length == width;
-            });
+            model
+                .trie()
+                .prefixes(&text.as_bytes()[start..], |length, id| {
+                    // Here the length of a symbol counts characters, in the search bytes.
+                    let characters = (places[start + length] - places[start]) as usize;
+                    let score = match model.is_user_defined(id) {
+                        true => user_defined_score(characters),
+                        false => model.score_f32(id),
+                    };
+                    insert(length, id, score);
+                    single |= length == width;
+                });
             if !single {
-                insert(width, model.unk_id.unwrap_or(UNKNOWN), model.unk_score as f32);
+                insert(
+                    width,
+                    model.unk_id.unwrap_or(UNKNOWN),
+                    model.unk_score as f32,
+                );
             }
         }
         lattice
@@ -224,7 +230,11 @@ impl Lattice {
                 let mut sum = 0.0;
                 for (index, &left) in ends.iter().enumerate() {
                     let term = alpha * self.nodes[left as usize].score + forward[left as usize];
-                    sum = if index == 0 { term } else { log_sum_exp(sum, term) };
+                    sum = if index == 0 {
+                        term
+                    } else {
+                        log_sum_exp(sum, term)
+                    };
                 }
                 forward[right as usize] = sum;
             }

@@ -45,7 +45,8 @@ impl Prepared {
         if start == end {
             return (first, first);
         }
-        (first, self.ends[end - 1].max(first))
+        let last = self.ends.get(end - 1).copied().unwrap_or_default();
+        (first, last.max(first))
     }
 }
 

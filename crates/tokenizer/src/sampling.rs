@@ -108,7 +108,8 @@ impl SentencePiece {
     fn normalized(&self, text: &str, cache: &mut Cache) -> (String, Vec<usize>) {
         let mut normalized = std::mem::take(&mut cache.normalized);
         let mut origins = std::mem::take(&mut cache.origins);
-        self.normalizer.normalize(text, &mut normalized, &mut origins);
+        self.normalizer
+            .normalize(text, &mut normalized, &mut origins);
         (normalized, origins)
     }
 }

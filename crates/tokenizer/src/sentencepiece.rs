@@ -36,11 +36,7 @@ impl SentencePiece {
         let normalizer = Normalizer::new(&file)?;
         let byte_ids = if file.byte_fallback {
             (0..=255_u8)
-                .map(|byte| {
-                    model
-                        .id(&format!("<0x{byte:02X}>"))
-                        .unwrap_or(file.unk_id)
-                })
+                .map(|byte| model.id(&format!("<0x{byte:02X}>")).unwrap_or(file.unk_id))
                 .collect()
         } else {
             Vec::new()

@@ -181,7 +181,9 @@ impl Slow {
             let Some((token, _)) = self.tokens.get(&text[start..end]) else {
                 continue;
             };
-            if token.rstrip && let Some(right) = chunks.get_mut(index + 1) {
+            if token.rstrip
+                && let Some(right) = chunks.get_mut(index + 1)
+            {
                 right.0 = right.1 - text[right.0..right.1].trim_start_matches(is_space).len();
             }
             if token.lstrip && index > 0 {

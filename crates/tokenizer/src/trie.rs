@@ -83,6 +83,9 @@ impl Trie {
     }
 }
 
+/// Entries and their numbers, in the order of the bytes.
+type Entries<'e, 'a> = &'e [(&'a [u8], u32)];
+
 struct Builder {
     slots: Vec<Slot>,
     /// For each open block, newest last: its first slot and how many slots are free.
@@ -90,7 +93,7 @@ struct Builder {
 }
 
 impl Builder {
-    fn build(entries: &[(&[u8], u32)]) -> Trie {
+    fn build(entries: Entries) -> Trie {
         let mut builder = Self {
             slots: Vec::new(),
             open: VecDeque::new(),
@@ -102,7 +105,7 @@ impl Builder {
         }
         // Nodes whose children are not placed yet: node, depth, entries below it.
         let mut todo = vec![(0_usize, 0_usize, entries)];
-        let mut families: Vec<(u8, &[(&[u8], u32)])> = Vec::new();
+        let mut families: Vec<(u8, Entries)> = Vec::new();
         while let Some((node, depth, mut below)) = todo.pop() {
             while let Some(((entry, value), rest)) = below.split_first() {
                 if entry.len() > depth {
@@ -145,7 +148,7 @@ impl Builder {
     }
 
     /// A base under which the slots of all these bytes are free; takes the slots.
-    fn place(&mut self, families: &[(u8, &[(&[u8], u32)])]) -> usize {
+    fn place(&mut self, families: &[(u8, Entries)]) -> usize {
         let first_byte = usize::from(families[0].0);
         let mut place = None;
         'search: for (index, &(block, free)) in self.open.iter().enumerate() {

@@ -148,7 +148,14 @@ impl Unigram {
     ) -> bool {
         let unk = self.unk_id.unwrap_or(UNKNOWN);
         let nodes = &mut scratch.exact;
-        self.search(text.as_bytes(), 0.0, &self.exact, self.unk_score, unk, nodes);
+        self.search(
+            text.as_bytes(),
+            0.0,
+            &self.exact,
+            self.unk_score,
+            unk,
+            nodes,
+        );
         if self.unk_id.is_none() && nodes.iter().any(|node| node.id == UNKNOWN) {
             return false;
         }

@@ -94,12 +94,6 @@ fn set(key: u128) -> usize {
 }
 
 impl Words {
-    /// Forgets everything.
-    pub(crate) fn clear(&mut self) {
-        self.slots.clear();
-        self.arena.clear();
-    }
-
     /// A word seen before.
     #[inline]
     pub(crate) fn find(&self, key: u128) -> Option<&Word> {
@@ -223,3 +217,6 @@ fn exact_path(text: &[u8], model: &Unigram, places: &mut Vec<Place>) -> (f32, Ve
     let limit = bound.min(f64::from(RESET) * 0.99 - largest);
     (limit as f32, path)
 }
+
+#[cfg(test)]
+mod tests;

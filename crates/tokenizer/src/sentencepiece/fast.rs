@@ -148,7 +148,9 @@ impl Bytes {
             // inside or spaces cross words.
             if piece.kind == PieceKind::UserDefined
                 || text.contains(' ')
-                || text.char_indices().any(|(at, c)| at > 0 && SPACE.starts_with(c))
+                || text
+                    .char_indices()
+                    .any(|(at, c)| at > 0 && SPACE.starts_with(c))
             {
                 return None;
             }
@@ -327,7 +329,10 @@ impl<S: Sink> Run<'_, S> {
         let before = self.sum;
         self.sum += score;
         if before.abs() > RESET_SOON {
-            self.sum = self.engine.model.encode_f32(text.as_bytes(), before, self.scratch);
+            self.sum = self
+                .engine
+                .model
+                .encode_f32(text.as_bytes(), before, self.scratch);
         }
         self.engine
             .emit(id, text, span, &mut self.after_unknown, self.sink);
@@ -372,7 +377,11 @@ impl<S: Sink> Run<'_, S> {
                         (0, 0)
                     };
                     if word.unknown {
-                        let text = if S::SPANS { utf8(&self.word[from..to]) } else { "" };
+                        let text = if S::SPANS {
+                            utf8(&self.word[from..to])
+                        } else {
+                            ""
+                        };
                         let span = (first, last);
                         self.engine
                             .emit(part.id, text, span, &mut self.after_unknown, self.sink);
@@ -393,7 +402,10 @@ impl<S: Sink> Run<'_, S> {
     fn uncertain(&mut self, text: &[u8], start: usize, end: usize, mark: bool, origin: Origin) {
         let mark_length = if mark { SPACE.len() } else { 0 };
         self.set_word(&text[start..end], mark);
-        self.sum = self.engine.model.encode_f32(self.word, self.sum, self.scratch);
+        self.sum = self
+            .engine
+            .model
+            .encode_f32(self.word, self.sum, self.scratch);
         for step in self.scratch.path.iter().rev() {
             let span = (
                 origin.of(step.start, mark_length),

@@ -153,7 +153,11 @@ impl Splitter {
                 break;
             }
             // Earlier states have already taken the current character.
-            let mut ahead = if look_start < start { current + 1 } else { current };
+            let mut ahead = if look_start < start {
+                current + 1
+            } else {
+                current
+            };
             end = ahead;
             loop {
                 if self.nodes[node].is_end {
@@ -194,7 +198,10 @@ mod tests {
             split(&tokens, "[CLS] This is a extra_id_100"),
             ["[CLS]", " This is a ", "extra_id_100"]
         );
-        assert_eq!(split(&["A", "P", "[SPECIAL]"], "x[SPECIAL]y"), ["x", "[SPECIAL]", "y"]);
+        assert_eq!(
+            split(&["A", "P", "[SPECIAL]"], "x[SPECIAL]y"),
+            ["x", "[SPECIAL]", "y"]
+        );
         assert_eq!(split(&["AB", "B", "C"], "ABC"), ["AB", "C"]);
         assert_eq!(split(&["ABC", "B"], "ABD"), ["A", "B", "D"]);
         assert_eq!(split(&tokens, ""), [""; 0]);
