@@ -25,7 +25,7 @@ use crate::{
 };
 use aligned::Aligned;
 use chunks::Chunks;
-use memory::Found;
+use memory::{Found, Table};
 use model::Model;
 
 /// Longest part of a text that is worked on at once: places inside it are `u32`. A longer one (a
@@ -106,6 +106,9 @@ pub(crate) struct Work {
 trait Sink {
     /// A chunk that begins at `base` and has `words` words before it.
     fn take(&mut self, base: usize, words: u32, found: Found);
+    /// A chunk that the table knows, by its key; the number of its words, `None` if the table
+    /// does not know it. Where nobody asks for words the number may be 0.
+    fn take_known(&mut self, table: &Table, key: u128, base: usize, words: u32) -> Option<u32>;
     /// An added token.
     fn added(&mut self, id: u32, range: Range<usize>, word: u32, surface: Option<&str>);
 }
@@ -127,10 +130,11 @@ impl Pipeline {
             },
             options.split_special,
         )?;
-        let chunks = match options.general_only || added.normalized_crosses_spaces() {
+        let mut chunks = match options.general_only || added.normalized_crosses_spaces() {
             true => Chunks::whole(),
             false => Chunks::new(&spec.normalizer, &spec.pre_tokenizer),
         };
+        chunks.learn(|c| is_border(&spec.normalizer, c, &mut aligned));
         Ok(Self {
             normalizer: spec.normalizer.clone(),
             pre_tokenizer: spec.pre_tokenizer.clone(),
@@ -166,13 +170,24 @@ impl Pipeline {
             let part = &text[range];
             let mut at = 0;
             while at < part.len() {
+                if let Some((length, key)) = self.chunks.quick(part.as_bytes(), at)
+                    && let Some(count) = sink.take_known(table, key, segment.start + at, words)
+                {
+                    words += count;
+                    at += length;
+                    continue;
+                }
                 let mut end = self.chunks.end(part, at, |c| {
-                    borders.get(c, |c| self.is_border(c, &mut work.aligned))
+                    borders.get(c, |c| is_border(&self.normalizer, c, &mut work.aligned))
                 });
                 let (chunk, base) = (&part[at..end], segment.start + at);
                 let remember = chunk.len() <= memory::LONGEST_KEY && self.chunks.remembers(at);
-                let hash = memory::hash(chunk);
-                let known = if remember { table.find(chunk, hash) } else { None };
+                let key = memory::key(chunk);
+                let known = if remember {
+                    table.find(chunk, key)
+                } else {
+                    None
+                };
                 let known = known.or_else(|| {
                     self.general(chunk, base, scratch, work);
                     if work.aligned.lags && end < part.len().min(LONGEST) {
@@ -184,7 +199,7 @@ impl Pipeline {
                         return None;
                     }
                     if remember {
-                        table.insert(chunk, hash, &work.items)
+                        table.insert(chunk, key, &work.items)
                     } else {
                         None
                     }
@@ -203,7 +218,13 @@ impl Pipeline {
 
     /// All steps after the first pass over added tokens, as the library does them. `base` is the
     /// place of `text` in the whole input.
-    fn general(&self, text: &str, base: usize, scratch: &mut crate::unigram::Scratch, work: &mut Work) {
+    fn general(
+        &self,
+        text: &str,
+        base: usize,
+        scratch: &mut crate::unigram::Scratch,
+        work: &mut Work,
+    ) {
         let Work {
             aligned,
             splits,
@@ -240,25 +261,21 @@ impl Pipeline {
             }
         }
     }
+}
 
-    /// Does this character, alone between two spaces, keep apart what stands on its two sides?
-    ///
-    /// True if it comes out of the normaliser as a text that is not empty and does not touch the
-    /// spaces around it, in no step joined with them to one grapheme.
-    fn is_border(&self, c: char, aligned: &mut Aligned) -> bool {
-        let text = format!(" {c} ");
-        aligned.load(&text);
-        for step in 0..=self.normalizer.len() {
-            let now = aligned.text();
-            if !chunks::stands_alone(now) {
-                return false;
-            }
-            if let Some(step) = self.normalizer.get(step) {
-                normalize::normalize(std::slice::from_ref(step), aligned);
-            }
-        }
-        true
+/// Does this character, alone between two spaces, keep apart what stands on its two sides?
+///
+/// True if it comes out of every step as a text that is not empty and does not touch the spaces
+/// around it, in no step joined with them to one grapheme.
+fn is_border(steps: &[Normalizer], c: char, aligned: &mut Aligned) -> bool {
+    aligned.load(&format!(" {c} "));
+    if !chunks::stands_alone(aligned.text()) {
+        return false;
     }
+    steps.iter().all(|step| {
+        normalize::normalize(std::slice::from_ref(step), aligned);
+        chunks::stands_alone(aligned.text())
+    })
 }
 
 impl Engine for Pipeline {
@@ -304,6 +321,12 @@ impl Sink for Pieces {
         }
     }
 
+    fn take_known(&mut self, table: &Table, key: u128, base: usize, words: u32) -> Option<u32> {
+        let found = table.found(table.find("", Some(key))?);
+        self.take(base, words, found);
+        Some(found.words)
+    }
+
     fn added(&mut self, id: u32, range: Range<usize>, word: u32, surface: Option<&str>) {
         if let Some(surface) = surface {
             self.surfaces.push((self.ids.len(), surface.into()));
@@ -315,6 +338,14 @@ impl Sink for Pieces {
 impl Sink for Vec<u32> {
     fn take(&mut self, _base: usize, _words: u32, found: Found) {
         self.extend_from_slice(found.ids);
+    }
+
+    fn take_known(&mut self, table: &Table, key: u128, _base: usize, _words: u32) -> Option<u32> {
+        match table.few(key) {
+            Some(ids) => self.extend_from_slice(ids),
+            None => self.extend_from_slice(table.found(table.find("", Some(key))?).ids),
+        }
+        Some(0)
     }
 
     fn added(&mut self, id: u32, _range: Range<usize>, _word: u32, _surface: Option<&str>) {

@@ -26,7 +26,8 @@ impl Aligned {
         self.spans.clear();
         self.spans.reserve(text.len());
         if text.is_ascii() {
-            self.spans.extend((0..text.len() as u32).map(|i| (i, i + 1)));
+            self.spans
+                .extend((0..text.len() as u32).map(|i| (i, i + 1)));
             return;
         }
         for (at, c) in text.char_indices() {

@@ -25,6 +25,9 @@ pub(crate) struct Chunks {
     cut: bool,
     /// The first part of a segment depends on its place in the text.
     first_differs: bool,
+    /// Bytes that are borders by themselves, and with the space.
+    borders: [bool; 256],
+    calm: [bool; 256],
 }
 
 impl Chunks {
@@ -33,6 +36,8 @@ impl Chunks {
         Self {
             cut: false,
             first_differs: true,
+            borders: [false; 256],
+            calm: [false; 256],
         }
     }
 
@@ -50,18 +55,52 @@ impl Chunks {
         };
         let splits_at_spaces = match pre_tokenizer.first() {
             Some(PreTokenizer::Metaspace { split, .. }) => *split,
-            Some(
-                PreTokenizer::WhitespaceSplit | PreTokenizer::Whitespace | PreTokenizer::Bert,
-            ) => true,
+            Some(PreTokenizer::WhitespaceSplit | PreTokenizer::Whitespace | PreTokenizer::Bert) => {
+                true
+            }
             Some(PreTokenizer::Punctuation(_)) | None => false,
         };
-        let first = |step: &PreTokenizer| {
-            matches!(step, PreTokenizer::Metaspace { prepend, .. } if *prepend == PrependScheme::First)
-        };
+        let first = |step: &PreTokenizer| matches!(step, PreTokenizer::Metaspace { prepend, .. } if *prepend == PrependScheme::First);
         Self {
             cut: splits_at_spaces && normalizer.iter().all(local),
             first_differs: pre_tokenizer.iter().any(first),
+            ..Self::whole()
         }
+    }
+
+    /// Takes down which ASCII characters are borders.
+    pub(crate) fn learn(&mut self, mut is_border: impl FnMut(char) -> bool) {
+        for byte in b'!'..=b'~' {
+            let border = is_border(char::from(byte));
+            self.borders[usize::from(byte)] = border;
+            self.calm[usize::from(byte)] = border;
+        }
+        self.calm[usize::from(b' ')] = true;
+    }
+
+    /// The common case of [`Chunks::end`]: a chunk of at most 15 bytes that ends at a single space
+    /// between ASCII characters. Its length and its key (see `memory::key`).
+    #[inline]
+    pub(crate) fn quick(&self, segment: &[u8], at: usize) -> Option<(usize, u128)> {
+        const ONES: u128 = u128::MAX / 255;
+        let (window, rest) = segment.get(at..)?.split_first_chunk::<16>()?;
+        let bits = u128::from_le_bytes(*window);
+        // The first space behind the first byte: the lowest zero byte after an exclusive or.
+        let other = (bits >> 8 | 0xff << 120) ^ (ONES * 0x20);
+        let zero = other.wrapping_sub(ONES) & !other & (ONES * 0x80);
+        let space = (zero.trailing_zeros() / 8 + 1) as usize;
+        let get = |i: usize| match window.get(i) {
+            Some(&byte) => Some(byte),
+            None => rest.get(i - 16).copied(),
+        };
+        let calm = |byte: Option<u8>| byte.is_none_or(|b| self.calm[usize::from(b)]);
+        let ends = space < 16
+            && self.borders[usize::from(window[space - 1])]
+            && (space < 2 || self.calm[usize::from(window[space - 2])])
+            && get(space + 1).is_some_and(|b| self.borders[usize::from(b)])
+            && calm(get(space + 2));
+        let mask = (1u128 << (space as u32 * 8 % 128)) - 1;
+        ends.then_some((space, bits & mask | (space as u128) << 120))
     }
 
     /// Can the chunk that begins at `at` in its segment be remembered?
@@ -126,10 +165,11 @@ fn calm(c: char, is_border: &mut impl FnMut(char) -> bool) -> bool {
 /// between them?
 pub(super) fn stands_alone(text: &str) -> bool {
     let inner = text.strip_prefix(' ').and_then(|t| t.strip_suffix(' '));
-    let apart = inner.is_some_and(|t| {
-        !t.is_empty() && t.trim() == t && !t.chars().any(|c| is_jamo(c))
-    });
-    apart && text.graphemes(true).next() == Some(" ") && text.graphemes(true).next_back() == Some(" ")
+    let apart =
+        inner.is_some_and(|t| !t.is_empty() && t.trim() == t && !t.chars().any(|c| is_jamo(c)));
+    apart
+        && text.graphemes(true).next() == Some(" ")
+        && text.graphemes(true).next_back() == Some(" ")
 }
 
 /// Hangul letters that join to syllables: composition could make another character of a border.
@@ -142,11 +182,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_quick_way_agrees() {
+        let mut chunks = Chunks::new(&[], &[PreTokenizer::WhitespaceSplit]);
+        chunks.learn(|c| c != '#');
+        let text = "the cat ! #x y# zz  a é b c a\u{301} d e the_longest_word_of_all of fifteen123456 a1234567890123 x";
+        let (mut quick, mut all) = (0, 0);
+        for at in (0..text.len()).filter(|&at| text.is_char_boundary(at)) {
+            let end = chunks.end(text, at, |c| c != '#' && c != '\u{301}' && c > ' ');
+            all += 1;
+            if let Some((length, key)) = chunks.quick(text.as_bytes(), at) {
+                assert_eq!((at + length, Some(key)), (end, super::super::memory::key(&text[at..end])));
+                quick += 1;
+            }
+        }
+        assert!(quick > all / 3, "{quick} of {all}");
+    }
+
+    #[test]
     fn what_stands_alone() {
         for text in [" a ", " \u{e9} ", " \u{4e2d} ", " a\u{301} "] {
             assert!(stands_alone(text), "{text:?}");
         }
-        for text in ["", " ", "  ", "   ", " \u{301} ", " \u{600} ", " \u{1100} ", " \u{200d} ", " \u{3000} ", "a ", " a"] {
+        for text in [
+            "",
+            " ",
+            "  ",
+            "   ",
+            " \u{301} ",
+            " \u{600} ",
+            " \u{1100} ",
+            " \u{200d} ",
+            " \u{3000} ",
+            "a ",
+            " a",
+        ] {
             assert!(!stands_alone(text), "{text:?}");
         }
     }

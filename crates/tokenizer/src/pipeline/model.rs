@@ -1,8 +1,7 @@
 //! A word to pieces: Unigram or WordPiece.
 
 use crate::{
-    Error,
-    json,
+    Error, json,
     unigram::{Piece, PieceKind, Scratch, Unigram},
     wordpiece::WordPiece,
 };
@@ -25,17 +24,21 @@ impl Model {
         match spec {
             json::Model::WordPiece(spec) => WordPiece::new(spec).map(Self::WordPiece),
             json::Model::Unigram(spec) => {
-                let pieces = spec.vocab.iter().enumerate().map(|(i, (text, score))| Piece {
-                    text: text.as_str().into(),
-                    score: match exact_scores {
-                        true => *score,
-                        false => library_score(*score),
-                    },
-                    kind: match i == spec.unk_id as usize {
-                        true => PieceKind::Unknown,
-                        false => PieceKind::Normal,
-                    },
-                });
+                let pieces = spec
+                    .vocab
+                    .iter()
+                    .enumerate()
+                    .map(|(i, (text, score))| Piece {
+                        text: text.as_str().into(),
+                        score: match exact_scores {
+                            true => *score,
+                            false => library_score(*score),
+                        },
+                        kind: match i == spec.unk_id as usize {
+                            true => PieceKind::Unknown,
+                            false => PieceKind::Normal,
+                        },
+                    });
                 let unigram = Unigram::tokenizers(pieces.collect(), Some(spec.unk_id))?;
                 let byte = |b: usize| unigram.id(&format!("<0x{b:02X}>"));
                 let bytes = Box::new(std::array::from_fn(byte));

@@ -181,7 +181,10 @@ fn metaspace(
     let mark = &*replacement.encode_utf8(&mut buffer);
     let old = std::mem::take(splits);
     let shifts: Vec<usize> = match scheme {
-        PrependScheme::First => old.iter().map(|s| base + text.original(s.start, s.end).0).collect(),
+        PrependScheme::First => old
+            .iter()
+            .map(|s| base + text.original(s.start, s.end).0)
+            .collect(),
         _ => Vec::new(),
     };
     text.rebuild(|r| {
@@ -236,7 +239,10 @@ mod tests {
     #[test]
     fn every_behavior_as_the_library_documents_it() {
         let text = "the-final--countdown";
-        assert_eq!(cut_with(Behavior::Removed, text), ["the", "final", "countdown"]);
+        assert_eq!(
+            cut_with(Behavior::Removed, text),
+            ["the", "final", "countdown"]
+        );
         assert_eq!(
             cut_with(Behavior::Isolated, text),
             ["the", "-", "final", "-", "-", "countdown"]
