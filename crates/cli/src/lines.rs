@@ -67,7 +67,9 @@ impl LineFlags {
         match &self.output {
             None => Ok(Output::Screen(BufWriter::new(std::io::stdout()))),
             Some(path) => {
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                let folder = path
+                    .parent()
+                    .filter(|folder| !folder.as_os_str().is_empty());
                 let mut builder = tempfile::Builder::new();
                 builder.prefix(".albert-").suffix(".tmp");
                 // The default is 0600, and rename would keep it: nobody else could read the file.

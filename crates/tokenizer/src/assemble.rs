@@ -93,7 +93,10 @@ pub(crate) fn encode(
     input: &Input<'_>,
 ) -> Result<Encoding, Error> {
     let first = pieces(engine.as_ref(), cache, &input.first);
-    let second = input.second.as_ref().map(|s| pieces(engine.as_ref(), cache, s));
+    let second = input
+        .second
+        .as_ref()
+        .map(|s| pieces(engine.as_ref(), cache, s));
     let empty = Encoding::empty(engine.clone());
     let mut encoding = if plan.slow {
         slow(template, plan, first, second, empty)?
@@ -180,7 +183,9 @@ fn slow(
     let total = lengths.0 + lengths.1.unwrap_or(0) + added;
     // Zero means "no limit" to transformers.
     let remove = match plan.max_length {
-        Some(limit @ 1..) if plan.strategy != Strategy::DoNotTruncate => total.saturating_sub(limit),
+        Some(limit @ 1..) if plan.strategy != Strategy::DoNotTruncate => {
+            total.saturating_sub(limit)
+        }
         _ => 0,
     };
     let cut = match remove {

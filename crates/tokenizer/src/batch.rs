@@ -31,7 +31,10 @@ where
         let (mut own, mut done) = (state(), Vec::new());
         loop {
             let chunk = next.fetch_add(1, Ordering::Relaxed);
-            let Some(start) = chunk.checked_mul(CHUNK).filter(|start| *start < items.len()) else {
+            let Some(start) = chunk
+                .checked_mul(CHUNK)
+                .filter(|start| *start < items.len())
+            else {
                 finish(own);
                 return done;
             };
@@ -52,7 +55,10 @@ where
         chunks
     });
     chunks.sort_unstable_by_key(|(chunk, _)| *chunk);
-    chunks.into_iter().flat_map(|(_, results)| results).collect()
+    chunks
+        .into_iter()
+        .flat_map(|(_, results)| results)
+        .collect()
 }
 
 #[cfg(test)]
@@ -68,10 +74,16 @@ mod tests {
             let finish = |count: usize| {
                 seen.fetch_add(count, Ordering::Relaxed);
             };
-            let results = map(&items, threads, || 0, finish, |count, item| {
-                *count += 1;
-                item * 2
-            });
+            let results = map(
+                &items,
+                threads,
+                || 0,
+                finish,
+                |count, item| {
+                    *count += 1;
+                    item * 2
+                },
+            );
             assert_eq!(results, items.iter().map(|i| i * 2).collect::<Vec<_>>());
             assert_eq!(seen.into_inner(), items.len());
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::basic::{Basic, BasicOptions};
 use crate::config::{Config, SpecialTokens};
 use crate::convert::{self, ClassOptions};
 use crate::engine::Engine;
@@ -86,7 +87,11 @@ fn pipeline_options(exact_scores: bool, config: &Config) -> PipelineOptions {
 }
 
 fn class_options<'a>(special: &'a SpecialTokens, config: &Config) -> ClassOptions<'a> {
-    let content = |name, default: &'static str| special.part(name).map_or(default, |token| token.content.as_str());
+    let content = |name, default: &'static str| {
+        special
+            .part(name)
+            .map_or(default, |token| token.content.as_str())
+    };
     ClassOptions {
         do_lower_case: config.do_lower_case.unwrap_or(true),
         keep_accents: config.keep_accents.unwrap_or(false),
@@ -105,31 +110,8 @@ fn pipeline(
 ) -> Result<Built, Error> {
     let wordpiece = matches!(spec.model, json::Model::WordPiece(_));
     let engine: Arc<dyn Engine> = Arc::new(Pipeline::new(&spec, options)?);
-    let added = spec.added_tokens.iter().map(|token| {
-        let json::AddedToken {
-            id,
-            ref content,
-            single_word,
-            lstrip,
-            rstrip,
-            normalized,
-            special,
-        } = *token;
-        let content = content.clone();
-        (
-            id,
-            AddedToken {
-                content,
-                single_word,
-                lstrip,
-                rstrip,
-                normalized,
-                special,
-            },
-        )
-    });
     Ok(Built {
-        added: added.collect(),
+        added: spec.added_tokens.iter().map(added_token).collect(),
         base_size: match &spec.model {
             json::Model::Unigram(model) => model.vocab.len(),
             json::Model::WordPiece(model) => model.vocab.len(),
@@ -154,17 +136,36 @@ fn from_spiece(model: SpieceModel, mode: Mode, config: &Config) -> Result<Built,
         }
     };
     let mut spec = convert(&model, &class_options(&special, config))?;
-    add(&mut spec, config.added.iter().map(|(id, token)| (*id, token)));
+    add(
+        &mut spec,
+        config.added.iter().map(|(id, token)| (*id, token)),
+    );
     pipeline(spec, special, pipeline_options(true, config), Some(model))
 }
 
 /// Appends added tokens that are not there yet.
 fn add<'a>(spec: &mut Spec, tokens: impl Iterator<Item = (u32, &'a AddedToken)>) {
     for (id, token) in tokens {
-        if spec.added_tokens.iter().all(|known| known.content != token.content) {
+        if spec
+            .added_tokens
+            .iter()
+            .all(|known| known.content != token.content)
+        {
             spec.added_tokens.push(json_token(id, token));
         }
     }
+}
+
+fn added_token(token: &json::AddedToken) -> (u32, AddedToken) {
+    let flags = AddedToken {
+        content: token.content.clone(),
+        single_word: token.single_word,
+        lstrip: token.lstrip,
+        rstrip: token.rstrip,
+        normalized: token.normalized,
+        special: token.special,
+    };
+    (token.id, flags)
 }
 
 fn json_token(id: u32, token: &AddedToken) -> json::AddedToken {
@@ -228,13 +229,16 @@ fn slow_options(
         }
     });
     // Others are texts without flags to that release, and take the white space around them.
-    let others = added.iter().map(|(_, token)| SlowToken {
+    let is_special = |content: &str| special.all().iter().any(|token| token.content == content);
+    let others = added
+        .iter()
+        .filter(|(_, token)| !is_special(&token.content));
+    let others = others.map(|(_, token)| SlowToken {
         text: token.content.clone(),
         special: false,
         lstrip: true,
         rstrip: true,
     });
-    let is_special = |content: &str| special.all().iter().any(|token| token.content == content);
     let stored = |content: &str| match lowers && !is_special(content) {
         true => slow::lower_text(content),
         false => content.to_owned(),
@@ -244,7 +248,10 @@ fn slow_options(
         remove_space: config.remove_space.unwrap_or(true),
         keep_accents: config.keep_accents.unwrap_or(false),
         tokens: named.chain(others).collect(),
-        added: added.iter().map(|(id, token)| (stored(&token.content), *id)).collect(),
+        added: added
+            .iter()
+            .map(|(id, token)| (stored(&token.content), *id))
+            .collect(),
     }
 }
 
@@ -270,8 +277,46 @@ fn from_words(bytes: &[u8], mode: Mode, config: &Config) -> Result<Built, Error>
     let vocab = vocab_txt::parse(bytes, mode)?;
     let special = config.special_tokens(true, mode);
     let mut spec = vocab_txt::bert(vocab, &special, mode, config);
-    add(&mut spec, config.added.iter().map(|(id, token)| (*id, token)));
-    pipeline(spec, special, pipeline_options(true, config), None)
+    let added = config.added.iter().map(|(id, token)| (*id, token));
+    add(&mut spec, added);
+    words(spec, special, mode, config)
+}
+
+/// A WordPiece vocabulary read from `vocab.txt`.
+fn words(spec: Spec, special: SpecialTokens, mode: Mode, config: &Config) -> Result<Built, Error> {
+    let (json::Model::WordPiece(model), true) = (&spec.model, mode.is_slow()) else {
+        return pipeline(spec, special, pipeline_options(true, config), None);
+    };
+    let added = spec.added_tokens.iter();
+    let tokens: Vec<(String, u32)> = added.map(|t| (t.content.clone(), t.id)).collect();
+    let ids = |content: &str| {
+        let added = tokens.iter().find(|(known, _)| known == content);
+        let entry = model.vocab.iter().find(|(known, _)| known == content);
+        added.or(entry).map(|(_, id)| *id)
+    };
+    let special_ids = special
+        .all()
+        .into_iter()
+        .filter_map(|token| ids(&token.content));
+    let options = BasicOptions {
+        do_lower_case: config.do_lower_case.unwrap_or(true),
+        strip_accents: config.strip_accents,
+        tokenize_chinese_chars: config.tokenize_chinese_chars.unwrap_or(true),
+        special: special_ids.collect(),
+        google: mode == Mode::Google,
+        tokens,
+    };
+    let engine: Arc<dyn Engine> = Arc::new(Basic::new(model, options)?);
+    Ok(Built {
+        template: around(engine.as_ref(), &special),
+        engine,
+        special,
+        added: spec.added_tokens.iter().map(added_token).collect(),
+        base_size: model.vocab.len(),
+        spec: Some(Arc::new(spec)),
+        spiece: None,
+        wordpiece: true,
+    })
 }
 
 /// The same tokenizer with more added tokens, of which `added` is the whole list.
@@ -284,10 +329,21 @@ pub(crate) fn with_added(
     match (&inner.source.spec, &inner.source.spiece, mode) {
         (Some(spec), spiece, _) => {
             let mut spec = Spec::clone(spec);
-            spec.added_tokens = added.iter().map(|(id, token)| json_token(*id, token)).collect();
-            let read_by_library = matches!(inner.source.vocabulary, Vocabulary::Json(_))
-                && mode == Mode::HfFast;
-            pipeline(spec, special, pipeline_options(!read_by_library, config), spiece.clone())
+            spec.added_tokens = added
+                .iter()
+                .map(|(id, token)| json_token(*id, token))
+                .collect();
+            if mode.is_slow() {
+                return words(spec, special, mode, config);
+            }
+            let read_by_library =
+                matches!(inner.source.vocabulary, Vocabulary::Json(_)) && mode == Mode::HfFast;
+            pipeline(
+                spec,
+                special,
+                pipeline_options(!read_by_library, config),
+                spiece.clone(),
+            )
         }
         (None, Some(model), Mode::HfSlow) => {
             let mut config = config.clone();
@@ -304,7 +360,11 @@ pub(crate) fn with_added(
 /// `[CLS]` and `[SEP]` around sequences; nothing where the vocabulary lacks one, which
 /// [`check_special`] refuses.
 fn around(engine: &dyn Engine, special: &SpecialTokens) -> Template {
-    let id = |name| special.part(name).and_then(|token| engine.id(&token.content));
+    let id = |name| {
+        special
+            .part(name)
+            .and_then(|token| engine.id(&token.content))
+    };
     match (id("cls_token"), id("sep_token")) {
         (Some(cls), Some(sep)) => Template::albert(cls, sep),
         _ => Template::bare(),

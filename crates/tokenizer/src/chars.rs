@@ -56,7 +56,13 @@ mod tests {
 
     #[test]
     fn it_counts_as_char_indices_does() {
-        for text in ["", "plain", &"aé€😀".repeat(50), &"é".repeat(32), &"€".repeat(64)] {
+        for text in [
+            "",
+            "plain",
+            &"aé€😀".repeat(50),
+            &"é".repeat(32),
+            &"€".repeat(64),
+        ] {
             let index = CharIndex::new(text);
             let starts: Vec<usize> = text.char_indices().map(|(i, _)| i).collect();
             for byte in 0..=text.len() + 2 {

@@ -30,6 +30,9 @@ mod tests {
     #[test]
     fn spaces_before_punctuation_go() {
         let text = "do n't stop , he 's here . i 'm ! we 've ? they 're ' ok ' .";
-        assert_eq!(clean_up(text), "don't stop, he's here. i'm! we've? they're'ok '.");
+        assert_eq!(
+            clean_up(text),
+            "don't stop, he's here. i'm! we've? they're'ok '."
+        );
     }
 }

@@ -155,7 +155,10 @@ impl<'a> Document<'a> {
 
     fn wrong(&self, key: &str, expected: &str, found: &Value) -> Error {
         let found = shown(&found.to_string());
-        config_error(self.path, format!("{key:?}: expected {expected}, found {found}"))
+        config_error(
+            self.path,
+            format!("{key:?}: expected {expected}, found {found}"),
+        )
     }
 
     fn get(&self, key: &str) -> Option<&Value> {
@@ -164,7 +167,10 @@ impl<'a> Document<'a> {
 
     fn bool(&self, key: &str) -> Result<Option<bool>, Error> {
         self.get(key)
-            .map(|v| v.as_bool().ok_or_else(|| self.wrong(key, "true or false", v)))
+            .map(|v| {
+                v.as_bool()
+                    .ok_or_else(|| self.wrong(key, "true or false", v))
+            })
             .transpose()
     }
 
@@ -201,7 +207,9 @@ impl<'a> Document<'a> {
                 let flag = |name: &str, default: bool| match map.get(name) {
                     None | Some(Value::Null) => Ok(default),
                     Some(Value::Bool(flag)) => Ok(*flag),
-                    Some(other) => Err(self.wrong(&format!("{key}.{name}"), "true or false", other)),
+                    Some(other) => {
+                        Err(self.wrong(&format!("{key}.{name}"), "true or false", other))
+                    }
                 };
                 let content = map.get("content").and_then(Value::as_str);
                 AddedToken {
@@ -275,26 +283,41 @@ impl Config {
             ..Self::none()
         };
         // Files of transformers 2 say max_len.
-        let key = ["model_max_length", "max_len"].into_iter().find(|key| file.get(key).is_some());
+        let key = ["model_max_length", "max_len"]
+            .into_iter()
+            .find(|key| file.get(key).is_some());
         if let Some(key) = key {
             config.model_max_length = file.length(key)?;
         }
         if let Some(value) = file.get("tokenizer_class") {
-            let class = value.as_str().ok_or_else(|| file.wrong("tokenizer_class", "a name", value))?;
+            let class = value
+                .as_str()
+                .ok_or_else(|| file.wrong("tokenizer_class", "a name", value))?;
             config.tokenizer_class = Some(class.to_owned());
         }
         if let Some(value) = file.get("model_input_names") {
             let names = value.as_array().and_then(|list| {
-                list.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+                list.iter()
+                    .map(|name| name.as_str().map(str::to_owned))
+                    .collect()
             });
-            config.model_input_names =
-                Some(names.ok_or_else(|| file.wrong("model_input_names", "a list of names", value))?);
+            config.model_input_names = Some(
+                names.ok_or_else(|| file.wrong("model_input_names", "a list of names", value))?,
+            );
         }
         if let Some(value) = file.get("added_tokens_decoder") {
-            let wrong = || file.wrong("added_tokens_decoder", "an object of tokens by number", value);
+            let wrong = || {
+                file.wrong(
+                    "added_tokens_decoder",
+                    "an object of tokens by number",
+                    value,
+                )
+            };
             for (id, token) in value.as_object().ok_or_else(wrong)? {
                 let id: u32 = id.parse().map_err(|_| wrong())?;
-                config.added.insert(id, file.token("added_tokens_decoder", token, false)?);
+                config
+                    .added
+                    .insert(id, file.token("added_tokens_decoder", token, false)?);
             }
             config.has_decoder = true;
         }
@@ -365,7 +388,11 @@ impl Config {
             };
             for value in tokens {
                 let token = file.token(key, value, false)?;
-                if !self.additional.iter().any(|known| known.content == token.content) {
+                if !self
+                    .additional
+                    .iter()
+                    .any(|known| known.content == token.content)
+                {
                     self.additional.push(token);
                 }
             }
@@ -433,7 +460,10 @@ mod tests {
         let special = config.special_tokens(false, Mode::HfFast);
         let mask = special.mask.unwrap();
         assert!(mask.lstrip && mask.special && !mask.normalized);
-        assert_eq!((special.bos, special.eos.unwrap().content.as_str()), (None, "[SEP]"));
+        assert_eq!(
+            (special.bos, special.eos.unwrap().content.as_str()),
+            (None, "[SEP]")
+        );
     }
 
     #[test]
@@ -444,12 +474,17 @@ mod tests {
         );
         let mut config = Config::read(&file, Mode::Hf5).unwrap();
         assert_eq!(config.model_max_length, Some(512));
-        config.read_added(&document(r#"{"<a>": 11, "new": 12}"#)).unwrap();
+        config
+            .read_added(&document(r#"{"<a>": 11, "new": 12}"#))
+            .unwrap();
         assert!(config.added[&11].special && !config.added[&12].special);
         assert!(config.added[&12].normalized);
         let special = config.special_tokens(false, Mode::Hf5);
         let texts: Vec<&str> = special.all().iter().map(|t| t.content.as_str()).collect();
-        assert_eq!(texts, ["[CLS]", "[SEP]", "<unk>", "<pad>", "[MASK]", "<a>", "<b>"]);
+        assert_eq!(
+            texts,
+            ["[CLS]", "[SEP]", "<unk>", "<pad>", "[MASK]", "<a>", "<b>"]
+        );
         assert!(!special.mask.unwrap().lstrip);
         assert!(config.read_added(&document(r#"{"x": 12}"#)).is_err());
     }
@@ -462,11 +497,19 @@ mod tests {
             (r#"{"model_max_length": -1}"#, "model_max_length"),
             (r#"{"cls_token": {"text": "x"}}"#, "cls_token"),
             (r#"{"cls_token": ""}"#, "cls_token"),
-            (r#"{"added_tokens_decoder": {"x": "y"}}"#, "added_tokens_decoder"),
+            (
+                r#"{"added_tokens_decoder": {"x": "y"}}"#,
+                "added_tokens_decoder",
+            ),
             (r#"{"model_input_names": [1]}"#, "model_input_names"),
         ] {
-            let error = Config::read(&document(text), Mode::HfFast).unwrap_err().to_string();
-            assert!(error.contains(word) && error.contains("expected"), "{text}: {error}");
+            let error = Config::read(&document(text), Mode::HfFast)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains(word) && error.contains("expected"),
+                "{text}: {error}"
+            );
         }
         let path = Path::new("x.json");
         assert!(Document::parse(path, b"[]").is_err());

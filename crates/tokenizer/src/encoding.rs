@@ -103,7 +103,8 @@ impl Encoding {
     /// The sequence (0 or 1) of a token.
     #[must_use]
     pub fn token_to_sequence(&self, token: usize) -> Option<usize> {
-        let holds = |range: &Option<Range<usize>>| range.as_ref().is_some_and(|r| r.contains(&token));
+        let holds =
+            |range: &Option<Range<usize>>| range.as_ref().is_some_and(|r| r.contains(&token));
         self.ranges.iter().position(holds)
     }
 
@@ -170,7 +171,9 @@ impl Encoding {
             match sequence {
                 Sequence::Text(text) => {
                     let index = CharIndex::new(text);
-                    offsets[range.clone()].iter_mut().for_each(|o| convert(&index, o));
+                    offsets[range.clone()]
+                        .iter_mut()
+                        .for_each(|o| convert(&index, o));
                 }
                 Sequence::Words(words) => {
                     for i in range.clone() {
@@ -227,7 +230,9 @@ impl Encoding {
         self.offsets.extend(&pieces.offsets[range.clone()]);
         self.word_ids.extend(&pieces.words[range.clone()]);
         let from = pieces.surfaces.partition_point(|(i, _)| *i < range.start);
-        let inside = pieces.surfaces[from..].iter().take_while(|(i, _)| *i < range.end);
+        let inside = pieces.surfaces[from..]
+            .iter()
+            .take_while(|(i, _)| *i < range.end);
         self.surfaces
             .extend(inside.map(|(i, text)| (i - range.start + start, text.clone())));
         self.ranges[sequence] = Some(start..end);

@@ -204,11 +204,7 @@ fn check_class(folder: &Path, config: &Config) -> Result<(), Error> {
 }
 
 /// The file that the mode reads, and those beside it.
-fn choose(
-    folder: &Path,
-    mode: Mode,
-    config: &Config,
-) -> Result<(Vocabulary, Vec<PathBuf>), Error> {
+fn choose(folder: &Path, mode: Mode, config: &Config) -> Result<(Vocabulary, Vec<PathBuf>), Error> {
     let find = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
     let bert = config.tokenizer_class.as_deref().is_some_and(is_bert);
     let spiece = SPIECE.iter().find_map(|name| find(name)).filter(|_| !bert);

@@ -44,10 +44,19 @@ impl AlbertTokenizer {
             if lowers {
                 token.content = lower_text(&token.content);
             }
-            if special && specials.all().iter().all(|known| known.content != token.content) {
+            if special
+                && specials
+                    .all()
+                    .iter()
+                    .all(|known| known.content != token.content)
+            {
                 specials.additional.push(token.clone());
             }
-            let known = added.iter().position(|(_, known)| known.content == token.content);
+            let known = added
+                .iter()
+                .position(|(_, known)| known.content == token.content);
+            // Once special, a token stays so for decoding.
+            token.special |= known.is_some_and(|place| added[place].1.special);
             match (known, self.token_to_id(&token.content)) {
                 (Some(place), _) if added[place].1 == token => {}
                 (Some(_), _) if slow => {}

@@ -75,8 +75,7 @@ where
                     };
                     out.clear();
                     // A panic must reach the calling thread, which waits for this result.
-                    let result =
-                        catch_unwind(AssertUnwindSafe(|| run(&mut own, &block, &mut out)));
+                    let result = catch_unwind(AssertUnwindSafe(|| run(&mut own, &block, &mut out)));
                     if to_write.send((number, block.bytes, out, result)).is_err() {
                         return;
                     }
@@ -206,7 +205,9 @@ impl<'a> Blocks<'a> {
                 break bytes.len();
             }
             let from = bytes.len();
-            let read = (&mut *self.input).take(BLOCK as u64).read_to_end(&mut bytes);
+            let read = (&mut *self.input)
+                .take(BLOCK as u64)
+                .read_to_end(&mut bytes);
             read.map_err(|source| Error::Stream {
                 action: "read the input",
                 source,
@@ -267,10 +268,17 @@ mod tests {
     fn run(input: &[u8], threads: usize, invalid: Invalid) -> Result<String, Error> {
         let mut out = Vec::new();
         let threads = NonZeroUsize::new(threads).unwrap();
-        for_each_line(&mut &*input, &mut out, threads, invalid, || (), |(), number, line, out| {
-            out.extend(format!("{number}[{line}]").bytes());
-            Ok::<(), Error>(())
-        })?;
+        for_each_line(
+            &mut &*input,
+            &mut out,
+            threads,
+            invalid,
+            || (),
+            |(), number, line, out| {
+                out.extend(format!("{number}[{line}]").bytes());
+                Ok::<(), Error>(())
+            },
+        )?;
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -280,18 +288,26 @@ mod tests {
         assert_eq!(of(""), "");
         assert_eq!(of("a"), "1[a]");
         assert_eq!(of("a\n"), "1[a]");
-        assert_eq!(of("a\r\n\nb\u{2028}\u{85}c"), "1[a\r]2[]3[b\u{2028}\u{85}c]");
+        assert_eq!(
+            of("a\r\n\nb\u{2028}\u{85}c"),
+            "1[a\r]2[]3[b\u{2028}\u{85}c]"
+        );
         assert_eq!(of("\n\n"), "1[]2[]");
     }
 
     #[test]
     fn every_number_of_threads_gives_the_same() {
-        let text: String = (0..200_000).map(|i| format!("line é {}\n", i * 7919)).collect();
+        let text: String = (0..200_000)
+            .map(|i| format!("line é {}\n", i * 7919))
+            .collect();
         let long = format!("{text}{}\nend", "x".repeat(3 * BLOCK));
         let expected = run(long.as_bytes(), 1, Invalid::Refuse).unwrap();
         assert!(expected.ends_with("x]200002[end]"));
         for threads in [2, 3, 5] {
-            assert_eq!(run(long.as_bytes(), threads, Invalid::Refuse).unwrap(), expected);
+            assert_eq!(
+                run(long.as_bytes(), threads, Invalid::Refuse).unwrap(),
+                expected
+            );
         }
     }
 

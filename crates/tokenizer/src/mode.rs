@@ -62,7 +62,12 @@ impl FromStr for Mode {
         Self::ALL
             .into_iter()
             .find(|mode| mode.name() == name)
-            .ok_or_else(|| format!("no such mode; known: {}", Self::ALL.map(Self::name).join(", ")))
+            .ok_or_else(|| {
+                format!(
+                    "no such mode; known: {}",
+                    Self::ALL.map(Self::name).join(", ")
+                )
+            })
     }
 }
 

@@ -16,8 +16,14 @@ use crate::tokenizer::Inner;
 pub(crate) fn save(inner: &Inner, folder: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let mut files: Vec<(&str, Vec<u8>)> = Vec::new();
-    let Source { vocabulary, beside, .. } = &inner.source;
-    for path in beside.iter().map(|path| path.as_path()).chain([vocabulary.path()]) {
+    let Source {
+        vocabulary, beside, ..
+    } = &inner.source;
+    for path in beside
+        .iter()
+        .map(|path| path.as_path())
+        .chain([vocabulary.path()])
+    {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("model") => files.push(("spiece.model", read(path)?)),
             Some("json") => {}
@@ -64,9 +70,13 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     // The default is 0600, and rename would keep it: nobody else could read the file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(Error::io("create", path))?;
+    let mut file = builder
+        .tempfile_in(folder)
+        .map_err(Error::io("create", path))?;
     file.write_all(bytes).map_err(Error::io("write", path))?;
-    file.as_file().sync_all().map_err(Error::io("write", path))?;
+    file.as_file()
+        .sync_all()
+        .map_err(Error::io("write", path))?;
     file.persist(path)
         .map_err(|error| Error::io("replace", path)(error.error))?;
     Ok(())
@@ -76,7 +86,9 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 fn added_tokens(inner: &Inner) -> Map<String, Value> {
     let size = u32::try_from(inner.base_size).unwrap_or(u32::MAX);
     let beyond = inner.added.iter().filter(|(id, _)| *id >= size);
-    beyond.map(|(id, token)| (token.content.clone(), json!(id))).collect()
+    beyond
+        .map(|(id, token)| (token.content.clone(), json!(id)))
+        .collect()
 }
 
 fn flags(token: &AddedToken, typed: bool) -> Value {
@@ -127,7 +139,11 @@ fn config(inner: &Inner) -> Value {
     let config = &inner.config;
     let mut map = config.raw.clone();
     let wordpiece = inner.source.wordpiece;
-    let class = if wordpiece { "BertTokenizer" } else { "AlbertTokenizer" };
+    let class = if wordpiece {
+        "BertTokenizer"
+    } else {
+        "AlbertTokenizer"
+    };
     map.entry("tokenizer_class").or_insert_with(|| json!(class));
     let mut set = |name: &str, value: Option<bool>, default: bool| {
         map.insert(name.into(), json!(value.unwrap_or(default)));
@@ -138,7 +154,11 @@ fn config(inner: &Inner) -> Value {
         set("remove_space", config.remove_space, true);
     }
     // Releases have different defaults.
-    set("clean_up_tokenization_spaces", config.clean_up_tokenization_spaces, inner.mode == Mode::HfSlow);
+    set(
+        "clean_up_tokenization_spaces",
+        config.clean_up_tokenization_spaces,
+        inner.mode == Mode::HfSlow,
+    );
     for name in PARTS {
         match inner.special.part(name) {
             Some(token) if name == "mask_token" => {

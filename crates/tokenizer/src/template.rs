@@ -101,7 +101,8 @@ pub(crate) fn apply(
         for (part, &window) in parts.iter().zip(chosen) {
             match part {
                 Part::Special { ids, type_id } if special => {
-                    ids.iter().for_each(|&id| encoding.push_special(id, *type_id));
+                    ids.iter()
+                        .for_each(|&id| encoding.push_special(id, *type_id));
                 }
                 Part::Special { .. } => {}
                 Part::Sequence { second, type_id } => {

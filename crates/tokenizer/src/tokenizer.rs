@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::batch;
 use crate::assemble::{self, Defaults, Plan};
+use crate::batch;
 use crate::cleanup::clean_up;
 use crate::config::{Config, SpecialTokens};
 use crate::encoding::Encoding;
@@ -198,7 +198,9 @@ impl AlbertTokenizer {
     #[must_use]
     pub fn special_tokens_mask(&self, ids: &[u32]) -> Vec<u32> {
         let special = self.all_special_ids();
-        ids.iter().map(|id| u32::from(special.contains(id))).collect()
+        ids.iter()
+            .map(|id| u32::from(special.contains(id)))
+            .collect()
     }
 
     fn plan(&self, options: &EncodeOptions) -> Result<Plan, Error> {
@@ -254,14 +256,22 @@ impl AlbertTokenizer {
 
     /// A memory for one thread.
     pub(crate) fn cache(&self) -> Cache {
-        let mut caches = self.inner.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut caches = self
+            .inner
+            .caches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         caches.pop().unwrap_or_default()
     }
 
     /// Keeps a memory for later calls.
     pub(crate) fn put_back(&self, cache: Cache) {
         const KEPT: usize = 64;
-        let mut caches = self.inner.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut caches = self
+            .inner
+            .caches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if caches.len() < KEPT {
             caches.push(cache);
         }
@@ -284,12 +294,19 @@ impl AlbertTokenizer {
         invalid: Invalid,
     ) -> Result<(), Error> {
         let state = || (self.cache(), Vec::new());
-        for_each_line(input, output, threads, invalid, state, |(cache, ids), _, line, out| {
-            ids.clear();
-            self.encode_ids_with(line, add_special_tokens, cache, ids);
-            write_ids(ids, out);
-            Ok(())
-        })
+        for_each_line(
+            input,
+            output,
+            threads,
+            invalid,
+            state,
+            |(cache, ids), _, line, out| {
+                ids.clear();
+                self.encode_ids_with(line, add_special_tokens, cache, ids);
+                write_ids(ids, out);
+                Ok(())
+            },
+        )
     }
 }
 
@@ -390,7 +407,9 @@ impl AlbertTokenizer {
     #[must_use]
     pub fn all_special_ids(&self) -> Vec<u32> {
         let all = self.inner.special.all();
-        all.iter().filter_map(|token| self.token_to_id(&token.content)).collect()
+        all.iter()
+            .filter_map(|token| self.token_to_id(&token.content))
+            .collect()
     }
 
     fn number(&self, token: Option<&AddedToken>) -> Option<u32> {

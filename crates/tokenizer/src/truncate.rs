@@ -61,7 +61,11 @@ fn longest_first(first: usize, second: usize, budget: usize) -> (usize, usize) {
         keep = (budget / 2, budget / 2 + budget % 2);
     }
     debug_assert!(long >= keep.1);
-    if first > second { (keep.1, keep.0) } else { keep }
+    if first > second {
+        (keep.1, keep.0)
+    } else {
+        keep
+    }
 }
 
 /// The windows of a sequence, the one that stays first; those after it only where `all` is set.
@@ -218,7 +222,10 @@ mod tests {
         assert_eq!(right, [0..4, 3..7, 6..10]);
         let left = windows(10, 4, 1, Side::Left, true).unwrap();
         assert_eq!(left, [6..10, 3..7, 0..4]);
-        assert_eq!(windows(9, 4, 0, Side::Left, true).unwrap().last(), Some(&(0..1)));
+        assert_eq!(
+            windows(9, 4, 0, Side::Left, true).unwrap().last(),
+            Some(&(0..1))
+        );
         assert_eq!(windows(10, 4, 1, Side::Right, false).unwrap(), [0..4]);
         assert_eq!(windows(10, 0, 3, Side::Right, true).unwrap(), [0..0, 0..10]);
         assert_eq!(windows(4, 4, 9, Side::Right, true).unwrap(), [0..4]);

@@ -34,7 +34,8 @@ pub(crate) fn parse(bytes: &[u8], mode: Mode) -> Result<Vec<(String, u32)>, Erro
         };
         last.insert(entry, id);
     }
-    let mut vocab: Vec<(String, u32)> = last.into_iter().map(|(t, id)| (t.to_owned(), id)).collect();
+    let mut vocab: Vec<(String, u32)> =
+        last.into_iter().map(|(t, id)| (t.to_owned(), id)).collect();
     vocab.sort_unstable_by_key(|(_, id)| *id);
     Ok(vocab)
 }
@@ -46,7 +47,12 @@ pub(crate) fn bert(
     mode: Mode,
     config: &Config,
 ) -> Spec {
-    let id = |content: &str| vocab.iter().find(|(token, _)| token == content).map(|(_, id)| *id);
+    let id = |content: &str| {
+        vocab
+            .iter()
+            .find(|(token, _)| token == content)
+            .map(|(_, id)| *id)
+    };
     let lowercase = config.do_lower_case.unwrap_or(true);
     // Google's tokenizer knows no special tokens inside a text.
     let recognised = special.all().into_iter().filter(|_| mode != Mode::Google);
@@ -85,7 +91,11 @@ pub(crate) fn bert(
             cleanup: true,
         }]),
         model: Model::WordPiece(WordPieceSpec {
-            unk_token: special.unk.as_ref().map_or("[UNK]", |token| &token.content).to_owned(),
+            unk_token: special
+                .unk
+                .as_ref()
+                .map_or("[UNK]", |token| &token.content)
+                .to_owned(),
             continuing_subword_prefix: PREFIX.to_owned(),
             max_input_chars_per_word: if mode == Mode::Google { 200 } else { 100 },
             vocab,

@@ -36,7 +36,14 @@ impl Decode {
             Ok(())
         };
         let threads = self.lines.threads();
-        for_each_line(&mut *input, output.writer(), threads, Invalid::Refuse, || (), print)?;
+        for_each_line(
+            &mut *input,
+            output.writer(),
+            threads,
+            Invalid::Refuse,
+            || (),
+            print,
+        )?;
         output.finish()
     }
 }
@@ -47,7 +54,10 @@ fn parse(tokenizer: &AlbertTokenizer, number: u64, line: &str) -> Result<Vec<u32
     for word in line.split_whitespace() {
         match word.parse::<u32>() {
             Ok(id) if (id as usize) < size => ids.push(id),
-            Ok(id) => bail!("line {number}: {id} is not a token: the vocabulary has 0 to {}", size - 1),
+            Ok(id) => bail!(
+                "line {number}: {id} is not a token: the vocabulary has 0 to {}",
+                size - 1
+            ),
             Err(_) => bail!(
                 "line {number}: {} is not the number of a token: expected numbers separated by spaces",
                 shown(word)
