@@ -135,7 +135,11 @@ fn from_spiece(model: SpieceModel, mode: Mode, config: &Config) -> Result<Built,
             return sentencepiece_family(model, special, mode, config);
         }
     };
-    let mut spec = convert(&model, &class_options(&special, config))?;
+    let mut options = class_options(&special, config);
+    // Tokens that the files number come below, with their numbers.
+    let numbered = |content: &str| config.added.values().any(|known| known.content == content);
+    options.specials.retain(|token| !numbered(&token.content));
+    let mut spec = convert(&model, &options)?;
     add(
         &mut spec,
         config.added.iter().map(|(id, token)| (*id, token)),

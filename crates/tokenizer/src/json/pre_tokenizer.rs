@@ -66,7 +66,10 @@ pub(super) fn read_metaspace(node: &Node) -> Result<(char, PrependScheme, bool),
         "split",
         "str_rep",
     ])?;
-    let add_prefix = node.get("add_prefix_space")?.map(|n| n.bool()).transpose()?;
+    let add_prefix = node
+        .get("add_prefix_space")?
+        .map(|n| n.bool())
+        .transpose()?;
     let scheme = match node.get("prepend_scheme")? {
         None => None,
         Some(name) => {
@@ -99,6 +102,8 @@ pub(super) fn write_metaspace(replacement: char, prepend: PrependScheme, split: 
     json!({
         "type": "Metaspace",
         "replacement": replacement,
+        // Releases before 0.15 know this key alone, and need it.
+        "add_prefix_space": prepend != PrependScheme::Never,
         "prepend_scheme": name,
         "split": split,
     })
@@ -132,9 +137,9 @@ impl PreTokenizer {
                     Some(name) => {
                         let text = name.str()?;
                         let known = BEHAVIORS.iter().find(|(_, n)| *n == text);
-                        known.map(|(b, _)| *b).ok_or_else(|| {
-                            name.fail(format!("unknown behavior {}", shown(text)))
-                        })?
+                        known
+                            .map(|(b, _)| *b)
+                            .ok_or_else(|| name.fail(format!("unknown behavior {}", shown(text))))?
                     }
                 })
             }
