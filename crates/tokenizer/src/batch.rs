@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const CHUNK: usize = 32;
 
 /// Applies `work` to every item and returns the results in order. Each thread has a state of its own.
-pub(crate) fn map<T, R, S>(
-    items: &[T],
+pub(crate) fn map<'a, T, R, S>(
+    items: &'a [T],
     threads: NonZeroUsize,
     state: impl Fn() -> S + Sync,
     finish: impl Fn(S) + Sync,
-    work: impl Fn(&mut S, &T) -> R + Sync,
+    work: impl Fn(&mut S, &'a T) -> R + Sync,
 ) -> Vec<R>
 where
     T: Sync,

@@ -44,16 +44,45 @@ pub(crate) fn build(
 ) -> Result<Built, Error> {
     let path = vocabulary.path();
     let bytes = read(path)?;
-    let built = match vocabulary {
-        Vocabulary::Json(_) => Spec::parse(&bytes).and_then(|spec| from_spec(spec, mode, config)),
-        Vocabulary::Spiece(_) => {
-            SpieceModel::parse(&bytes).and_then(|model| from_spiece(model, mode, config))
-        }
-        Vocabulary::WordPiece(_) => from_words(&bytes, mode, config),
+    let check = |wordpiece: bool, has: &dyn Fn(&str) -> bool| {
+        let numbered = |content: &str| config.added.values().any(|known| known.content == content);
+        let special = config.special_tokens(wordpiece, mode);
+        check_special(given, &special, |content| has(content) || numbered(content))
     };
-    let built = built.map_err(Error::in_file(path))?;
-    check_special(given, &built)?;
-    Ok(built)
+    let built = || match vocabulary {
+        Vocabulary::Json(_) => {
+            let spec = Spec::parse(&bytes)?;
+            let wordpiece = matches!(spec.model, json::Model::WordPiece(_));
+            check(wordpiece, &|content| spec_has(&spec, content))?;
+            from_spec(spec, mode, config)
+        }
+        Vocabulary::Spiece(_) => {
+            let model = SpieceModel::parse(&bytes)?;
+            let has = |content: &str| model.pieces.iter().any(|piece| &*piece.text == content);
+            check(false, &has)?;
+            from_spiece(model, mode, config)
+        }
+        Vocabulary::WordPiece(_) => {
+            let vocab = vocab_txt::parse(&bytes, mode)?;
+            check(true, &|content| {
+                vocab.iter().any(|(token, _)| token == content)
+            })?;
+            from_words(vocab, mode, config)
+        }
+    };
+    built().map_err(|error| match error {
+        Error::Foreign { .. } => error,
+        error => Error::in_file(path)(error),
+    })
+}
+
+fn spec_has(spec: &Spec, content: &str) -> bool {
+    let mut added = spec.added_tokens.iter();
+    added.any(|token| token.content == content)
+        || match &spec.model {
+            json::Model::Unigram(model) => model.vocab.iter().any(|(piece, _)| piece == content),
+            json::Model::WordPiece(model) => model.vocab.iter().any(|(token, _)| token == content),
+        }
 }
 
 fn from_spec(spec: Spec, mode: Mode, config: &Config) -> Result<Built, Error> {
@@ -277,8 +306,7 @@ fn check_numbers(slow: &Slow, base: usize, added: &[(u32, AddedToken)]) -> Resul
     Ok(())
 }
 
-fn from_words(bytes: &[u8], mode: Mode, config: &Config) -> Result<Built, Error> {
-    let vocab = vocab_txt::parse(bytes, mode)?;
+fn from_words(vocab: Vec<(String, u32)>, mode: Mode, config: &Config) -> Result<Built, Error> {
     let special = config.special_tokens(true, mode);
     let mut spec = vocab_txt::bert(vocab, &special, mode, config);
     let added = config.added.iter().map(|(id, token)| (*id, token));
@@ -396,12 +424,16 @@ fn template(file: &json::Template) -> Template {
 }
 
 /// Refuses a vocabulary without ALBERT's special tokens.
-fn check_special(given: &Path, built: &Built) -> Result<(), Error> {
+fn check_special(
+    given: &Path,
+    special: &SpecialTokens,
+    has: impl Fn(&str) -> bool,
+) -> Result<(), Error> {
     let missing: Vec<&str> = ["cls_token", "sep_token", "mask_token"]
         .into_iter()
-        .filter_map(|name| built.special.part(name))
+        .filter_map(|name| special.part(name))
         .map(|token| token.content.as_str())
-        .filter(|content| built.engine.id(content).is_none())
+        .filter(|content| !has(content))
         .collect();
     if missing.is_empty() {
         return Ok(());

@@ -166,6 +166,18 @@ impl<'a> From<(&'a str, &'a str)> for Input<'a> {
     }
 }
 
+impl<'a> From<&&'a str> for Input<'a> {
+    fn from(text: &&'a str) -> Self {
+        (*text).into()
+    }
+}
+
+impl<'a> From<&(&'a str, &'a str)> for Input<'a> {
+    fn from(pair: &(&'a str, &'a str)) -> Self {
+        (*pair).into()
+    }
+}
+
 impl<'a> From<&Input<'a>> for Input<'a> {
     fn from(input: &Input<'a>) -> Self {
         input.clone()

@@ -121,12 +121,13 @@ impl AlbertTokenizer {
     /// As [`encode`](Self::encode), for the first input that fails.
     pub fn encode_batch<'a, I>(
         &self,
-        inputs: &[I],
+        inputs: &'a [I],
         options: &EncodeOptions,
         threads: NonZeroUsize,
     ) -> Result<Vec<Encoding>, Error>
     where
-        I: Clone + Into<Input<'a>> + Sync,
+        I: Sync,
+        &'a I: Into<Input<'a>>,
     {
         let plan = self.plan(options)?;
         let encodings = batch::map(
@@ -134,7 +135,7 @@ impl AlbertTokenizer {
             threads,
             || self.cache(),
             |cache| self.put_back(cache),
-            |cache, input| self.encode_unpadded(&plan, cache, &input.clone().into()),
+            |cache, input| self.encode_unpadded(&plan, cache, &input.into()),
         );
         let mut encodings = encodings.into_iter().collect::<Result<Vec<_>, _>>()?;
         self.pad(&mut encodings, options, &plan)?;
