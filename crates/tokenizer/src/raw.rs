@@ -5,9 +5,9 @@ use crate::{
     Error, SpieceModel,
     convert::{self, ClassOptions},
     engine::{Cache, Engine, Pieces},
+    google::Google,
     json::Spec,
     pipeline::{Pipeline, PipelineOptions},
-    google::Google,
     sampling::{Sampler, Sampling},
     sentencepiece::SentencePiece,
     slow::{Slow, SlowOptions},
@@ -56,52 +56,38 @@ impl Raw {
     }
 
     /// An engine of the tokenizers family. `mode` is `hf-fast` or `hf5`, with `+keep-accents`,
-    /// `+cased`, `+no-prefix`, `+split-special` or `+general` (no fast way) behind it; `bytes` are
-    /// a tokenizer.json or a spiece.model.
+    /// `+cased`, `+no-prefix`, `+split-special`, `+exact` (scores as they stand in the file) or
+    /// `+general` (no fast way) behind it; `bytes` are a tokenizer.json or a spiece.model.
     ///
     /// # Errors
     /// The file cannot be used, or there is no such mode.
     pub fn tokenizers(mode: &str, bytes: &[u8]) -> Result<Self, Error> {
-        let mut words = mode.split('+');
-        let base = words.next().unwrap_or_default();
         let has = |flag: &str| mode.split('+').any(|word| word == flag);
-        let hf5 = base == "hf5";
-        let named = ["[CLS]", "[SEP]", "<unk>", "[SEP]", "<pad>", "[CLS]", "[MASK]"];
-        let tokens = named.map(|name| crate::token::AddedToken {
-            lstrip: name == "[MASK]" && !hf5,
-            ..crate::token::AddedToken::new(name, true)
-        });
-        let options = ClassOptions {
-            do_lower_case: !has("cased"),
-            keep_accents: has("keep-accents"),
-            add_prefix_space: !has("no-prefix"),
-            specials: tokens.iter().collect(),
-            cls: "[CLS]",
-            sep: "[SEP]",
-        };
-        let json = bytes.trim_ascii_start().first() == Some(&b'{');
-        let spec = match (base, json) {
-            ("hf-fast", true) => Spec::parse(bytes)?,
-            ("hf-fast", false) => convert::hf_fast(&SpieceModel::parse(bytes)?, &options)?,
-            ("hf5", true) => convert::hf5_from_json(&Spec::parse(bytes)?, &options)?,
-            ("hf5", false) => convert::hf5_from_spiece(&SpieceModel::parse(bytes)?, &options)?,
-            _ => {
-                return Err(Error::Vocabulary {
-                    problem: format!("mode {mode:?}: expected hf-fast or hf5"),
-                });
-            }
-        };
-        let pipeline = PipelineOptions {
+        let options = PipelineOptions {
             split_special: has("split-special"),
-            exact_scores: hf5,
+            exact_scores: has("hf5") || has("exact"),
             general_only: has("general"),
         };
         Ok(Self {
-            engine: Box::new(Pipeline::new(&spec, pipeline)?),
+            engine: Box::new(Pipeline::new(&spec(mode, bytes)?, options)?),
             inner: None,
             cache: Cache::default(),
             pieces: Pieces::default(),
         })
+    }
+
+    /// The tokenizer.json of such an engine.
+    ///
+    /// # Errors
+    /// The file cannot be used, or there is no such mode.
+    pub fn tokenizer_json(mode: &str, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        Ok(spec(mode, bytes)?.to_bytes())
+    }
+
+    /// The piece with this number.
+    #[must_use]
+    pub fn token(&self, id: u32) -> Option<&str> {
+        self.engine.token(id)
     }
 
     /// Appends ids.
@@ -138,4 +124,74 @@ impl Raw {
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
         self.engine.decode(ids, skip_special)
     }
+}
+
+fn spec(mode: &str, bytes: &[u8]) -> Result<Spec, Error> {
+    let has = |flag: &str| mode.split('+').any(|word| word == flag);
+    let named = [
+        "[CLS]", "[SEP]", "<unk>", "[SEP]", "<pad>", "[CLS]", "[MASK]",
+    ];
+    let tokens = named.map(|name| crate::token::AddedToken {
+        lstrip: name == "[MASK]" && !has("hf5"),
+        ..crate::token::AddedToken::new(name, true)
+    });
+    let options = ClassOptions {
+        do_lower_case: !has("cased"),
+        keep_accents: has("keep-accents"),
+        add_prefix_space: !has("no-prefix"),
+        specials: tokens.iter().collect(),
+        cls: "[CLS]",
+        sep: "[SEP]",
+    };
+    let json = bytes.trim_ascii_start().first() == Some(&b'{');
+    match (mode.split('+').next().unwrap_or_default(), json) {
+        ("hf-fast", true) => Spec::parse(bytes),
+        ("hf-fast", false) => convert::hf_fast(&SpieceModel::parse(bytes)?, &options),
+        ("hf5", true) => convert::hf5_from_json(&Spec::parse(bytes)?, &options),
+        ("hf5", false) => convert::hf5_from_spiece(&SpieceModel::parse(bytes)?, &options),
+        _ => Err(Error::Vocabulary {
+            problem: format!("mode {mode:?}: expected hf-fast or hf5"),
+        }),
+    }
+}
+
+/// What our versions of Python's string methods make of a character: a line for
+/// tools/tokenizer_unicode.py.
+#[must_use]
+pub fn python_row(character: char) -> String {
+    use crate::python;
+    let lower = |text: &str| {
+        let mut out = String::new();
+        for character in text.chars() {
+            if character == 'Σ' {
+                out.push(character);
+            } else {
+                python::lower(character, |character| out.push(character));
+            }
+        }
+        python::lower_sigmas(&mut out);
+        out
+    };
+    let hexed = |text: &str| {
+        let codes: Vec<String> = text
+            .chars()
+            .map(|character| format!("{:x}", u32::from(character)))
+            .collect();
+        codes.join(" ")
+    };
+    let mut stripped = String::new();
+    python::strip_accents(character, |part| stripped.push(part));
+    let text = character.to_string();
+    let before = lower(&format!("a{character}Σ")).ends_with('ς');
+    let behind = lower(&format!("aΣ{character}b")).chars().nth(1) == Some('ς');
+    format!(
+        "{:x}\t{}\t{}\t{}\t{}\t{}\t{}",
+        u32::from(character),
+        hexed(&lower(&text)),
+        u8::from(before),
+        u8::from(behind),
+        hexed(&stripped),
+        u8::from(python::is_space(character)),
+        u8::from(python::is_digit(character)),
+    )
 }

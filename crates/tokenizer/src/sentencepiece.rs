@@ -1,6 +1,8 @@
 //! Mode `sentencepiece`: what Google's SentencePiece does with `spiece.model`, release 0.2.3.
 
+mod bytes;
 mod fast;
+mod sink;
 
 use crate::{
     Error,
@@ -10,7 +12,8 @@ use crate::{
     spiece::SpieceModel,
     unigram::{PieceKind, Step, Unigram},
 };
-use fast::{Bytes, Ids, Sink, Spans};
+use bytes::Bytes;
+use sink::{Ids, Sink, Spans};
 use std::sync::Arc;
 
 /// A model ready for use.

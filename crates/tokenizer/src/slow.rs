@@ -1,6 +1,7 @@
 //! Mode `hf-slow`: the Python class `AlbertTokenizer` of transformers 4, as `from_pretrained`
 //! sets it up (release 4.30.2).
 
+mod output;
 pub(crate) mod split;
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     sampling::Sampler,
     sentencepiece::SentencePiece,
 };
+use output::Output;
 use split::Splitter;
 use std::{collections::HashMap, sync::Arc};
 
@@ -266,38 +268,6 @@ pub(crate) fn lower_text(text: &str) -> String {
     }
     crate::python::lower_sigmas(&mut out);
     out
-}
-
-/// What is wanted of a text.
-enum Output<'a> {
-    Ids(&'a mut Vec<u32>),
-    Pieces(&'a mut Pieces),
-    Sampled(&'a mut Pieces, &'a mut Sampler),
-}
-
-impl Output<'_> {
-    fn len(&self) -> usize {
-        match self {
-            Output::Ids(ids) => ids.len(),
-            Output::Pieces(pieces) | Output::Sampled(pieces, _) => pieces.ids.len(),
-        }
-    }
-
-    fn token(&mut self, id: u32, span: (usize, usize)) {
-        match self {
-            Output::Ids(ids) => ids.push(id),
-            Output::Pieces(pieces) | Output::Sampled(pieces, _) => pieces.push(id, span, None),
-        }
-    }
-
-    /// From positions in the lower-cased text to positions in the original.
-    fn translate(&mut self, first: usize, origins: &[usize]) {
-        if let Output::Pieces(pieces) | Output::Sampled(pieces, _) = self {
-            for span in &mut pieces.offsets[first..] {
-                *span = (origins[span.0], origins[span.1]);
-            }
-        }
-    }
 }
 
 impl Engine for Slow {
