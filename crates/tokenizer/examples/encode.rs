@@ -55,7 +55,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         match what {
             "offsets" => {
                 let pieces = tokenizer.pieces(line);
-                for (index, (id, (start, end))) in pieces.ids.iter().zip(&pieces.offsets).enumerate() {
+                for (index, (id, (start, end))) in
+                    pieces.ids.iter().zip(&pieces.offsets).enumerate()
+                {
                     let space = if index == 0 { "" } else { " " };
                     write!(out, "{space}{id} {start} {end}")?;
                 }
@@ -76,7 +78,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                     seed: 1,
                 };
                 number += 1;
-                for (index, id) in tokenizer.sample(line, sampling, number).ids.iter().enumerate() {
+                for (index, id) in tokenizer
+                    .sample(line, sampling, number)
+                    .ids
+                    .iter()
+                    .enumerate()
+                {
                     let space = if index == 0 { "" } else { " " };
                     write!(out, "{space}{id}")?;
                 }
@@ -117,7 +124,8 @@ fn frames(tokenizer: &mut Raw, mut input: &[u8]) -> Result<(), Box<dyn Error>> {
         chars.resize(text.len() + 1, count);
         let pieces = tokenizer.pieces(text);
         out.write_all(&(pieces.ids.len() as u32).to_le_bytes())?;
-        for ((id, (start, end)), word) in pieces.ids.iter().zip(&pieces.offsets).zip(&pieces.words) {
+        for ((id, (start, end)), word) in pieces.ids.iter().zip(&pieces.offsets).zip(&pieces.words)
+        {
             for number in [*id, chars[*start], chars[*end], word.unwrap_or(u32::MAX)] {
                 out.write_all(&number.to_le_bytes())?;
             }
