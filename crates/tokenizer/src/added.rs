@@ -78,7 +78,9 @@ impl AddedVocabulary {
             let id = match model_id(&token.content) {
                 Some(id) => id,
                 None if model_has(next) => {
-                    return Err(fail(format!("the next free id {next} is taken in the vocabulary")));
+                    return Err(fail(format!(
+                        "the next free id {next} is taken in the vocabulary"
+                    )));
                 }
                 None => {
                     next = next.saturating_add(1);
@@ -99,10 +101,14 @@ impl AddedVocabulary {
             };
             if form.is_empty() {
                 let text = shown(&token.content);
-                return Err(fail(format!("nothing of {text} is left after normalisation")));
+                return Err(fail(format!(
+                    "nothing of {text} is left after normalisation"
+                )));
             }
             let index = added.tokens.len();
-            added.by_content.insert(token.content.as_str().into(), index);
+            added
+                .by_content
+                .insert(token.content.as_str().into(), index);
             if added.by_id.insert(id, index).is_some() {
                 return Err(fail(format!("the id {id} is taken by another added token")));
             }
@@ -115,7 +121,9 @@ impl AddedVocabulary {
         let list = |normalized: bool| {
             let of_kind = |(_, e): &(usize, &Entry)| e.token.normalized == normalized;
             let entries = added.tokens.iter().enumerate().filter(of_kind);
-            entries.map(|(i, e)| (&*e.form, i as u32)).collect::<Vec<_>>()
+            entries
+                .map(|(i, e)| (&*e.form, i as u32))
+                .collect::<Vec<_>>()
         };
         let (raw, normalized) = (Matcher::new(&list(false))?, Matcher::new(&list(true))?);
         (added.raw, added.normalized) = (raw, normalized);
@@ -237,10 +245,14 @@ impl Matcher {
         let bytes = text.as_bytes();
         let mut at = from;
         loop {
-            at += bytes.get(at..)?.iter().position(|&b| self.first[usize::from(b)])?;
+            at += bytes
+                .get(at..)?
+                .iter()
+                .position(|&b| self.first[usize::from(b)])?;
             let mut longest = None;
-            self.trie
-                .prefixes(&bytes[at..], |length, index| longest = Some((at, length, index)));
+            self.trie.prefixes(&bytes[at..], |length, index| {
+                longest = Some((at, length, index))
+            });
             if longest.is_some() {
                 return longest;
             }

@@ -286,7 +286,9 @@ impl Engine for Basic {
     /// transformers' `convert_tokens_to_string`: a `##` after a space joins. Google's program only
     /// has tokens, which are joined with spaces here.
     fn decode(&self, ids: &[u32], skip_special: bool) -> String {
-        let kept = ids.iter().filter(|id| !(skip_special && self.special.contains(id)));
+        let kept = ids
+            .iter()
+            .filter(|id| !(skip_special && self.special.contains(id)));
         let tokens: Vec<&str> = kept.filter_map(|&id| self.name(id)).collect();
         let text = tokens.join(" ");
         match self.options.google {
@@ -342,14 +344,23 @@ mod tests {
         out
     }
 
-    const VOCAB: [&str; 9] = ["[UNK]", "un", "##able", "ecole", "!", "中", "[CLS]", "σας", "[" ];
+    const VOCAB: [&str; 9] = [
+        "[UNK]", "un", "##able", "ecole", "!", "中", "[CLS]", "σας", "[",
+    ];
 
     #[test]
     fn words_accents_signs_and_chinese() {
         let basic = basic(&VOCAB, options(&[]));
         assert_eq!(
             run(&basic, "UNable\u{a0}École!中x"),
-            [(1, 0, 2), (2, 2, 6), (3, 8, 14), (4, 14, 15), (5, 15, 18), (0, 18, 19)]
+            [
+                (1, 0, 2),
+                (2, 2, 6),
+                (3, 8, 14),
+                (4, 14, 15),
+                (5, 15, 18),
+                (0, 18, 19)
+            ]
         );
         assert_eq!(run(&basic, "ΣΑΣ"), [(7, 0, 6)]);
         assert_eq!(run(&basic, "un\u{ad}\u{0}able"), [(1, 0, 2), (2, 5, 9)]);

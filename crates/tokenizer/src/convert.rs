@@ -56,10 +56,7 @@ pub(crate) fn hf_fast(model: &SpieceModel, options: &ClassOptions) -> Result<Spe
 
 /// A `spiece.model` as transformers 5's class `AlbertTokenizer` loads it: raw scores, control
 /// pieces as special tokens, user-defined pieces as ordinary added tokens.
-pub(crate) fn hf5_from_spiece(
-    model: &SpieceModel,
-    options: &ClassOptions,
-) -> Result<Spec, Error> {
+pub(crate) fn hf5_from_spiece(model: &SpieceModel, options: &ClassOptions) -> Result<Spec, Error> {
     let mut spec = base(model, |_, score| score, options)?;
     let extra: Vec<AddedToken> = model
         .pieces
@@ -79,7 +76,10 @@ pub(crate) fn hf5_from_spiece(
         .collect();
     // The class adds those of the model first, so a mask token of the configuration that takes
     // the space before it comes too late: the reference loses that flag, and so does this.
-    add_all(&mut spec, extra.iter().chain(options.specials.iter().copied()));
+    add_all(
+        &mut spec,
+        extra.iter().chain(options.specials.iter().copied()),
+    );
     spec.added_tokens.sort_by_key(|token| token.id);
     class_pipeline(&mut spec, options);
     finish(spec, options)
@@ -96,7 +96,10 @@ pub(crate) fn hf5_from_json(file: &Spec, options: &ClassOptions) -> Result<Spec,
         ));
     };
     if model.vocab.len() < 2 {
-        return Err(refuse("model.vocab", "mode hf5 takes piece 1 for unknown text"));
+        return Err(refuse(
+            "model.vocab",
+            "mode hf5 takes piece 1 for unknown text",
+        ));
     }
     let charsmap = file.normalizer.iter().find_map(|step| match step {
         Normalizer::Precompiled(map) => Some(map.clone()),

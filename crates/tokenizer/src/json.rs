@@ -18,7 +18,7 @@ pub(crate) use decoder::Decoder;
 pub(crate) use model::{Model, UnigramSpec, WordPieceSpec};
 pub(crate) use normalizer::{BertNormalizer, Normalizer, Pattern};
 pub(crate) use post_processor::{Side, Template, TemplatePiece};
-pub(crate) use pre_tokenizer::{Behavior, PrependScheme, PreTokenizer};
+pub(crate) use pre_tokenizer::{Behavior, PreTokenizer, PrependScheme};
 
 /// A whole `tokenizer.json`.
 #[derive(Clone, Debug, PartialEq)]

@@ -21,7 +21,8 @@ use crate::{
     Error,
     added::AddedVocabulary,
     engine::{Cache, Engine, Pieces},
-    json::{Normalizer, PreTokenizer, Spec},
+    error::shown,
+    json::{Normalizer, PreTokenizer, Spec, TemplatePiece},
 };
 use aligned::Aligned;
 use chunks::Chunks;
@@ -134,6 +135,7 @@ impl Pipeline {
             true => Chunks::whole(),
             false => Chunks::new(&spec.normalizer, &spec.pre_tokenizer),
         };
+        check_template(spec, |id| added.token(id).or(model.token(id)).is_some())?;
         chunks.learn(|c| is_border(&spec.normalizer, c, &mut aligned));
         Ok(Self {
             normalizer: spec.normalizer.clone(),
@@ -190,12 +192,10 @@ impl Pipeline {
                 };
                 let known = known.or_else(|| {
                     self.general(chunk, base, scratch, work);
-                    if work.aligned.lags && end < part.len().min(LONGEST) {
-                        end = part.len().min(LONGEST);
-                        while !part.is_char_boundary(end) {
-                            end -= 1;
-                        }
-                        self.general(&part[..end], base, scratch, work);
+                    if work.aligned.lags {
+                        // Such a chunk tells nothing about a longer segment that begins like it.
+                        end = chunks::limit(part, at);
+                        self.general(&part[at..end], base, scratch, work);
                         return None;
                     }
                     if remember {
@@ -261,6 +261,24 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// Special tokens of the template must exist: their numbers would be out of range in the model.
+fn check_template(spec: &Spec, exists: impl Fn(u32) -> bool) -> Result<(), Error> {
+    let templates = spec.template.iter();
+    let pieces = templates.flat_map(|t| t.single.iter().chain(&t.pair));
+    for piece in pieces {
+        let TemplatePiece::Special { name, ids, .. } = piece else {
+            continue;
+        };
+        if let Some(id) = ids.iter().find(|&&id| !exists(id)) {
+            return Err(Error::TokenizerJson {
+                place: format!("post_processor, special token {}", shown(name)),
+                problem: format!("id {id} is neither in the vocabulary nor that of an added token"),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Does this character, alone between two spaces, keep apart what stands on its two sides?

@@ -85,7 +85,9 @@ impl WordPiece {
         while !too_long && at < word.len() {
             let trie = if at == 0 { &self.first } else { &self.inner };
             let mut longest = None;
-            trie.prefixes(&word.as_bytes()[at..], |length, id| longest = Some((length, id)));
+            trie.prefixes(&word.as_bytes()[at..], |length, id| {
+                longest = Some((length, id))
+            });
             let Some((length, id)) = longest else { break };
             pieces.push((at, at + length, id));
             at += length;
@@ -104,11 +106,6 @@ impl WordPiece {
 
     pub(crate) fn id(&self, token: &str) -> Option<u32> {
         self.ids.get(token).copied()
-    }
-
-    /// Number of the unknown piece.
-    pub(crate) fn unk(&self) -> u32 {
-        self.unk
     }
 
     /// Number of entries.

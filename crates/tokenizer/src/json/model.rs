@@ -99,9 +99,11 @@ impl RawModel {
             return Err(format!("{} pieces are too many", vocab.len()));
         }
         let Some(unk_id) = self.unk_id else {
-            return Err("unk_id is missing or null: a text with an unknown character could not \
+            return Err(
+                "unk_id is missing or null: a text with an unknown character could not \
                         be encoded; set it to the place of the unknown piece"
-                .into());
+                    .into(),
+            );
         };
         match u32::try_from(unk_id) {
             Ok(id) if (id as usize) < vocab.len() => Ok(UnigramSpec {
@@ -156,7 +158,9 @@ impl<'de> Visitor<'de> for ModelVisitor {
         let mut seen: Vec<String> = Vec::new();
         while let Some(key) = map.next_key::<String>()? {
             if seen.contains(&key) {
-                return Err(M::Error::custom(format!("the key {key:?} stands twice in model")));
+                return Err(M::Error::custom(format!(
+                    "the key {key:?} stands twice in model"
+                )));
             }
             match key.as_str() {
                 "type" => raw.kind = map.next_value()?,

@@ -42,10 +42,6 @@ impl<'a> Node<'a> {
         self.value.is_null()
     }
 
-    pub(super) fn is_list(&self) -> bool {
-        self.value.is_array()
-    }
-
     fn object(&self) -> Result<&'a Map<String, Value>, Error> {
         match self.value {
             Value::Object(map) => Ok(map),
@@ -146,14 +142,6 @@ impl<'a> Node<'a> {
             _ => self.expected("a list"),
         }
     }
-
-    pub(super) fn entries(&self) -> Result<Vec<(&'a str, Node<'a>)>, Error> {
-        Ok(self
-            .object()?
-            .iter()
-            .map(|(key, value)| (key.as_str(), self.child(value, key)))
-            .collect())
-    }
 }
 
 #[cfg(test)]
@@ -167,7 +155,16 @@ mod tests {
         let node = Node::new(&value, "");
         let items = node.field("a").unwrap().list().unwrap();
         let error = items[0].field("b").unwrap().str().unwrap_err().to_string();
-        assert!(error.contains("a[0].b") && error.contains("found 1"), "{error}");
-        assert!(items[0].only(&["c"]).unwrap_err().to_string().contains("\"b\""));
+        assert!(
+            error.contains("a[0].b") && error.contains("found 1"),
+            "{error}"
+        );
+        assert!(
+            items[0]
+                .only(&["c"])
+                .unwrap_err()
+                .to_string()
+                .contains("\"b\"")
+        );
     }
 }

@@ -161,7 +161,10 @@ fn read_padding(node: &Node) -> Result<Padding, Error> {
             Some(strategy.field("Fixed")?.usize()?)
         }
     };
-    let multiple = node.get("pad_to_multiple_of")?.map(|n| n.usize()).transpose()?;
+    let multiple = node
+        .get("pad_to_multiple_of")?
+        .map(|n| n.usize())
+        .transpose()?;
     Ok(Padding {
         length,
         left: read_left(Some(node.field("direction")?))?,

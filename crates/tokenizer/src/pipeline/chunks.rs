@@ -137,12 +137,18 @@ impl Chunks {
             }
             i = next;
         }
-        let mut end = bytes.len().min(at + LONGEST);
-        while !segment.is_char_boundary(end) {
-            end -= 1;
-        }
-        end
+        limit(segment, at)
     }
+}
+
+/// The end of a part that begins at `at` and is not cut: that of the segment, unless it is longer
+/// than [`LONGEST`].
+pub(super) fn limit(segment: &str, at: usize) -> usize {
+    let mut end = segment.len().min(at.saturating_add(LONGEST));
+    while !segment.is_char_boundary(end) {
+        end -= 1;
+    }
+    end
 }
 
 /// Is the character before `at` a border, and its own neighbour no danger to it?
@@ -191,7 +197,10 @@ mod tests {
             let end = chunks.end(text, at, |c| c != '#' && c != '\u{301}' && c > ' ');
             all += 1;
             if let Some((length, key)) = chunks.quick(text.as_bytes(), at) {
-                assert_eq!((at + length, Some(key)), (end, super::super::memory::key(&text[at..end])));
+                assert_eq!(
+                    (at + length, Some(key)),
+                    (end, super::super::memory::key(&text[at..end]))
+                );
                 quick += 1;
             }
         }

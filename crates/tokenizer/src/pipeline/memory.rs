@@ -196,7 +196,9 @@ impl Table {
             let size = (old.len() * 4).clamp(SLOTS.0, SLOTS.1);
             self.slots.resize(size, Slot::default());
             self.short = 0;
-            old.into_iter().filter(|s| s.key != 0).for_each(|s| self.place(s));
+            old.into_iter()
+                .filter(|s| s.key != 0)
+                .for_each(|s| self.place(s));
         }
         let mask = self.slots.len() - 1;
         let mut at = hash(slot.key) & mask;
@@ -261,7 +263,11 @@ mod tests {
             text: "x".to_owned(),
         };
         for i in 0..300_000u32 {
-            let word = if i % 7 == 0 { " a very long word indeed" } else { " w" };
+            let word = if i % 7 == 0 {
+                " a very long word indeed"
+            } else {
+                " w"
+            };
             let text = format!("{word}{i}");
             let key = key(&text);
             assert_eq!(key.is_none(), text.len() > LONGEST_SHORT);
