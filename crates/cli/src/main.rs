@@ -2,6 +2,7 @@
 
 mod arrays;
 mod device;
+mod lines;
 mod text;
 mod verbs;
 
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
 /// Whether the reader of our output went away, as `albert … | head` does: no failure of ours.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -1,15 +1,13 @@
-//! Text to token numbers, from the tokenizer.json of a model folder.
+//! Texts and tokens of the verbs that run a model.
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
-use tokenizers::Tokenizer;
+use albert_tokenizer::{AlbertTokenizer, EncodeOptions, LoadOptions};
+use anyhow::{Context, Result, bail};
 
 /// A tokenizer and the numbers of the tokens that the verbs need.
 pub(crate) struct Text {
-    tokenizer: Tokenizer,
-    mask: Option<i64>,
-    pad: i64,
+    tokenizer: AlbertTokenizer,
 }
 
 /// One encoded text.
@@ -23,50 +21,30 @@ impl Text {
         if !folder.is_dir() {
             bail!("{}: no such folder", folder.display());
         }
-        let path = folder.join("tokenizer.json");
-        if !path.is_file() {
-            bail!(
-                "{} is missing: expected beside config.json, as transformers saves it",
-                path.display()
-            );
-        }
-        let mut tokenizer =
-            Tokenizer::from_file(&path).map_err(|e| anyhow!("{}: {e}", path.display()))?;
-        tokenizer.with_padding(None);
-        tokenizer
-            .with_truncation(None)
-            .map_err(|e| anyhow!("{}: {e}", path.display()))?;
-        let id = |token| tokenizer.token_to_id(token).map(i64::from);
-        let (mask, pad) = (id("[MASK]"), id("<pad>").or(id("[PAD]")).unwrap_or(0));
-        Ok(Self {
-            mask,
-            pad,
-            tokenizer,
-        })
+        let tokenizer = AlbertTokenizer::from_pretrained(folder, LoadOptions::default())?;
+        Ok(Self { tokenizer })
     }
 
     pub(crate) fn encode(&self, text: &str) -> Result<Tokens> {
-        let encoding = self
-            .tokenizer
-            .encode(text, true)
-            .map_err(|e| anyhow!("cannot tokenize: {e}"))?;
+        let options = EncodeOptions {
+            return_token_type_ids: Some(true),
+            ..EncodeOptions::default()
+        };
+        let encoding = self.tokenizer.encode(text, &options)?;
+        let wide = |list: &[u32]| list.iter().copied().map(i64::from).collect();
         Ok(Tokens {
-            ids: encoding.get_ids().iter().copied().map(i64::from).collect(),
-            types: encoding
-                .get_type_ids()
-                .iter()
-                .copied()
-                .map(i64::from)
-                .collect(),
+            ids: wide(&encoding.ids),
+            types: wide(&encoding.type_ids),
         })
     }
 
     pub(crate) fn mask(&self) -> Result<i64> {
-        self.mask.context("the tokenizer has no [MASK] token")
+        let id = self.tokenizer.mask_token_id().map(i64::from);
+        id.context("the tokenizer has no [MASK] token")
     }
 
     pub(crate) fn pad(&self) -> i64 {
-        self.pad
+        self.tokenizer.pad_token_id().map_or(0, i64::from)
     }
 
     /// One token as text, without the marker of a word's beginning.
@@ -75,10 +53,8 @@ impl Text {
         piece.replace('\u{2581}', " ").trim_start().to_owned()
     }
 
-    pub(crate) fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.tokenizer
-            .decode(ids, true)
-            .map_err(|e| anyhow!("cannot decode: {e}"))
+    pub(crate) fn decode(&self, ids: &[u32]) -> String {
+        self.tokenizer.decode(ids, true)
     }
 }
 

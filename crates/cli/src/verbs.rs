@@ -1,11 +1,13 @@
 //! The verbs, one file each.
 
 mod bench;
+mod decode;
 mod doctor;
 mod embed;
 mod fill_mask;
 mod forward;
 mod inspect;
+mod tokenize;
 
 use anyhow::Result;
 
@@ -14,6 +16,8 @@ pub(crate) enum Verb {
     #[command(visible_alias = "fill")]
     FillMask(fill_mask::FillMask),
     Embed(embed::Embed),
+    Tokenize(tokenize::Tokenize),
+    Decode(decode::Decode),
     Inspect(inspect::Inspect),
     Doctor(doctor::Doctor),
     Forward(forward::Forward),
@@ -25,6 +29,8 @@ impl Verb {
         match self {
             Self::FillMask(verb) => verb.run(),
             Self::Embed(verb) => verb.run(),
+            Self::Tokenize(verb) => verb.run(),
+            Self::Decode(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
             Self::Forward(verb) => verb.run(),

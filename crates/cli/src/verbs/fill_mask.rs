@@ -99,7 +99,7 @@ impl FillMask {
                     let mut filled: Vec<u32> = tokens.ids.iter().map(|&id| id as u32).collect();
                     filled[position] = id;
                     let token = text.token(id);
-                    let sequence = text.decode(&filled)?;
+                    let sequence = text.decode(&filled);
                     if self.json {
                         candidates.push(serde_json::json!({ "score": score, "token": id, "token_str": token, "sequence": sequence }));
                     } else {

@@ -1,0 +1,476 @@
+//! [`AlbertTokenizer`]: text to ids and back, in the manner of one reference.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::assemble::{self, Defaults, Plan};
+use crate::batch;
+use crate::cleanup::clean_up;
+use crate::config::{Config, SpecialTokens};
+use crate::encoding::Encoding;
+use crate::engine::{Cache, Engine};
+use crate::error::Error;
+use crate::files::{self, LoadOptions, Source};
+use crate::lines::{Invalid, for_each_line, write_ids};
+use crate::mode::Mode;
+use crate::options::{EncodeOptions, Input, PadTo, Side};
+use crate::pad::{self, Filling};
+use crate::template::{Part, Template};
+use crate::token::AddedToken;
+
+/// A tokenizer: cheap to clone, and usable from any number of threads.
+///
+/// ```no_run
+/// use albert_tokenizer::{AlbertTokenizer, EncodeOptions, LoadOptions};
+///
+/// let tokenizer = AlbertTokenizer::from_pretrained("albert-base-v2", LoadOptions::default())?;
+/// let encoding = tokenizer.encode("Hello, my dog is cute", &EncodeOptions::default())?;
+/// assert_eq!(encoding.ids, [2, 10975, 15, 51, 1952, 25, 10901, 3]);
+/// assert_eq!(tokenizer.decode(&encoding.ids, true), "hello, my dog is cute");
+/// # Ok::<(), albert_tokenizer::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct AlbertTokenizer {
+    inner: Arc<Inner>,
+}
+
+/// What a tokenizer consists of.
+pub(crate) struct Inner {
+    pub(crate) mode: Mode,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) template: Template,
+    pub(crate) special: SpecialTokens,
+    pub(crate) config: Config,
+    pub(crate) source: Source,
+    /// Tokens that are recognised as a whole, with their numbers.
+    pub(crate) added: Vec<(u32, AddedToken)>,
+    /// Entries of the vocabulary without added tokens.
+    pub(crate) base_size: usize,
+    /// Memories that no call uses at the moment.
+    pub(crate) caches: Mutex<Vec<Cache>>,
+}
+
+impl std::fmt::Debug for AlbertTokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AlbertTokenizer")
+            .field("mode", &self.inner.mode)
+            .field("vocab_size", &self.vocab_size())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Loading and saving.
+impl AlbertTokenizer {
+    /// Reads a model folder, or a single `spiece.model`, `tokenizer.json` or `vocab.txt`.
+    ///
+    /// # Errors
+    /// Files are missing or damaged, are those of another model, or are not enough for the mode.
+    pub fn from_pretrained(path: impl AsRef<Path>, options: LoadOptions) -> Result<Self, Error> {
+        Ok(Self::new(files::load(path.as_ref(), &options)?))
+    }
+
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    /// Writes the files of this tokenizer into a folder, each complete or not at all, so that
+    /// transformers 4 and 5 and SentencePiece load it again. The folder is made where it is missing.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the file that was loaded is gone.
+    pub fn save_pretrained(&self, folder: impl AsRef<Path>) -> Result<(), Error> {
+        crate::save::save(&self.inner, folder.as_ref())
+    }
+}
+
+/// Text to ids.
+impl AlbertTokenizer {
+    /// Encodes a text, a pair, or words.
+    ///
+    /// # Errors
+    /// The options contradict each other, or the input is too short for the truncation asked for.
+    pub fn encode<'a>(
+        &self,
+        input: impl Into<Input<'a>>,
+        options: &EncodeOptions,
+    ) -> Result<Encoding, Error> {
+        let plan = self.plan(options)?;
+        let mut cache = self.cache();
+        let encoding = self.encode_unpadded(&plan, &mut cache, &input.into());
+        self.put_back(cache);
+        let mut encoding = encoding?;
+        // transformers' Python tokenizers return nothing at all as it is.
+        if !(plan.slow && encoding.is_empty()) {
+            self.pad(std::slice::from_mut(&mut encoding), options, &plan)?;
+        }
+        Ok(encoding)
+    }
+
+    /// Encodes many inputs on `threads` threads; the results do not depend on their number.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), for the first input that fails.
+    pub fn encode_batch<'a, I>(
+        &self,
+        inputs: &'a [I],
+        options: &EncodeOptions,
+        threads: NonZeroUsize,
+    ) -> Result<Vec<Encoding>, Error>
+    where
+        I: Sync,
+        &'a I: Into<Input<'a>>,
+    {
+        let plan = self.plan(options)?;
+        let encodings = batch::map(
+            inputs,
+            threads,
+            || self.cache(),
+            |cache| self.put_back(cache),
+            |cache, input| self.encode_unpadded(&plan, cache, &input.into()),
+        );
+        let mut encodings = encodings.into_iter().collect::<Result<Vec<_>, _>>()?;
+        self.pad(&mut encodings, options, &plan)?;
+        Ok(encodings)
+    }
+
+    /// The ids of a text alone, appended to `out`: the fast way.
+    pub fn encode_ids(&self, text: &str, add_special_tokens: bool, out: &mut Vec<u32>) {
+        let mut cache = self.cache();
+        self.encode_ids_with(text, add_special_tokens, &mut cache, out);
+        self.put_back(cache);
+    }
+
+    /// As [`encode_ids`](Self::encode_ids), with the memory of the calling thread.
+    pub(crate) fn encode_ids_with(
+        &self,
+        text: &str,
+        add_special_tokens: bool,
+        cache: &mut Cache,
+        out: &mut Vec<u32>,
+    ) {
+        if !add_special_tokens {
+            return self.inner.engine.encode_ids(text, cache, out);
+        }
+        for part in &self.inner.template.single {
+            match part {
+                Part::Special { ids, .. } => out.extend(ids),
+                Part::Sequence { .. } => self.inner.engine.encode_ids(text, cache, out),
+            }
+        }
+    }
+
+    /// The ids of many texts, on `threads` threads.
+    #[must_use]
+    pub fn encode_batch_ids<S: AsRef<str> + Sync>(
+        &self,
+        texts: &[S],
+        add_special_tokens: bool,
+        threads: NonZeroUsize,
+    ) -> Vec<Vec<u32>> {
+        batch::map(
+            texts,
+            threads,
+            || self.cache(),
+            |cache| self.put_back(cache),
+            |cache, text| {
+                let mut ids = Vec::new();
+                self.encode_ids_with(text.as_ref(), add_special_tokens, cache, &mut ids);
+                ids
+            },
+        )
+    }
+
+    /// Special tokens that a text, or a pair, gets.
+    #[must_use]
+    pub fn num_special_tokens_to_add(&self, pair: bool) -> usize {
+        self.inner.template.added(pair)
+    }
+
+    /// 1 where an id is that of a special token, wherever it came from.
+    #[must_use]
+    pub fn special_tokens_mask(&self, ids: &[u32]) -> Vec<u32> {
+        let special = self.all_special_ids();
+        ids.iter()
+            .map(|id| u32::from(special.contains(id)))
+            .collect()
+    }
+
+    fn plan(&self, options: &EncodeOptions) -> Result<Plan, Error> {
+        let inner = &*self.inner;
+        let defaults = Defaults {
+            slow: inner.mode.is_slow(),
+            model_max_length: inner.config.model_max_length,
+            truncation_side: self.truncation_side(),
+            type_ids: match &inner.config.model_input_names {
+                Some(names) => names.iter().any(|name| name == "token_type_ids"),
+                None => inner.mode != Mode::Hf5,
+            },
+        };
+        Plan::new(options, &defaults, &inner.template)
+    }
+
+    fn encode_unpadded(
+        &self,
+        plan: &Plan,
+        cache: &mut Cache,
+        input: &Input<'_>,
+    ) -> Result<Encoding, Error> {
+        assemble::encode(&self.inner.engine, &self.inner.template, plan, cache, input)
+    }
+
+    fn pad(
+        &self,
+        encodings: &mut [Encoding],
+        options: &EncodeOptions,
+        plan: &Plan,
+    ) -> Result<(), Error> {
+        let lengths = encodings.iter().map(Encoding::len);
+        let Some(target) = pad::target(&options.padding, lengths)? else {
+            return Ok(());
+        };
+        let id = self.pad_token_id().ok_or_else(|| {
+            Error::options("the tokenizer has no padding token: encode without padding".into())
+        })?;
+        let filling = Filling {
+            id,
+            type_id: 0,
+            side: options.padding.side.unwrap_or(self.padding_side()),
+        };
+        for encoding in encodings {
+            pad::pad(encoding, target, filling);
+            if !plan.type_ids {
+                encoding.drop_type_ids();
+            }
+        }
+        debug_assert!(options.padding.to != PadTo::None);
+        Ok(())
+    }
+
+    /// A memory for one thread.
+    pub(crate) fn cache(&self) -> Cache {
+        let mut caches = self
+            .inner
+            .caches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        caches.pop().unwrap_or_default()
+    }
+
+    /// Keeps a memory for later calls.
+    pub(crate) fn put_back(&self, cache: Cache) {
+        const KEPT: usize = 64;
+        let mut caches = self
+            .inner
+            .caches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if caches.len() < KEPT {
+            caches.push(cache);
+        }
+    }
+}
+
+/// Streams of lines.
+impl AlbertTokenizer {
+    /// Reads lines and writes the ids of each as one line, separated by spaces, on `threads`
+    /// threads and in bounded memory.
+    ///
+    /// # Errors
+    /// Reading or writing fails, or a line is not UTF-8 and `invalid` refuses that.
+    pub fn encode_lines(
+        &self,
+        input: &mut dyn Read,
+        output: &mut dyn Write,
+        add_special_tokens: bool,
+        threads: NonZeroUsize,
+        invalid: Invalid,
+    ) -> Result<(), Error> {
+        let state = || (self.cache(), Vec::new());
+        for_each_line(
+            input,
+            output,
+            threads,
+            invalid,
+            state,
+            |(cache, ids), _, line, out| {
+                ids.clear();
+                self.encode_ids_with(line, add_special_tokens, cache, ids);
+                write_ids(ids, out);
+                Ok(())
+            },
+        )
+    }
+}
+
+/// Ids to text.
+impl AlbertTokenizer {
+    /// The text of ids, cleaned up where the tokenizer's files ask for it.
+    #[must_use]
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> String {
+        self.decode_with(ids, skip_special_tokens, self.cleans_up())
+    }
+
+    /// The text of ids. `clean_up` removes the space before punctuation and contractions.
+    #[must_use]
+    pub fn decode_with(&self, ids: &[u32], skip_special_tokens: bool, clean_up_: bool) -> String {
+        let text = self.inner.engine.decode(ids, skip_special_tokens);
+        if clean_up_ { clean_up(&text) } else { text }
+    }
+
+    /// The texts of many lists of ids, on `threads` threads.
+    #[must_use]
+    pub fn decode_batch<S: AsRef<[u32]> + Sync>(
+        &self,
+        lists: &[S],
+        skip_special_tokens: bool,
+        threads: NonZeroUsize,
+    ) -> Vec<String> {
+        let decode = |(): &mut (), ids: &S| self.decode(ids.as_ref(), skip_special_tokens);
+        batch::map(lists, threads, || (), |()| (), decode)
+    }
+
+    /// Whether [`decode`](Self::decode) cleans up (`clean_up_tokenization_spaces`).
+    #[must_use]
+    pub fn cleans_up(&self) -> bool {
+        let configured = self.inner.config.clean_up_tokenization_spaces;
+        match self.inner.mode {
+            Mode::HfFast | Mode::Hf5 => configured.unwrap_or(false),
+            Mode::HfSlow => configured.unwrap_or(true),
+            Mode::Google | Mode::SentencePiece => false,
+        }
+    }
+}
+
+/// Tokens and their numbers.
+impl AlbertTokenizer {
+    /// The token with this number.
+    #[must_use]
+    pub fn id_to_token(&self, id: u32) -> Option<&str> {
+        self.inner.engine.token(id)
+    }
+
+    /// The number of this token.
+    #[must_use]
+    pub fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.inner.engine.id(token)
+    }
+
+    /// The numbers of tokens; that of the unknown token where the vocabulary has none.
+    #[must_use]
+    pub fn convert_tokens_to_ids<S: AsRef<str>>(&self, tokens: &[S]) -> Vec<Option<u32>> {
+        let unknown = self.unk_token_id();
+        let id = |token: &S| self.token_to_id(token.as_ref()).or(unknown);
+        tokens.iter().map(id).collect()
+    }
+
+    /// The tokens with these numbers; `None` outside the vocabulary.
+    #[must_use]
+    pub fn convert_ids_to_tokens(&self, ids: &[u32], skip_special: bool) -> Vec<Option<&str>> {
+        let special = if skip_special {
+            self.all_special_ids()
+        } else {
+            Vec::new()
+        };
+        let kept = ids.iter().filter(|id| !special.contains(id));
+        kept.map(|id| self.id_to_token(*id)).collect()
+    }
+
+    /// All tokens with their numbers, added tokens included.
+    #[must_use]
+    pub fn get_vocab(&self) -> HashMap<String, u32> {
+        let ids = 0..u32::try_from(self.vocab_size()).unwrap_or(u32::MAX);
+        let entry = |id| Some((self.id_to_token(id)?.to_owned(), id));
+        ids.filter_map(entry).collect()
+    }
+
+    /// The largest number + 1, added tokens included.
+    #[must_use]
+    pub fn vocab_size(&self) -> usize {
+        self.inner.engine.vocab_size()
+    }
+
+    /// The special tokens and how they are recognised.
+    #[must_use]
+    pub fn special_tokens(&self) -> &SpecialTokens {
+        &self.inner.special
+    }
+
+    /// Numbers of all special tokens that the vocabulary has.
+    #[must_use]
+    pub fn all_special_ids(&self) -> Vec<u32> {
+        let all = self.inner.special.all();
+        all.iter()
+            .filter_map(|token| self.token_to_id(&token.content))
+            .collect()
+    }
+
+    fn number(&self, token: Option<&AddedToken>) -> Option<u32> {
+        self.token_to_id(&token?.content)
+    }
+
+    /// Number of the token before the first sequence.
+    #[must_use]
+    pub fn cls_token_id(&self) -> Option<u32> {
+        self.number(self.inner.special.cls.as_ref())
+    }
+
+    /// Number of the token after each sequence.
+    #[must_use]
+    pub fn sep_token_id(&self) -> Option<u32> {
+        self.number(self.inner.special.sep.as_ref())
+    }
+
+    /// Number of the token that stands for a gap.
+    #[must_use]
+    pub fn mask_token_id(&self) -> Option<u32> {
+        self.number(self.inner.special.mask.as_ref())
+    }
+
+    /// Number of the padding token.
+    #[must_use]
+    pub fn pad_token_id(&self) -> Option<u32> {
+        self.number(self.inner.special.pad.as_ref())
+    }
+
+    /// Number of the token for unknown text.
+    #[must_use]
+    pub fn unk_token_id(&self) -> Option<u32> {
+        self.number(self.inner.special.unk.as_ref())
+    }
+}
+
+/// Settings.
+impl AlbertTokenizer {
+    /// Whose behaviour this is.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.inner.mode
+    }
+
+    /// The most tokens that the model takes; `None`: the files name no limit.
+    #[must_use]
+    pub fn model_max_length(&self) -> Option<usize> {
+        self.inner.config.model_max_length
+    }
+
+    /// Where padding goes.
+    #[must_use]
+    pub fn padding_side(&self) -> Side {
+        self.inner.config.padding_side.unwrap_or_default()
+    }
+
+    /// Where truncation cuts.
+    #[must_use]
+    pub fn truncation_side(&self) -> Side {
+        self.inner.config.truncation_side.unwrap_or_default()
+    }
+}
