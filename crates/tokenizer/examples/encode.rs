@@ -18,9 +18,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let what = rest.first().map_or("ids", String::as_str);
     let bytes = std::fs::read(path)?;
-    let mut tokenizer = match mode.starts_with("hf-fast") || mode.starts_with("hf5") {
-        true => Raw::tokenizers(mode, &bytes)?,
-        false => Raw::new(mode, SpieceModel::parse(&bytes)?)?,
+    let fast = mode.starts_with("hf-fast") || mode.starts_with("hf5");
+    let mut tokenizer = match (fast, path.ends_with(".txt")) {
+        (true, _) => Raw::tokenizers(mode, &bytes)?,
+        (false, true) => Raw::vocab_txt(mode, &bytes)?,
+        (false, false) => Raw::new(mode, SpieceModel::parse(&bytes)?)?,
     };
     let mut input = Vec::new();
     io::stdin().read_to_end(&mut input)?;
