@@ -1,6 +1,6 @@
 //! Prints ids, and offsets on request, of each line of standard input: a feed for tools/.
 //!
-//! `cargo run --release -p albert-tokenizer --example encode -- MODE MODEL [ids|offsets|decode|time|frames]`
+//! `cargo run --release -p albert-tokenizer --example encode -- MODE MODEL [ids|offsets|decode|time|time-offsets|frames]`
 //!
 //! `frames`: binary, for texts with line ends inside. Input: length (u32, little-endian) and bytes
 //! of each text; output: number of pieces, then id, start, end (code points) and word of each.
@@ -14,7 +14,7 @@ use std::{
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [mode, path, rest @ ..] = &arguments[..] else {
-        return Err("encode MODE MODEL [ids|offsets|decode|time|frames]".into());
+        return Err("encode MODE MODEL [ids|offsets|decode|time|time-offsets|frames]".into());
     };
     let what = rest.first().map_or("ids", String::as_str);
     let bytes = std::fs::read(path)?;
@@ -35,12 +35,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut out = io::BufWriter::with_capacity(1 << 20, io::stdout().lock());
     let mut ids = Vec::new();
     let mut number = 0;
-    if what == "time" {
+    if what.starts_with("time") {
         let lines: Vec<&str> = lines.collect();
         for _ in 0..3 {
             let start = std::time::Instant::now();
             let mut count = 0;
             for line in &lines {
+                if what == "time-offsets" {
+                    count += tokenizer.pieces(line).ids.len();
+                    continue;
+                }
                 ids.clear();
                 tokenizer.ids(line, &mut ids);
                 count += ids.len();
