@@ -1,6 +1,8 @@
 //! Prints ids, and offsets on request, of each line of standard input: a feed for tools/.
 //!
-//! `cargo run --release -p albert-tokenizer --example encode -- MODE MODEL [ids|offsets|decode|time|time-offsets|frames]`
+//! `cargo run --release -p albert-tokenizer --example encode -- MODE MODEL [ids|offsets|decode|time|time-offsets|frames|json]`
+//!
+//! `json` writes the tokenizer.json of modes hf-fast and hf5.
 //!
 //! `frames`: binary, for texts with line ends inside. Input: length (u32, little-endian) and bytes
 //! of each text; output: number of pieces, then id, start, end (code points) and word of each.
@@ -14,7 +16,7 @@ use std::{
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [mode, path, rest @ ..] = &arguments[..] else {
-        return Err("encode MODE MODEL [ids|offsets|decode|time|time-offsets|frames]".into());
+        return Err("encode MODE MODEL [ids|offsets|decode|time|time-offsets|frames|json]".into());
     };
     let what = rest.first().map_or("ids", String::as_str);
     let bytes = std::fs::read(path)?;
@@ -24,6 +26,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         (false, true) => Raw::vocab_txt(mode, &bytes)?,
         (false, false) => Raw::new(mode, SpieceModel::parse(&bytes)?)?,
     };
+    if what == "json" {
+        io::stdout().write_all(&Raw::tokenizer_json(mode, &bytes)?)?;
+        return Ok(());
+    }
     let mut input = Vec::new();
     io::stdin().read_to_end(&mut input)?;
     if what == "frames" {
