@@ -42,7 +42,7 @@ def reference(mode, file, json_file):
         name = "spiece.model" if base.endswith("spiece") else "tokenizer.json"
         shutil.copy(file, f"{folder}/{name}")
         if base == "wordpiece":
-            return transformers.BertTokenizerFast(tokenizer_file=f"{folder}/{name}")._tokenizer
+            return transformers.BertTokenizerFast.from_pretrained(folder)._tokenizer
         return transformers.AlbertTokenizer.from_pretrained(
             folder,
             keep_accents="keep-accents" in flags,

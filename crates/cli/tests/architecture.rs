@@ -64,7 +64,7 @@ fn dependencies(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn kernels_and_model_print_nothing_and_read_no_clock_and_no_environment() {
+fn kernels_model_and_tokenizer_print_nothing_and_read_no_clock_and_no_environment() {
     let words = [
         "println!",
         "eprintln!",
@@ -77,7 +77,8 @@ fn kernels_and_model_print_nothing_and_read_no_clock_and_no_environment() {
         "std::process",
         "std::net",
     ];
-    let found = [strangers("kernels", &words), strangers("albert", &words)].concat();
+    let crates = ["kernels", "albert", "tokenizer"];
+    let found = crates.map(|name| strangers(name, &words)).concat();
     assert!(found.is_empty(), "{}", found.join("\n"));
     // The search finds what is there.
     assert!(!strangers("cli", &words).is_empty());
@@ -102,8 +103,19 @@ fn dependencies_point_one_way() {
     };
     assert_eq!(ours("formats"), Vec::<String>::new());
     assert_eq!(ours("albert"), ["albert-formats", "albert-kernels"]);
-    assert_eq!(ours("cli"), ["albert", "albert-formats", "albert-kernels"]);
-    for name in ["kernels", "formats", "albert"] {
+    assert_eq!(ours("tokenizer"), Vec::<String>::new());
+    assert_eq!(
+        ours("cli"),
+        [
+            "albert",
+            "albert-formats",
+            "albert-kernels",
+            "albert-tokenizer"
+        ]
+    );
+    // The tokenizers crate serves tests alone.
+    assert!(!dependencies("cli").contains(&"tokenizers".to_owned()));
+    for name in ["kernels", "formats", "albert", "tokenizer"] {
         let doors = dependencies(name)
             .into_iter()
             .filter(|name| ["clap", "anyhow", "tokenizers"].contains(&name.as_str()));

@@ -2,6 +2,7 @@
 //! exit code and its words.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -271,6 +272,265 @@ fn embed_does_not_depend_on_company_or_threads() {
         "3",
     ]);
     assert_eq!(together.lines().nth(1), alone.lines().next());
+}
+
+// ---------------------------------------------------------------------------------------------
+// tokenize and decode
+
+/// Runs with these bytes on stdin.
+fn fed(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = command(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("stdin");
+    // A refusal may end the program before it has read all.
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    child.wait_with_output().expect("the program ends")
+}
+
+/// A file in a folder of its own.
+fn file(name: &str, contents: impl AsRef<[u8]>) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(name);
+    std::fs::write(&path, contents).expect("written");
+    let name = self::path(&path);
+    (folder, name)
+}
+
+#[test]
+fn tokenize_prints_a_line_for_each_text() {
+    let demo = demo();
+    let out = quiet(&["tokenize", "the river", "", "? [MASK]", "--model", &demo]);
+    let lines: Vec<&str> = out.split('\n').collect();
+    assert_eq!(lines.len(), 4, "{out}");
+    assert_eq!((lines[1], lines[3]), ("2 3", ""));
+    assert!(
+        lines[0].starts_with("2 ") && lines[0].ends_with(" 3"),
+        "{out}"
+    );
+    let bare = quiet(&[
+        "tokenize",
+        "the river",
+        "--model",
+        &demo,
+        "--no-special-tokens",
+    ]);
+    assert_eq!(format!("2 {} 3", bare.trim_end()), lines[0]);
+    // And back.
+    let text = [
+        "decode",
+        lines[0],
+        "--model",
+        &demo,
+        "--skip-special-tokens",
+    ];
+    assert_eq!(quiet(&text), "the river\n");
+    assert_eq!(
+        quiet(&["decode", lines[0], "--model", &demo]),
+        "[CLS] the river[SEP]\n"
+    );
+}
+
+#[test]
+fn tokenize_json_tells_where_each_token_came_from() {
+    let demo = demo();
+    let out = quiet(&["tokenize", "é the river", "--model", &demo, "--json"]);
+    let line = json(out.trim_end());
+    assert_eq!(
+        keys(&line),
+        [
+            "tokens",
+            "ids",
+            "offsets",
+            "type_ids",
+            "attention_mask",
+            "special_tokens_mask"
+        ]
+    );
+    let offsets: Vec<(u64, u64)> = list(&line["offsets"])
+        .iter()
+        .map(|pair| {
+            (
+                pair[0].as_u64().expect("start"),
+                pair[1].as_u64().expect("end"),
+            )
+        })
+        .collect();
+    // Code points: "é" is one of them and two bytes.
+    let last = offsets[offsets.len() - 2];
+    assert_eq!(last.1, 11, "{out}");
+    assert_eq!(
+        (line["tokens"][0].as_str(), offsets[0]),
+        (Some("[CLS]"), (0, 0))
+    );
+    assert!(
+        keys(&line)
+            .iter()
+            .all(|key| list(&line[*key]).len() == offsets.len())
+    );
+    // transformers 5 leaves out the token types.
+    let out = quiet(&[
+        "tokenize",
+        "the river",
+        "--model",
+        &demo,
+        "--json",
+        "--mode",
+        "hf5",
+    ]);
+    assert!(!keys(&json(out.trim_end())).contains(&"type_ids"), "{out}");
+}
+
+#[test]
+fn tokenize_reads_lines_as_they_are() {
+    let demo = demo();
+    let of = |text: &str| quiet(&["tokenize", text, "--model", &demo]);
+    let expected = format!("{}{}{}", of("the river\r"), of(""), of("the"));
+    let input = "the river\r\n\nthe";
+    for input in [input.to_owned(), format!("{input}\n")] {
+        let (_folder, file) = file("texts.txt", &input);
+        assert_eq!(
+            quiet(&["tokenize", "--model", &demo, "--input", &file]),
+            expected
+        );
+        let Output { stdout, status, .. } = fed(&["tokenize", "--model", &demo], input.as_bytes());
+        assert!(status.success() && text(&stdout) == expected);
+    }
+    let (_folder, empty) = file("empty.txt", "");
+    assert_eq!(
+        quiet(&["tokenize", "--model", &demo, "--input", &empty]),
+        ""
+    );
+    assert_eq!(quiet(&["decode", "--model", &demo, "--input", &empty]), "");
+}
+
+#[test]
+fn tokenize_gives_the_same_on_any_number_of_threads() {
+    let demo = demo();
+    let lines: String = (0..60_000)
+        .map(|i| format!("the river {i} and paris\n"))
+        .collect();
+    let (folder, file) = file("texts.txt", &lines);
+    let mut outputs = Vec::new();
+    for threads in ["1", "2", "5"] {
+        let output = path(&folder.path().join(format!("ids-{threads}")));
+        let fixed = [
+            "tokenize", "--model", &demo, "--input", &file, "--output", &output,
+        ];
+        let out = quiet(&[&fixed[..], &["--threads", threads]].concat());
+        assert_eq!(out, "");
+        outputs.push(std::fs::read(&output).expect("ids"));
+    }
+    assert!(outputs[0] == outputs[1] && outputs[1] == outputs[2]);
+    assert_eq!(
+        outputs[0].iter().filter(|byte| **byte == b'\n').count(),
+        60_000
+    );
+    let files = std::fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(files, 4, "no temporary file stays");
+    // Replacing a file is as good as writing one.
+    let output = path(&folder.path().join("ids-1"));
+    quiet(&["tokenize", "--model", &demo, "the", "--output", &output]);
+    let short = std::fs::read(&output).expect("ids");
+    assert_eq!(text(&short), quiet(&["tokenize", "--model", &demo, "the"]));
+}
+
+#[test]
+fn tokenize_refuses_bytes_that_are_not_utf8_or_replaces_them() {
+    let demo = demo();
+    let (folder, file) = file("texts.txt", b"the\nri\xFFver\n");
+    let output = path(&folder.path().join("ids"));
+    let arguments = [
+        "tokenize", "--model", &demo, "--input", &file, "--output", &output,
+    ];
+    let words = [
+        "line 2: byte 6 of the input (byte 2 of the line) is not UTF-8",
+        "lossily",
+    ];
+    refused(&arguments, 1, &words);
+    assert!(!Path::new(&output).exists(), "a refusal leaves no file");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).expect("a folder").count(),
+        1
+    );
+    quiet(&[&arguments[..], &["--lossy"]].concat());
+    let found = std::fs::read(&output).expect("ids");
+    let replaced = quiet(&["tokenize", "the", "ri\u{FFFD}ver", "--model", &demo]);
+    assert_eq!(text(&found), replaced);
+}
+
+#[test]
+fn every_mode_tokenizes_and_wrong_files_are_named() {
+    let model = path(&fixtures().join("tokenizer/albert.model"));
+    for mode in ["hf-fast", "hf5", "hf-slow", "google", "sentencepiece"] {
+        let out = quiet(&["tokenize", "the river", "--model", &model, "--mode", mode]);
+        let decode = ["decode", out.trim_end(), "--model", &model, "--mode", mode];
+        let text = quiet(&[&decode[..], &["--skip-special-tokens"]].concat());
+        assert_eq!(text.trim(), "the river", "{mode}");
+    }
+    let demo = demo();
+    let slow = ["tokenize", "the", "--model", &demo, "--mode", "hf-slow"];
+    refused(&slow, 1, &["spiece.model", "found tokenizer.json alone"]);
+    let (folder, _) = file(
+        "tokenizer_config.json",
+        r#"{"tokenizer_class": "T5Tokenizer"}"#,
+    );
+    std::fs::copy(&model, folder.path().join("spiece.model")).expect("copied");
+    let foreign = ["tokenize", "the", "--model", &path(folder.path())];
+    refused(&foreign, 1, &["is not an ALBERT tokenizer", "T5Tokenizer"]);
+    let nowhere = ["tokenize", "the", "--model", "no/such/folder"];
+    refused(&nowhere, 1, &["no/such/folder", "no such file or folder"]);
+    let missing = ["tokenize", "--model", &demo, "--input", "no/such/file"];
+    refused(&missing, 1, &["no/such/file"]);
+    let output = [
+        "tokenize",
+        "the",
+        "--model",
+        &demo,
+        "--output",
+        "no/such/folder/ids",
+    ];
+    refused(&output, 1, &["no/such/folder/ids"]);
+}
+
+#[test]
+fn tokenize_and_decode_refuse_what_they_cannot_read() {
+    let demo = demo();
+    let mode = ["tokenize", "the", "--model", &demo, "--mode", "hf-quick"];
+    refused(
+        &mode,
+        2,
+        &[
+            "no such mode",
+            "hf-fast, hf5, hf-slow, google, sentencepiece",
+        ],
+    );
+    let both = ["tokenize", "the", "--model", &demo, "--input", "texts.txt"];
+    refused(&both, 2, &["cannot be used with"]);
+    refused(
+        &["tokenize", "a\nb", "--model", &demo],
+        1,
+        &["line feed", "--input"],
+    );
+    refused(
+        &["decode", "2 x", "--model", &demo],
+        1,
+        &["line 1: \"x\" is not the number"],
+    );
+    refused(
+        &["decode", "2", "2 -1", "--model", &demo],
+        1,
+        &["line 2: \"-1\""],
+    );
+    refused(
+        &["decode", "99999", "--model", &demo],
+        1,
+        &["99999 is not a token", "0 to "],
+    );
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -696,7 +956,11 @@ fn missing_files_exit_with_1_and_are_named() {
     refused(
         &["fill-mask", "[MASK]", "--model", &bare],
         1,
-        &["tokenizer.json is missing: expected beside config.json"],
+        &[
+            "no tokenizer in",
+            "tokenizer.json, spiece.model or vocab.txt",
+            "beside config.json",
+        ],
     );
     refused(&["inspect", "no/such/folder"], 1, &["no/such/folder"]);
     refused(&["inspect", &empty], 1, &["config.json"]);
@@ -850,7 +1114,11 @@ fn a_broken_tokenizer_is_refused() {
     let tokenizer = std::fs::read_to_string(&file).expect("tokenizer.json");
     let arguments = ["fill-mask", "[MASK]", "--model", &path(folder.path())];
     std::fs::write(&file, tokenizer.replace("[MASK]", "[GAP]")).expect("written");
-    refused(&arguments, 1, &["the tokenizer has no [MASK] token"]);
+    refused(
+        &arguments,
+        1,
+        &["not an ALBERT tokenizer", "the vocabulary has no [MASK]"],
+    );
     std::fs::write(&file, "{").expect("written");
     refused(&arguments, 1, &["tokenizer.json: "]);
 }
@@ -920,6 +1188,8 @@ fn a_reader_that_went_away_is_no_failure() {
         &["doctor"],
         &["fill-mask", "the [MASK]", "--model", &demo],
         &["embed", "a", "b", "--model", &demo, "--json"],
+        &["tokenize", "a", "b", "--model", &demo],
+        &["decode", "2 3", "--model", &demo],
         &[
             "bench",
             "forward",
@@ -950,6 +1220,8 @@ const VERBS: &[&[&str]] = &[
     &[],
     &["fill-mask"],
     &["embed"],
+    &["tokenize"],
+    &["decode"],
     &["inspect"],
     &["doctor"],
     &["forward"],
@@ -989,6 +1261,8 @@ fn every_help_opens_with_three_examples_that_run() {
     let scratch = tempfile::tempdir().expect("a folder");
     let inputs = model("masked_lm").join("inputs.safetensors");
     std::fs::copy(inputs, scratch.path().join("in.safetensors")).expect("copied");
+    std::fs::write(scratch.path().join("texts.txt"), "the river\n").expect("written");
+    std::fs::write(scratch.path().join("numbers.txt"), "2 23 3\n").expect("written");
     for verb in VERBS {
         let examples = examples(verb);
         assert_eq!(examples.len(), 3, "{verb:?}: {examples:?}");

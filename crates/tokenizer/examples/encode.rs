@@ -1,6 +1,8 @@
 //! Prints ids, and offsets on request, of each line of standard input: a feed for tools/.
 //!
-//! `cargo run --release -p albert-tokenizer --example encode -- MODE MODEL [ids|offsets|decode|time|frames]`
+//! `cargo run --release -p albert-tokenizer --example encode -- MODE MODEL [ids|offsets|decode|time|time-offsets|frames|json]`
+//!
+//! `json` writes the tokenizer.json of modes hf-fast and hf5.
 //!
 //! `frames`: binary, for texts with line ends inside. Input: length (u32, little-endian) and bytes
 //! of each text; output: number of pieces, then id, start, end (code points) and word of each.
@@ -14,14 +16,20 @@ use std::{
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [mode, path, rest @ ..] = &arguments[..] else {
-        return Err("encode MODE MODEL [ids|offsets|decode|time|frames]".into());
+        return Err("encode MODE MODEL [ids|offsets|decode|time|time-offsets|frames|json]".into());
     };
     let what = rest.first().map_or("ids", String::as_str);
     let bytes = std::fs::read(path)?;
-    let mut tokenizer = match mode.starts_with("hf-fast") || mode.starts_with("hf5") {
-        true => Raw::tokenizers(mode, &bytes)?,
-        false => Raw::new(mode, SpieceModel::parse(&bytes)?)?,
+    let fast = mode.starts_with("hf-fast") || mode.starts_with("hf5");
+    let mut tokenizer = match (fast, path.ends_with(".txt")) {
+        (true, _) => Raw::tokenizers(mode, &bytes)?,
+        (false, true) => Raw::vocab_txt(mode, &bytes)?,
+        (false, false) => Raw::new(mode, SpieceModel::parse(&bytes)?)?,
     };
+    if what == "json" {
+        io::stdout().write_all(&Raw::tokenizer_json(mode, &bytes)?)?;
+        return Ok(());
+    }
     let mut input = Vec::new();
     io::stdin().read_to_end(&mut input)?;
     if what == "frames" {
@@ -33,12 +41,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut out = io::BufWriter::with_capacity(1 << 20, io::stdout().lock());
     let mut ids = Vec::new();
     let mut number = 0;
-    if what == "time" {
+    if what.starts_with("time") {
         let lines: Vec<&str> = lines.collect();
         for _ in 0..3 {
             let start = std::time::Instant::now();
             let mut count = 0;
             for line in &lines {
+                if what == "time-offsets" {
+                    count += tokenizer.pieces(line).ids.len();
+                    continue;
+                }
                 ids.clear();
                 tokenizer.ids(line, &mut ids);
                 count += ids.len();

@@ -6,6 +6,7 @@ use crate::encoding::Encoding;
 use crate::engine::{Cache, Engine, Pieces};
 use crate::error::Error;
 use crate::options::{EncodeOptions, Input, PadTo, Sequence, Side, Strategy};
+use crate::sampling::Sampler;
 use crate::template::{Template, Windows, apply};
 use crate::truncate;
 
@@ -84,19 +85,18 @@ impl Plan {
     }
 }
 
-/// Encodes one input, without padding.
+/// Encodes one input, without padding; with a `sampler`, one segmentation of many.
 pub(crate) fn encode(
     engine: &Arc<dyn Engine>,
     template: &Template,
     plan: &Plan,
     cache: &mut Cache,
     input: &Input<'_>,
+    mut sampler: Option<&mut Sampler>,
 ) -> Result<Encoding, Error> {
-    let first = pieces(engine.as_ref(), cache, &input.first);
-    let second = input
-        .second
-        .as_ref()
-        .map(|s| pieces(engine.as_ref(), cache, s));
+    let mut pieces = |sequence| pieces(engine.as_ref(), cache, sequence, sampler.as_deref_mut());
+    let first = pieces(&input.first);
+    let second = input.second.as_ref().map(pieces);
     let empty = Encoding::empty(engine.clone());
     let mut encoding = if plan.slow {
         slow(template, plan, first, second, empty)?
@@ -109,14 +109,26 @@ pub(crate) fn encode(
     Ok(encoding)
 }
 
-fn pieces(engine: &dyn Engine, cache: &mut Cache, sequence: &Sequence<'_>) -> Pieces {
+fn pieces(
+    engine: &dyn Engine,
+    cache: &mut Cache,
+    sequence: &Sequence<'_>,
+    mut sampler: Option<&mut Sampler>,
+) -> Pieces {
     let mut pieces = Pieces::default();
+    let mut encode = |text: &str, pieces: &mut Pieces| match sampler.as_deref_mut() {
+        Some(sampler) => {
+            let drawn = engine.sample(text, sampler, cache, pieces);
+            debug_assert!(drawn, "only modes that draw are asked");
+        }
+        None => engine.encode(text, cache, pieces),
+    };
     match sequence {
-        Sequence::Text(text) => engine.encode(text, cache, &mut pieces),
+        Sequence::Text(text) => encode(text, &mut pieces),
         Sequence::Words(words) => {
             for (i, word) in words.iter().enumerate() {
                 let start = pieces.ids.len();
-                engine.encode(word, cache, &mut pieces);
+                encode(word, &mut pieces);
                 pieces.words[start..].fill(u32::try_from(i).ok());
             }
         }

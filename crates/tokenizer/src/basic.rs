@@ -2,6 +2,7 @@
 //! Python programs have them (google-research/albert's `FullTokenizer`, transformers 4.30.2's
 //! `BertTokenizer`), with Python 3.11's Unicode 14.
 
+mod ranges;
 mod tables;
 
 use std::collections::{HashMap, HashSet};
@@ -16,7 +17,7 @@ use crate::{
     slow::split::Splitter,
     wordpiece::WordPiece,
 };
-use tables::Tables;
+use tables::{Tables, is_nonspacing, is_punctuation, is_zs};
 
 /// What the class and its configuration decide.
 #[derive(Clone, Debug)]
@@ -59,7 +60,7 @@ impl Basic {
     pub(crate) fn new(spec: &WordPieceSpec, options: BasicOptions) -> Result<Self, Error> {
         Ok(Self {
             model: WordPiece::new(spec)?,
-            tables: Tables::new(),
+            tables: Tables::new(options.google),
             splitter: Splitter::new(options.tokens.iter().map(|(text, _)| text.as_str())),
             tokens: options.tokens.iter().cloned().collect(),
             names: options
@@ -123,7 +124,7 @@ impl Basic {
                 continue;
             }
             // Zs becomes a space; what else Python calls white space separates all the same.
-            if is_space(p.c) || self.tables.is_space(p.c) {
+            if is_space(p.c) || is_zs(p.c) {
                 self.word(&mut word, emit);
             } else if self.options.tokenize_chinese_chars && is_chinese(p.c) {
                 self.word(&mut word, emit);
@@ -159,7 +160,7 @@ impl Basic {
             if is_token {
                 break;
             }
-            let punctuation = self.tables.is_punctuation(p.c);
+            let punctuation = is_punctuation(p.c);
             if punctuation || is_space(p.c) {
                 self.pieces(&chars[start..i], emit);
                 if punctuation {
@@ -204,7 +205,7 @@ impl Basic {
             }
         }
         out[run..].sort_by_key(|p| class(p.c));
-        out.retain(|p| !self.tables.is_nonspacing(p.c));
+        out.retain(|p| !is_nonspacing(p.c));
         out
     }
 

@@ -28,6 +28,7 @@ pub(crate) struct Built {
     pub(crate) special: SpecialTokens,
     pub(crate) spec: Option<Arc<Spec>>,
     pub(crate) spiece: Option<Arc<SpieceModel>>,
+    pub(crate) sentencepiece: Option<Arc<SentencePiece>>,
     pub(crate) wordpiece: bool,
     /// Tokens that are recognised as a whole, with their numbers.
     pub(crate) added: Vec<(u32, AddedToken)>,
@@ -150,6 +151,7 @@ fn pipeline(
         special,
         spec: Some(Arc::new(spec)),
         spiece,
+        sentencepiece: None,
         wordpiece,
     })
 }
@@ -227,12 +229,15 @@ fn sentencepiece_family(
             let tokens = config.added.iter().map(|(id, token)| (*id, token.clone()));
             added = tokens.filter(|(id, _)| *id as usize >= base_size).collect();
             let options = slow_options(&special, config, &added);
-            let slow = Slow::new(inner, options);
+            let slow = Slow::new(inner.clone(), options);
             check_numbers(&slow, base_size, &added)?;
             Arc::new(slow)
         }
-        Mode::Google => Arc::new(Google::new(inner, config.do_lower_case.unwrap_or(true))),
-        _ => inner,
+        Mode::Google => Arc::new(Google::new(
+            inner.clone(),
+            config.do_lower_case.unwrap_or(true),
+        )),
+        _ => inner.clone(),
     };
     Ok(Built {
         template: around(engine.as_ref(), &special),
@@ -242,6 +247,7 @@ fn sentencepiece_family(
         base_size,
         spec: None,
         spiece: Some(model),
+        sentencepiece: Some(inner),
         wordpiece: false,
     })
 }
@@ -347,6 +353,7 @@ fn words(spec: Spec, special: SpecialTokens, mode: Mode, config: &Config) -> Res
         base_size: model.vocab.len(),
         spec: Some(Arc::new(spec)),
         spiece: None,
+        sentencepiece: None,
         wordpiece: true,
     })
 }

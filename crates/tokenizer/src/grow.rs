@@ -83,6 +83,7 @@ impl AlbertTokenizer {
             special,
             spec,
             spiece,
+            sentencepiece,
             wordpiece,
             added,
             base_size,
@@ -104,6 +105,7 @@ impl AlbertTokenizer {
                 changed: true,
                 ..inner.source.clone()
             },
+            sentencepiece,
             added,
             base_size,
             caches: Mutex::new(Vec::new()),

@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use crate::error::Error;
 
 /// Bytes read at once.
-const BLOCK: usize = 1 << 20;
+const BLOCK: usize = 1 << 18;
 
 /// What to do with bytes that are not UTF-8.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,15 +2,17 @@
 //! with their references, and for fuzzing.
 
 use crate::{
-    Error, SpieceModel,
+    Error, Mode, SpieceModel,
+    basic::{Basic, BasicOptions},
     convert::{self, ClassOptions},
     engine::{Cache, Engine, Pieces},
     google::Google,
-    json::Spec,
+    json::{Spec, WordPieceSpec},
     pipeline::{Pipeline, PipelineOptions},
     sampling::{Sampler, Sampling},
     sentencepiece::SentencePiece,
     slow::{Slow, SlowOptions},
+    vocab_txt,
 };
 use std::sync::Arc;
 
@@ -70,6 +72,42 @@ impl Raw {
         };
         Ok(Self {
             engine: Box::new(Pipeline::new(&spec(mode, bytes)?, options)?),
+            inner: None,
+            cache: Cache::default(),
+            pieces: Pieces::default(),
+        })
+    }
+
+    /// The engine of `google` or `hf-slow` (or `…+cased`) over a vocab.txt.
+    ///
+    /// # Errors
+    /// The file cannot be used, or there is no such mode.
+    pub fn vocab_txt(mode: &str, bytes: &[u8]) -> Result<Self, Error> {
+        let (base, flags) = mode.split_once('+').unwrap_or((mode, ""));
+        let google = base == "google";
+        let kind = if google { Mode::Google } else { Mode::HfSlow };
+        let vocab = vocab_txt::parse(bytes, kind)?;
+        let specials = ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"];
+        let tokens = vocab
+            .iter()
+            .filter(|(text, _)| !google && specials.contains(&text.as_str()));
+        let tokens: Vec<(String, u32)> = tokens.cloned().collect();
+        let options = BasicOptions {
+            do_lower_case: flags != "cased",
+            strip_accents: None,
+            tokenize_chinese_chars: true,
+            special: tokens.iter().map(|(_, id)| *id).collect(),
+            tokens,
+            google,
+        };
+        let spec = WordPieceSpec {
+            unk_token: "[UNK]".to_owned(),
+            continuing_subword_prefix: "##".to_owned(),
+            max_input_chars_per_word: if google { 200 } else { 100 },
+            vocab,
+        };
+        Ok(Self {
+            engine: Box::new(Basic::new(&spec, options)?),
             inner: None,
             cache: Cache::default(),
             pieces: Pieces::default(),

@@ -18,6 +18,8 @@ use crate::lines::{Invalid, for_each_line, write_ids};
 use crate::mode::Mode;
 use crate::options::{EncodeOptions, Input, PadTo, Side};
 use crate::pad::{self, Filling};
+use crate::sampling::{Sampler, Sampling};
+use crate::sentencepiece::SentencePiece;
 use crate::template::{Part, Template};
 use crate::token::AddedToken;
 
@@ -45,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) special: SpecialTokens,
     pub(crate) config: Config,
     pub(crate) source: Source,
+    /// The model of the SentencePiece family.
+    pub(crate) sentencepiece: Option<Arc<SentencePiece>>,
     /// Tokens that are recognised as a whole, with their numbers.
     pub(crate) added: Vec<(u32, AddedToken)>,
     /// Entries of the vocabulary without added tokens.
@@ -103,9 +107,64 @@ impl AlbertTokenizer {
         input: impl Into<Input<'a>>,
         options: &EncodeOptions,
     ) -> Result<Encoding, Error> {
+        self.encode_one(&input.into(), options, None)
+    }
+
+    /// Encodes with one segmentation drawn from many (subword regularisation). `number` tells
+    /// inputs apart: equal seeds, numbers and inputs give equal results, on any thread.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), and where the mode's reference draws nothing (`hf-fast`,
+    /// `hf5`, WordPiece).
+    pub fn encode_sampled<'a>(
+        &self,
+        input: impl Into<Input<'a>>,
+        options: &EncodeOptions,
+        sampling: Sampling,
+        number: u64,
+    ) -> Result<Encoding, Error> {
+        self.sentencepiece("segmentations cannot be drawn")?;
+        let mut sampler = Sampler::new(sampling, number);
+        self.encode_one(&input.into(), options, Some(&mut sampler))
+    }
+
+    /// The best segmentations of a text by SentencePiece itself, without the preprocessing of the
+    /// mode, as ids and score; the best first, at most 512.
+    ///
+    /// # Errors
+    /// The mode is not of the SentencePiece family.
+    pub fn n_best(&self, text: &str, count: usize) -> Result<Vec<(Vec<u32>, f32)>, Error> {
+        let model = self.sentencepiece("there is no list of segmentations")?;
+        let mut cache = self.cache();
+        let list = model.n_best(text, count, &mut cache);
+        self.put_back(cache);
+        Ok(list
+            .into_iter()
+            .map(|(pieces, score)| (pieces.ids, score))
+            .collect())
+    }
+
+    fn sentencepiece(&self, problem: &str) -> Result<&SentencePiece, Error> {
+        self.inner
+            .sentencepiece
+            .as_deref()
+            .ok_or_else(|| Error::Mode {
+                mode: self.inner.mode.name(),
+                problem: format!(
+                    "{problem}: load spiece.model in mode hf-slow, google or sentencepiece"
+                ),
+            })
+    }
+
+    fn encode_one(
+        &self,
+        input: &Input<'_>,
+        options: &EncodeOptions,
+        sampler: Option<&mut Sampler>,
+    ) -> Result<Encoding, Error> {
         let plan = self.plan(options)?;
         let mut cache = self.cache();
-        let encoding = self.encode_unpadded(&plan, &mut cache, &input.into());
+        let encoding = self.encode_unpadded(&plan, &mut cache, input, sampler);
         self.put_back(cache);
         let mut encoding = encoding?;
         // transformers' Python tokenizers return nothing at all as it is.
@@ -135,7 +194,7 @@ impl AlbertTokenizer {
             threads,
             || self.cache(),
             |cache| self.put_back(cache),
-            |cache, input| self.encode_unpadded(&plan, cache, &input.into()),
+            |cache, input| self.encode_unpadded(&plan, cache, &input.into(), None),
         );
         let mut encodings = encodings.into_iter().collect::<Result<Vec<_>, _>>()?;
         self.pad(&mut encodings, options, &plan)?;
@@ -223,8 +282,12 @@ impl AlbertTokenizer {
         plan: &Plan,
         cache: &mut Cache,
         input: &Input<'_>,
+        sampler: Option<&mut Sampler>,
     ) -> Result<Encoding, Error> {
-        assemble::encode(&self.inner.engine, &self.inner.template, plan, cache, input)
+        let Inner {
+            engine, template, ..
+        } = &*self.inner;
+        assemble::encode(engine, template, plan, cache, input, sampler)
     }
 
     fn pad(

@@ -15,7 +15,8 @@ use crate::mode::Mode;
 const PREFIX: &str = "##";
 
 /// From the bytes of a file; the number of an entry is that of its line, and of equal entries the
-/// last one counts.
+/// last one counts. Google's reader counts entries instead of lines: the first of equal ones
+/// counts, and the others take no number.
 pub(crate) fn parse(bytes: &[u8], mode: Mode) -> Result<Vec<(String, u32)>, Error> {
     let text = std::str::from_utf8(bytes).map_err(|error| Error::Vocabulary {
         problem: format!(
@@ -24,18 +25,19 @@ pub(crate) fn parse(bytes: &[u8], mode: Mode) -> Result<Vec<(String, u32)>, Erro
         ),
     })?;
     let text = text.strip_suffix('\n').unwrap_or(text);
-    let mut last: HashMap<&str, u32> = HashMap::new();
+    let mut ids: HashMap<&str, u32> = HashMap::new();
     for (id, line) in (0..).zip(text.split('\n')) {
         let line = line.strip_suffix('\r').unwrap_or(line);
-        let entry = match mode {
-            // Google's reader takes the first field, so that listings with scores are read too.
-            Mode::Google => line.split_whitespace().next().unwrap_or(" "),
-            _ => line,
-        };
-        last.insert(entry, id);
+        if mode == Mode::Google {
+            // It takes the first field, so that listings with scores are read too.
+            let entry = line.split_whitespace().next().unwrap_or(" ");
+            let next = ids.len() as u32;
+            ids.entry(entry).or_insert(next);
+        } else {
+            ids.insert(line, id);
+        }
     }
-    let mut vocab: Vec<(String, u32)> =
-        last.into_iter().map(|(t, id)| (t.to_owned(), id)).collect();
+    let mut vocab: Vec<(String, u32)> = ids.into_iter().map(|(t, id)| (t.to_owned(), id)).collect();
     vocab.sort_unstable_by_key(|(_, id)| *id);
     Ok(vocab)
 }
@@ -115,6 +117,8 @@ mod tests {
         assert_eq!(plain, [entry("a b", 1), entry("a", 2), entry("[PAD]", 3)]);
         let google = of("a\t-1.5\n\nb", Mode::Google);
         assert_eq!(google, [entry("a", 0), entry(" ", 1), entry("b", 2)]);
+        let doubled = of("a\nb\na\nc", Mode::Google);
+        assert_eq!(doubled, [entry("a", 0), entry("b", 1), entry("c", 2)]);
         assert!(parse(b"a\n\xFF", Mode::HfFast).is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use albert_tokenizer::{
     AddedToken, AlbertTokenizer, EncodeOptions, Encoding, Error, Input, LoadOptions, Mode, PadTo,
-    Padding, Sequence, Side, Strategy, Truncation,
+    Padding, Sampling, Sequence, Side, Strategy, Truncation,
 };
 use serde_json::{Value, json};
 
@@ -478,6 +478,39 @@ fn a_wordpiece_vocabulary_runs_in_every_mode_but_one() {
         assert_eq!(masked.contains(&4), mode != Mode::Google, "{mode}");
     }
     says(&refusal(folder.path(), Mode::SentencePiece), &["WordPiece"]);
+}
+
+#[test]
+fn segmentations_are_drawn_by_seed_and_number() {
+    let sampling = Sampling {
+        nbest_size: -1,
+        alpha: 0.1,
+        seed: 5,
+    };
+    let (text, options) = (
+        "understanding readers of the river",
+        EncodeOptions::default(),
+    );
+    for mode in [Mode::HfSlow, Mode::Google, Mode::SentencePiece] {
+        let tokenizer = open("tokenizer/albert.model", mode);
+        let draw = |number| {
+            let drawn = tokenizer.encode_sampled(text, &options, sampling, number);
+            drawn.expect("drawn").ids
+        };
+        assert_eq!(draw(3), draw(3), "{mode}");
+        let different: std::collections::BTreeSet<_> = (0..20).map(draw).collect();
+        assert!(different.len() > 5, "{mode}");
+        let best = tokenizer.encode(text, &options).expect("encoded").ids;
+        let list = tokenizer.n_best(text, 4).expect("a list");
+        assert_eq!(list[0].0, best[1..best.len() - 1], "{mode}");
+        assert!(list.len() == 4 && list.is_sorted_by(|a, b| a.1 >= b.1));
+    }
+    let fast = open("demo", Mode::HfFast);
+    let error = fast
+        .encode_sampled(text, &options, sampling, 0)
+        .expect_err("no sampling");
+    says(&error.to_string(), &["hf-fast", "cannot be drawn"]);
+    assert!(fast.n_best(text, 2).is_err());
 }
 
 #[test]

@@ -1,63 +1,43 @@
-//! General categories as Python 3.11 has them, for BERT's basic tokenizer.
+//! Character classes of BERT's basic tokenizer, in Google's and in transformers' reading.
 
-use regex_syntax::hir::{Class, HirKind};
+use super::ranges::{CONTROL, NONSPACING, OTHER, PUNCTUATION, SPACE};
 
-use crate::python::is_newer;
-
-/// Ranges of characters, ascending.
+/// Which characters are control characters depends on the program.
 pub(super) struct Tables {
-    control: Vec<(char, char)>,
-    space: Vec<(char, char)>,
-    nonspacing: Vec<(char, char)>,
-    punctuation: Vec<(char, char)>,
+    control: &'static [(u32, u32)],
 }
 
 impl Tables {
-    /// From the tables of regex-syntax. They are of a later Unicode than Python's: characters that
-    /// came since have no category there, and [`Tables::has`] gives them none.
-    pub(super) fn new() -> Self {
+    /// Google's program calls Cc and Cf control characters, transformers all of C.
+    pub(super) fn new(google: bool) -> Self {
         Self {
-            control: ranges(r"[\p{Cc}\p{Cf}]"),
-            space: ranges(r"\p{Zs}"),
-            nonspacing: ranges(r"\p{Mn}"),
-            punctuation: ranges(r"\p{P}"),
+            control: if google { CONTROL } else { OTHER },
         }
     }
 
-    fn has(ranges: &[(char, char)], c: char) -> bool {
-        let at = ranges.partition_point(|&(_, last)| last < c);
-        ranges.get(at).is_some_and(|&(first, _)| first <= c) && !is_newer(c)
-    }
-
-    /// Cc and Cf, but for tab and line ends.
+    /// Control characters, but for tab and line ends.
     pub(super) fn is_control(&self, c: char) -> bool {
-        !matches!(c, '\t' | '\n' | '\r') && Self::has(&self.control, c)
-    }
-
-    pub(super) fn is_space(&self, c: char) -> bool {
-        Self::has(&self.space, c)
-    }
-
-    pub(super) fn is_nonspacing(&self, c: char) -> bool {
-        !c.is_ascii() && Self::has(&self.nonspacing, c)
-    }
-
-    /// All signs of ASCII, and Unicode's punctuation.
-    pub(super) fn is_punctuation(&self, c: char) -> bool {
-        c.is_ascii_punctuation() || (!c.is_ascii() && Self::has(&self.punctuation, c))
+        !matches!(c, '\t' | '\n' | '\r') && has(self.control, c)
     }
 }
 
-/// The characters of a class.
-fn ranges(pattern: &str) -> Vec<(char, char)> {
-    let hir = regex_syntax::parse(pattern).map(regex_syntax::hir::Hir::into_kind);
-    match hir {
-        Ok(HirKind::Class(Class::Unicode(class))) => {
-            class.iter().map(|r| (r.start(), r.end())).collect()
-        }
-        // The patterns above are classes of more than one character.
-        _ => Vec::new(),
-    }
+pub(super) fn is_zs(c: char) -> bool {
+    has(SPACE, c)
+}
+
+pub(super) fn is_nonspacing(c: char) -> bool {
+    !c.is_ascii() && has(NONSPACING, c)
+}
+
+/// All signs of ASCII, and Unicode's punctuation.
+pub(super) fn is_punctuation(c: char) -> bool {
+    c.is_ascii_punctuation() || (!c.is_ascii() && has(PUNCTUATION, c))
+}
+
+fn has(ranges: &[(u32, u32)], c: char) -> bool {
+    let code = u32::from(c);
+    let at = ranges.partition_point(|&(_, last)| last < code);
+    ranges.get(at).is_some_and(|&(first, _)| first <= code)
 }
 
 #[cfg(test)]
@@ -65,11 +45,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_class_is_there() {
-        let t = Tables::new();
-        assert!(t.is_control('\u{7f}') && t.is_control('\u{200d}') && !t.is_control('\t'));
-        assert!(t.is_space('\u{3000}') && !t.is_space('\u{2028}'));
-        assert!(t.is_nonspacing('\u{301}') && !t.is_nonspacing('\u{93e}'));
-        assert!(t.is_punctuation('$') && t.is_punctuation('。') && !t.is_punctuation('€'));
+    fn classes() {
+        let (google, slow) = (Tables::new(true), Tables::new(false));
+        for c in ['\u{7f}', '\u{200d}', '\u{1c}'] {
+            assert!(google.is_control(c) && slow.is_control(c));
+        }
+        // Private use, not assigned, assigned after Unicode 14.
+        for c in ['\u{e000}', '\u{378}', '\u{10d41}', '\u{10ffff}'] {
+            assert!(!google.is_control(c) && slow.is_control(c));
+        }
+        assert!(!google.is_control('\t') && !slow.is_control('a'));
+        assert!(is_zs('\u{3000}') && !is_zs('\u{2028}'));
+        assert!(is_nonspacing('\u{301}') && !is_nonspacing('\u{93e}'));
+        assert!(is_punctuation('$') && is_punctuation('。') && !is_punctuation('€'));
+    }
+
+    #[test]
+    fn ranges_ascend() {
+        for table in [CONTROL, OTHER, SPACE, NONSPACING, PUNCTUATION] {
+            assert!(table.iter().all(|(first, last)| first <= last));
+            assert!(table.windows(2).all(|w| w[0].1 + 1 < w[1].0));
+        }
     }
 }

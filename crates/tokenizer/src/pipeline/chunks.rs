@@ -115,9 +115,12 @@ impl Chunks {
         at: usize,
         mut is_border: impl FnMut(char) -> bool,
     ) -> usize {
+        if !self.cut {
+            return limit(segment, at);
+        }
         let bytes = segment.as_bytes();
         let mut i = at;
-        while self.cut {
+        loop {
             // The run of spaces at the beginning belongs to the chunk.
             while bytes.get(i) == Some(&b' ') {
                 i += 1;
@@ -171,8 +174,7 @@ fn calm(c: char, is_border: &mut impl FnMut(char) -> bool) -> bool {
 /// between them?
 pub(super) fn stands_alone(text: &str) -> bool {
     let inner = text.strip_prefix(' ').and_then(|t| t.strip_suffix(' '));
-    let apart =
-        inner.is_some_and(|t| !t.is_empty() && t.trim() == t && !t.chars().any(|c| is_jamo(c)));
+    let apart = inner.is_some_and(|t| !t.is_empty() && t.trim() == t && !t.chars().any(is_jamo));
     apart
         && text.graphemes(true).next() == Some(" ")
         && text.graphemes(true).next_back() == Some(" ")

@@ -280,7 +280,7 @@ mod tests {
             }
         }
         assert!(table.entries.len() <= MOST_CHUNKS && table.slots.len() <= SLOTS.1);
-        let last = table.find(" w299999", key(" w299999")).unwrap();
+        let last = table.find(" w299998", key(" w299998")).unwrap();
         let found = table.found(last);
         let (index, start, end) = found.surfaces[0];
         assert_eq!((index, &found.text[start as usize..end as usize]), (1, "x"));
