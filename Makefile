@@ -47,7 +47,7 @@ bench: ## speed here: make bench MODEL=DIR
 
 fuzz: ## five minutes of hostile input for each target (needs cargo-fuzz)
 	@for target in $$($(CARGO) fuzz list); do \
-	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run "$$target" -- -max_total_time=300 -rss_limit_mb=512 -dict="fuzz/$$target.dict"; done
+	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run "$$target" -- -max_total_time=300 -rss_limit_mb=1024 -dict="fuzz/$$target.dict"; done
 
 fixtures: ## write fixtures/ anew: PYTHON523 and PYTHON457 have PyTorch and that version of transformers
 	$(PYTHON) tools/make_demo_fixture.py
