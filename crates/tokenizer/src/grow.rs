@@ -55,10 +55,11 @@ impl AlbertTokenizer {
             let known = added
                 .iter()
                 .position(|(_, known)| known.content == token.content);
+            let same = known.is_some_and(|place| added[place].1 == token);
             // Once special, a token stays so for decoding.
             token.special |= known.is_some_and(|place| added[place].1.special);
             match (known, self.token_to_id(&token.content)) {
-                (Some(place), _) if added[place].1 == token => {}
+                (Some(_), _) if same => {}
                 (Some(_), _) if slow => {}
                 (Some(place), _) => {
                     added[place].1 = token;
