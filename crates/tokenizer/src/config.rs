@@ -1,109 +1,20 @@
 //! `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`.
 
+mod document;
+mod special;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use serde_json::{Map, Value};
+
+pub(crate) use document::Document;
+pub(crate) use special::PARTS;
+pub use special::SpecialTokens;
 
 use crate::error::{Error, shown};
 use crate::mode::Mode;
 use crate::options::Side;
 use crate::token::AddedToken;
-
-/// Above this a `model_max_length` means "no limit", as in transformers.
-const NO_LIMIT: f64 = 1e20;
-
-/// The special tokens by their part.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SpecialTokens {
-    /// Beginning of a text; ALBERT's is its `[CLS]`.
-    pub bos: Option<AddedToken>,
-    /// End of a text; ALBERT's is its `[SEP]`.
-    pub eos: Option<AddedToken>,
-    /// What stands for unknown text.
-    pub unk: Option<AddedToken>,
-    /// Between and after sequences.
-    pub sep: Option<AddedToken>,
-    /// Padding.
-    pub pad: Option<AddedToken>,
-    /// Before the first sequence.
-    pub cls: Option<AddedToken>,
-    /// A gap to be filled.
-    pub mask: Option<AddedToken>,
-    /// Others (`additional_special_tokens`, `extra_special_tokens`).
-    pub additional: Vec<AddedToken>,
-}
-
-/// Names in the files of transformers, in the order in which it lists them.
-pub(crate) const PARTS: [&str; 7] = [
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "sep_token",
-    "pad_token",
-    "cls_token",
-    "mask_token",
-];
-
-impl SpecialTokens {
-    /// Those of ALBERT's SentencePiece vocabularies, or of WordPiece vocabularies.
-    pub(crate) fn of_family(wordpiece: bool, mode: Mode) -> Self {
-        let token = |content: &str| Some(AddedToken::new(content, true));
-        // Only transformers 5 lets [MASK] leave the space before it.
-        let mask = AddedToken {
-            lstrip: !wordpiece && mode != Mode::Hf5,
-            ..AddedToken::new("[MASK]", true)
-        };
-        Self {
-            bos: (!wordpiece).then(|| AddedToken::new("[CLS]", true)),
-            eos: (!wordpiece).then(|| AddedToken::new("[SEP]", true)),
-            unk: token(if wordpiece { "[UNK]" } else { "<unk>" }),
-            sep: token("[SEP]"),
-            pad: token(if wordpiece { "[PAD]" } else { "<pad>" }),
-            cls: token("[CLS]"),
-            mask: Some(mask),
-            additional: Vec::new(),
-        }
-    }
-
-    pub(crate) fn part(&self, name: &str) -> Option<&AddedToken> {
-        let part = match name {
-            "bos_token" => &self.bos,
-            "eos_token" => &self.eos,
-            "unk_token" => &self.unk,
-            "sep_token" => &self.sep,
-            "pad_token" => &self.pad,
-            "cls_token" => &self.cls,
-            _ => &self.mask,
-        };
-        part.as_ref()
-    }
-
-    fn part_mut(&mut self, name: &str) -> &mut Option<AddedToken> {
-        match name {
-            "bos_token" => &mut self.bos,
-            "eos_token" => &mut self.eos,
-            "unk_token" => &mut self.unk,
-            "sep_token" => &mut self.sep,
-            "pad_token" => &mut self.pad,
-            "cls_token" => &mut self.cls,
-            _ => &mut self.mask,
-        }
-    }
-
-    /// All of them, each once, named parts first.
-    #[must_use]
-    pub fn all(&self) -> Vec<&AddedToken> {
-        let mut all: Vec<&AddedToken> = Vec::new();
-        let named = PARTS.iter().filter_map(|name| self.part(name));
-        for token in named.chain(&self.additional) {
-            if !all.iter().any(|known| known.content == token.content) {
-                all.push(token);
-            }
-        }
-        all
-    }
-}
 
 /// What the configuration files of a folder say.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,108 +46,6 @@ pub(crate) struct Config {
     pub(crate) has_decoder: bool,
     /// The whole file, for what this crate does not use and writes again.
     pub(crate) raw: Map<String, Value>,
-}
-
-/// One JSON file, with its name for messages.
-pub(crate) struct Document<'a> {
-    pub(crate) path: &'a Path,
-    pub(crate) map: Map<String, Value>,
-}
-
-impl<'a> Document<'a> {
-    pub(crate) fn parse(path: &'a Path, bytes: &[u8]) -> Result<Self, Error> {
-        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        match serde_json::from_slice(bytes) {
-            Ok(Value::Object(map)) => Ok(Self { path, map }),
-            Ok(_) => Err(config_error(path, "expected a JSON object".into())),
-            Err(error) => Err(config_error(path, format!("not JSON: {error}"))),
-        }
-    }
-
-    fn wrong(&self, key: &str, expected: &str, found: &Value) -> Error {
-        let found = shown(&found.to_string());
-        config_error(
-            self.path,
-            format!("{key:?}: expected {expected}, found {found}"),
-        )
-    }
-
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.map.get(key).filter(|value| !value.is_null())
-    }
-
-    fn bool(&self, key: &str) -> Result<Option<bool>, Error> {
-        self.get(key)
-            .map(|v| {
-                v.as_bool()
-                    .ok_or_else(|| self.wrong(key, "true or false", v))
-            })
-            .transpose()
-    }
-
-    fn side(&self, key: &str) -> Result<Option<Side>, Error> {
-        self.get(key)
-            .map(|value| match value.as_str() {
-                Some("left") => Ok(Side::Left),
-                Some("right") => Ok(Side::Right),
-                _ => Err(self.wrong(key, "\"left\" or \"right\"", value)),
-            })
-            .transpose()
-    }
-
-    /// A number of tokens; `None` for one that is too large to mean anything.
-    fn length(&self, key: &str) -> Result<Option<usize>, Error> {
-        let Some(value) = self.get(key) else {
-            return Ok(None);
-        };
-        match value.as_f64() {
-            Some(number) if number > NO_LIMIT => Ok(None),
-            Some(number) if number >= 0.0 => Ok(Some(number as usize)),
-            _ => Err(self.wrong(key, "a number of tokens", value)),
-        }
-    }
-
-    /// A token as text or as an object with its flags; a text has `lstrip` where it is given.
-    fn token(&self, key: &str, value: &Value, lstrip: bool) -> Result<AddedToken, Error> {
-        let parsed = match value {
-            Value::String(text) => AddedToken {
-                lstrip,
-                ..AddedToken::new(text.as_str(), true)
-            },
-            Value::Object(map) => {
-                let flag = |name: &str, default: bool| match map.get(name) {
-                    None | Some(Value::Null) => Ok(default),
-                    Some(Value::Bool(flag)) => Ok(*flag),
-                    Some(other) => {
-                        Err(self.wrong(&format!("{key}.{name}"), "true or false", other))
-                    }
-                };
-                let content = map.get("content").and_then(Value::as_str);
-                AddedToken {
-                    content: content
-                        .ok_or_else(|| self.wrong(key, "a token with \"content\"", value))?
-                        .to_owned(),
-                    single_word: flag("single_word", false)?,
-                    lstrip: flag("lstrip", false)?,
-                    rstrip: flag("rstrip", false)?,
-                    normalized: flag("normalized", false)?,
-                    special: flag("special", true)?,
-                }
-            }
-            other => return Err(self.wrong(key, "a token as text or object", other)),
-        };
-        if parsed.content.is_empty() {
-            return Err(self.wrong(key, "a token with text", value));
-        }
-        Ok(parsed)
-    }
-}
-
-fn config_error(path: &Path, problem: String) -> Error {
-    Error::Config {
-        path: path.to_owned(),
-        problem,
-    }
 }
 
 impl Config {
@@ -412,7 +221,7 @@ impl Config {
             let special = named.find(|token| token.content == *content).cloned();
             let token = special.unwrap_or_else(|| AddedToken::new(content.as_str(), false));
             if let Some(other) = self.added.insert(number, token) {
-                return Err(config_error(
+                return Err(document::config_error(
                     file.path,
                     format!(
                         "the number {number} belongs to {} and to {}: expected one token each",
@@ -439,6 +248,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn document(text: &str) -> Document<'static> {
         Document::parse(Path::new("tokenizer_config.json"), text.as_bytes()).unwrap()
