@@ -1,3 +1,4 @@
+//! The bound on remembered words, against the plain search.
 use super::*;
 use crate::{
     SpieceModel,
