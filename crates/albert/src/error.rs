@@ -13,6 +13,27 @@ pub enum Error {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A tokenizer's file is wrong, or a text cannot be encoded as asked.
+    #[error(transparent)]
+    Tokenizer(#[from] albert_tokenizer::Error),
+    /// An input has more tokens than the model takes.
+    #[error(
+        "text: expected at most {limit} tokens, found {tokens}; cut the text, or let the program truncate it or slide a window over it"
+    )]
+    TooLong {
+        /// Tokens of the input, special tokens included.
+        tokens: usize,
+        /// Most tokens.
+        limit: usize,
+    },
+    /// A sentence-transformers folder says something that cannot be.
+    #[error("{}: {problem}", path.display())]
+    Modules {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was expected, what was found, what to do.
+        problem: String,
+    },
     /// A checkpoint file is wrong.
     #[error(transparent)]
     Format(#[from] FormatError),

@@ -27,6 +27,7 @@
 //! 5. [`model`]: the forward pass, once, over the seam.
 //! 6. [`heads`]: the seven classes; `loss`; [`output`].
 //! 7. `pretrained`: [`Albert`], which holds all of it together: load, run, save, prune, resize.
+//! 8. [`pipeline`]: from text to answer, a type for each task.
 //!
 //! # Shapes
 //! B batch, S padded length, T packed tokens, V vocabulary, E embedding, H hidden, A heads, D head size, F intermediate,
@@ -47,6 +48,7 @@ pub mod names;
 pub mod ops;
 pub mod output;
 pub mod params;
+pub mod pipeline;
 mod pretrained;
 mod random;
 

@@ -116,6 +116,10 @@ pub trait Backend: Sync {
     fn values(&self, buffer: &Self::Buffer) -> Vec<Self::Scalar>;
     /// A host number as an element.
     fn scalar(value: f64) -> Self::Scalar;
+    /// Threads that the host may use while the device waits.
+    fn threads(&self) -> usize {
+        1
+    }
 
     /// LayerNorm of the sum of word, type and position rows: [T, E].
     fn embed(&self, embedding: Embedding<'_, Self>) -> Self::Buffer;

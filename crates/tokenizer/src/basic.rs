@@ -291,6 +291,10 @@ impl Engine for Basic {
             .iter()
             .filter(|id| !(skip_special && self.special.contains(id)));
         let tokens: Vec<&str> = kept.filter_map(|&id| self.name(id)).collect();
+        self.join(&tokens)
+    }
+
+    fn join(&self, tokens: &[&str]) -> String {
         let text = tokens.join(" ");
         match self.options.google {
             true => text,

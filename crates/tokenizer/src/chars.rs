@@ -1,7 +1,13 @@
 //! From bytes to code points, as Python counts positions.
 
 /// Counts code points before a byte of a text in constant time.
-pub(crate) struct CharIndex<'a> {
+///
+/// ```
+/// let index = albert_tokenizer::CharIndex::new("né à Paris");
+/// assert_eq!(index.chars_before("né ".len()), 3);
+/// ```
+#[derive(Debug)]
+pub struct CharIndex<'a> {
     text: &'a [u8],
     /// Code points before each block; empty where every code point is one byte.
     blocks: Vec<usize>,
@@ -10,7 +16,9 @@ pub(crate) struct CharIndex<'a> {
 const BLOCK: usize = 64;
 
 impl<'a> CharIndex<'a> {
-    pub(crate) fn new(text: &'a str) -> Self {
+    /// Reads the text once.
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
         let mut blocks = Vec::new();
         if !text.is_ascii() {
             let mut count = 0;
@@ -28,7 +36,8 @@ impl<'a> CharIndex<'a> {
 
     /// Code points that end before this byte; a byte inside a code point counts as its beginning,
     /// one past the end as the end.
-    pub(crate) fn chars_before(&self, byte: usize) -> usize {
+    #[must_use]
+    pub fn chars_before(&self, byte: usize) -> usize {
         let byte = byte.min(self.text.len());
         if self.blocks.is_empty() {
             return byte;

@@ -53,6 +53,8 @@ pub(crate) trait Engine: Send + Sync {
     }
     /// Text of ids. Ids outside the vocabulary are left out.
     fn decode(&self, ids: &[u32], skip_special: bool) -> String;
+    /// Text of tokens, of which some may be no entries of the vocabulary.
+    fn join(&self, tokens: &[&str]) -> String;
     /// The piece with this number.
     fn token(&self, id: u32) -> Option<&str>;
     /// The number of this piece.

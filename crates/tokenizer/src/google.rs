@@ -68,6 +68,10 @@ impl Engine for Google {
         self.inner.decode(ids, skip_special)
     }
 
+    fn join(&self, tokens: &[&str]) -> String {
+        self.inner.decode_pieces(tokens.iter().copied())
+    }
+
     fn token(&self, id: u32) -> Option<&str> {
         self.inner.token(id)
     }

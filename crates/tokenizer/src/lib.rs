@@ -76,6 +76,7 @@ mod vocab_txt;
 mod wordpiece;
 mod words;
 
+pub use chars::CharIndex;
 pub use config::SpecialTokens;
 pub use encoding::Encoding;
 pub use error::Error;

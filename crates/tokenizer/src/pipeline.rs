@@ -311,6 +311,11 @@ impl Engine for Pipeline {
         decode::decode(self.decoder.as_deref(), tokens.map(str::to_owned).collect())
     }
 
+    fn join(&self, tokens: &[&str]) -> String {
+        let tokens = tokens.iter().map(|&token| token.to_owned()).collect();
+        decode::decode(self.decoder.as_deref(), tokens)
+    }
+
     fn token(&self, id: u32) -> Option<&str> {
         self.added.token(id).or_else(|| self.model.token(id))
     }

@@ -285,6 +285,10 @@ impl Engine for SentencePiece {
         self.decode_named(pieces)
     }
 
+    fn join(&self, tokens: &[&str]) -> String {
+        self.decode_pieces(tokens.iter().copied())
+    }
+
     fn token(&self, id: u32) -> Option<&str> {
         self.model.pieces.get(id as usize).map(|piece| &*piece.text)
     }

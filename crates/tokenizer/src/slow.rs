@@ -233,27 +233,6 @@ impl Slow {
         }
         cache.prepared = prepared;
     }
-
-    /// `convert_tokens_to_string`.
-    fn join(&self, tokens: &[&str]) -> String {
-        let mut out = String::new();
-        let mut ordinary: Vec<&str> = Vec::new();
-        let mut after_special = false;
-        for &token in tokens {
-            if self.special.contains_key(token) {
-                if !after_special {
-                    out.push(' ');
-                }
-                out.push_str(&self.inner.decode_pieces(ordinary.drain(..)));
-                out.push_str(token);
-            } else {
-                ordinary.push(token);
-            }
-            after_special = self.special.contains_key(token);
-        }
-        out.push_str(&self.inner.decode_pieces(ordinary));
-        out.trim_matches(is_space).to_owned()
-    }
 }
 
 /// Python's `str.lower`.
@@ -313,6 +292,27 @@ impl Engine for Slow {
             parts.push(self.join(&run));
         }
         parts.join(" ")
+    }
+
+    /// `convert_tokens_to_string`.
+    fn join(&self, tokens: &[&str]) -> String {
+        let mut out = String::new();
+        let mut ordinary: Vec<&str> = Vec::new();
+        let mut after_special = false;
+        for &token in tokens {
+            if self.special.contains_key(token) {
+                if !after_special {
+                    out.push(' ');
+                }
+                out.push_str(&self.inner.decode_pieces(ordinary.drain(..)));
+                out.push_str(token);
+            } else {
+                ordinary.push(token);
+            }
+            after_special = self.special.contains_key(token);
+        }
+        out.push_str(&self.inner.decode_pieces(ordinary));
+        out.trim_matches(is_space).to_owned()
     }
 
     fn token(&self, id: u32) -> Option<&str> {

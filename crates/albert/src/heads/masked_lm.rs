@@ -4,8 +4,8 @@ use super::{labels_hidden_token, logits_output, token_output};
 use crate::checkpoint::{Loader, MlmBias, Saver};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
-use crate::inputs::Inputs;
-use crate::model::plain;
+use crate::inputs::{Inputs, Packed};
+use crate::model::{Encoded, plain};
 use crate::names::{Field, Site};
 use crate::ops::{Backend, Epilogue, Norm};
 use crate::output::{Array, LogitsOutput};
@@ -200,6 +200,20 @@ impl<B: Backend> crate::Albert<MaskedLm<B>, B> {
         places: &[(usize, usize)],
     ) -> Result<Array<B::Scalar>> {
         let (packed, encoded) = self.encode(inputs)?;
+        self.logits_of(inputs, &packed, &encoded, places)
+    }
+
+    /// As [`logits_at`](Self::logits_at), of a batch that was encoded before.
+    ///
+    /// # Errors
+    /// A place outside the batch or hidden by the mask.
+    pub fn logits_of(
+        &self,
+        inputs: &Inputs,
+        packed: &Packed,
+        encoded: &Encoded<B>,
+        places: &[(usize, usize)],
+    ) -> Result<Array<B::Scalar>> {
         let row = |place: &(usize, usize)| {
             let row = packed.rows.iter().position(|row| row == place);
             row.filter(|_| inputs.keeps(place.0, place.1))

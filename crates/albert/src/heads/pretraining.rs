@@ -1,6 +1,6 @@
 //! Masked language model and sentence order together: the heads of pre-training.
 
-use super::{MaskedLm, labels_hidden_token, number, pooled_logits, token_output};
+use super::{MaskedLm, labels_hidden_token, linear_values, number, pooled_logits, token_output};
 use crate::checkpoint::{Loader, Saver};
 use crate::config::AlbertConfig;
 use crate::error::Result;
@@ -8,7 +8,7 @@ use crate::inputs::Inputs;
 use crate::loss::{IGNORE_INDEX, cross_entropy};
 use crate::names::Site;
 use crate::ops::Backend;
-use crate::output::{PreTrainingOutput, trace};
+use crate::output::{Array, PreTrainingOutput, trace};
 use crate::params::Linear;
 use crate::pretrained::{Head, Pass};
 
@@ -105,5 +105,22 @@ impl<B: Backend> Head<B> for PreTraining<B> {
 
     fn resize_vocabulary(&mut self, device: &B, config: &AlbertConfig, seed: u64) {
         self.masked_lm.resize_vocabulary(device, config, seed);
+    }
+}
+
+impl<B: Backend> crate::Albert<PreTraining<B>, B> {
+    /// Logits [B, C] of the sentence order alone, without those of the vocabulary.
+    ///
+    /// # Errors
+    /// Inputs that do not fit the model.
+    pub fn sentence_order_logits(&self, inputs: &Inputs) -> Result<Array<B::Scalar>> {
+        let (_, encoded) = self.encode(inputs)?;
+        let pooled = encoded.pooled.as_ref().expect("the class has a pooler");
+        let linear = &self.head().sentence_order;
+        let data = linear_values(self.device(), linear, pooled, inputs.batch);
+        Ok(Array::new(
+            vec![inputs.batch, data.len() / inputs.batch],
+            data,
+        ))
     }
 }

@@ -244,6 +244,10 @@ impl Backend for Cpu {
         value as f32
     }
 
+    fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
     fn embed(&self, embedding: Embedding<'_, Self>) -> Matrix {
         let cols = embedding.norm.gamma.len();
         let mut x = self.buffer(embedding.types.1.len(), cols);

@@ -73,6 +73,20 @@ impl AlbertTokenizer {
         batch::map(lists, threads, || (), |()| (), decode)
     }
 
+    /// The text of tokens (`convert_tokens_to_string`), of which some may be no entries of the
+    /// vocabulary, such as the surface of an unknown run.
+    #[must_use]
+    pub fn tokens_to_string<S: AsRef<str>>(&self, tokens: &[S]) -> String {
+        let tokens: Vec<&str> = tokens.iter().map(AsRef::as_ref).collect();
+        self.inner.engine.join(&tokens)
+    }
+
+    /// Whether the vocabulary is WordPiece, where a token tells whether it goes on in a word.
+    #[must_use]
+    pub fn is_wordpiece(&self) -> bool {
+        self.inner.source.wordpiece
+    }
+
     /// Whether [`decode`](Self::decode) cleans up (`clean_up_tokenization_spaces`).
     #[must_use]
     pub fn cleans_up(&self) -> bool {

@@ -1,0 +1,267 @@
+//! Question answering: the parts of a context that answer a question.
+//!
+//! As the question-answering pipeline of transformers 4.57, which 5 dropped.
+
+mod spans;
+
+use std::path::Path;
+
+use albert_tokenizer::{AlbertTokenizer, CharIndex, Encoding, Strategy};
+use serde::Serialize;
+
+use super::batch::{self, Row};
+use super::span::Span;
+use super::text::{Texts, Windows};
+use super::{Answer, Limits, Long, Results, only};
+use crate::error::{Error, Result};
+use crate::ops::{Backend, Cpu};
+use crate::{AlbertForQuestionAnswering, LoadOptions, Loaded};
+use spans::{Candidates, candidates};
+
+/// What counts as an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerOptions {
+    /// AnswerSpan to give, the most likely first. There may be fewer.
+    pub top_k: usize,
+    /// Most tokens of an answer.
+    pub max_answer_tokens: usize,
+    /// Whether "no answer" may be one, as for SQuAD 2.0: an empty text at 0, whose score is the smallest of the
+    /// windows' probabilities that `[CLS]` is start and end.
+    pub no_answer: bool,
+    /// Widen answers to whole words.
+    pub align_to_words: bool,
+    /// By default windows of at most 384 tokens slide over the context; they share `stride` tokens, by default 128
+    /// or half a window where that is less.
+    pub limits: Limits,
+}
+
+impl Default for AnswerOptions {
+    fn default() -> Self {
+        Self {
+            top_k: 1,
+            max_answer_tokens: 15,
+            no_answer: false,
+            align_to_words: true,
+            limits: Limits::long(Long::Slide),
+        }
+    }
+}
+
+/// Tokens of a window, unless something else is asked for.
+const WINDOW: usize = 384;
+/// Tokens that windows share, unless something else is asked for.
+const STRIDE: usize = 128;
+
+/// A part of the context.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AnswerSpan {
+    /// Probability that the answer starts here times probability that it ends here; of equal texts the sum.
+    pub score: f64,
+    /// Where it begins, in code points.
+    pub start: usize,
+    /// Where it ends, in code points.
+    pub end: usize,
+    /// The part of the context; empty for "no answer".
+    pub answer: String,
+    /// The same place in bytes and in code points.
+    #[serde(skip)]
+    pub span: Span,
+}
+
+/// A model that finds answers, with its tokenizer.
+pub struct QuestionAnswering<B: Backend = Cpu> {
+    model: AlbertForQuestionAnswering<B>,
+    texts: Texts,
+}
+
+impl<B: Backend> QuestionAnswering<B> {
+    /// Loads a model folder.
+    ///
+    /// # Errors
+    /// The model or the tokenizer cannot be read, the model has no head for answers.
+    pub fn from_pretrained(folder: &Path, device: B) -> Result<(Self, Loaded)> {
+        let tokenizer = Texts::tokenizer(folder)?;
+        let options = LoadOptions::default();
+        let (model, loaded) = AlbertForQuestionAnswering::from_pretrained(folder, device, options)?;
+        Ok((Self::new(model, tokenizer), loaded))
+    }
+
+    /// Joins a model and its tokenizer.
+    pub fn new(model: AlbertForQuestionAnswering<B>, tokenizer: AlbertTokenizer) -> Self {
+        let texts = Texts::new(tokenizer, model.config(), model.device());
+        Self { model, texts }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &AlbertForQuestionAnswering<B> {
+        &self.model
+    }
+
+    /// AnswerSpan one question from its context.
+    ///
+    /// # Errors
+    /// An empty question or context, a question that leaves no room for the context, too many tokens where windows
+    /// do not slide.
+    pub fn run(
+        &self,
+        question: &str,
+        context: &str,
+        options: &AnswerOptions,
+    ) -> Result<Answer<Vec<AnswerSpan>>> {
+        only(self.run_batch(&[(question, context)], options)?)
+    }
+
+    /// AnswerSpan many questions, each given with its context; each has its own result.
+    ///
+    /// # Errors
+    /// Options that do not fit the model.
+    pub fn run_batch(
+        &self,
+        inputs: &[(&str, &str)],
+        options: &AnswerOptions,
+    ) -> Result<Results<Vec<AnswerSpan>>> {
+        let limits = self.limits(options)?;
+        let pairs: Vec<_> = inputs.iter().map(|&pair| pair.into()).collect();
+        let windows = self.texts.encode(&pairs, &limits, Strategy::OnlySecond)?;
+        let prepared = windows.into_iter().zip(inputs).map(|(windows, input)| {
+            for (name, text) in [("question", input.0), ("context", input.1)] {
+                if text.is_empty() {
+                    return Err(Error::input(name, "a text", "an empty one"));
+                }
+            }
+            let windows = windows?;
+            Ok((windows.rows(), (windows, input.1)))
+        });
+        Ok(batch::answer(
+            prepared.collect(),
+            limits.batch_tokens,
+            |rows| self.logits(rows),
+            |(windows, context), logits| Ok(answers(&windows, context, &logits, options)),
+        ))
+    }
+
+    /// The limits with this task's defaults, checked.
+    fn limits(&self, options: &AnswerOptions) -> Result<Limits> {
+        if options.top_k == 0 || options.max_answer_tokens == 0 {
+            let what = if options.top_k == 0 {
+                "top_k"
+            } else {
+                "max_answer_tokens"
+            };
+            return Err(Error::input(what, "at least 1", 0));
+        }
+        let limit = match options.limits.max_tokens {
+            Some(_) => self.texts.limit(&options.limits)?,
+            None => self.texts.limit(&options.limits)?.min(WINDOW),
+        };
+        let stride = options.limits.stride.unwrap_or(STRIDE.min(limit / 2));
+        if stride >= limit {
+            return Err(Error::input(
+                "stride",
+                format!("less than the {limit} tokens of a window"),
+                stride,
+            ));
+        }
+        Ok(Limits {
+            max_tokens: Some(limit),
+            stride: Some(stride),
+            ..options.limits
+        })
+    }
+
+    /// Logits of start and end for every token of each row.
+    fn logits(&self, rows: &[&Row]) -> Result<Vec<[Vec<f64>; 2]>> {
+        let inputs = batch::padded(rows);
+        let output = self.model.forward(&inputs, None, Default::default())?;
+        let of = |b: usize, data: &[B::Scalar]| -> Vec<f64> {
+            let row = &data[b * inputs.length..][..rows[b].ids.len()];
+            row.iter().map(|&x| x.into()).collect()
+        };
+        let (starts, ends) = (&output.start_logits.data, &output.end_logits.data);
+        Ok((0..rows.len())
+            .map(|b| [of(b, starts), of(b, ends)])
+            .collect())
+    }
+}
+
+/// The best answers of all windows.
+fn answers(
+    windows: &Windows,
+    context: &str,
+    logits: &[[Vec<f64>; 2]],
+    options: &AnswerOptions,
+) -> Answer<Vec<AnswerSpan>> {
+    let index = CharIndex::new(context);
+    // Several candidates may become one when they are widened to words, so more are looked at.
+    let wanted = if options.align_to_words {
+        2 * options.top_k + 10
+    } else {
+        options.top_k
+    };
+    let mut found: Vec<(String, AnswerSpan)> = Vec::new();
+    let mut null_score = f64::INFINITY;
+    for (encoding, [starts, ends]) in windows.encodings.iter().zip(logits) {
+        let inside: Vec<bool> = encoding
+            .sequence_ids()
+            .iter()
+            .map(|sequence| *sequence == Some(1))
+            .collect();
+        let Candidates { spans, null } =
+            candidates(starts, ends, &inside, wanted, options.max_answer_tokens);
+        null_score = null_score.min(null);
+        for (first, last, score) in spans {
+            let bytes = place(encoding, first, last, options.align_to_words);
+            let span = Span::new(context, &index, bytes);
+            let answer = span.of(context).to_owned();
+            let key = answer.to_lowercase();
+            match found.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, known)) => known.score += score,
+                None => found.push((
+                    key,
+                    AnswerSpan {
+                        score,
+                        start: span.chars.start,
+                        end: span.chars.end,
+                        answer,
+                        span,
+                    },
+                )),
+            }
+        }
+    }
+    let mut output: Vec<AnswerSpan> = found.into_iter().map(|(_, answer)| answer).collect();
+    if options.no_answer {
+        output.push(AnswerSpan {
+            score: null_score,
+            start: 0,
+            end: 0,
+            answer: String::new(),
+            span: Span::default(),
+        });
+    }
+    // Stable: of equal scores the one found first.
+    output.sort_by(|a, b| b.score.total_cmp(&a.score));
+    output.truncate(options.top_k);
+    Answer {
+        output,
+        tokens: windows.tokens,
+        truncated: windows.truncated,
+    }
+}
+
+/// Bytes of the context from token `first` to token `last`, both included.
+fn place(
+    encoding: &Encoding,
+    first: usize,
+    last: usize,
+    align_to_words: bool,
+) -> std::ops::Range<usize> {
+    let word = |token: usize| {
+        let (sequence, word) = encoding.token_to_word(token)?;
+        encoding.word_to_chars(word, sequence)
+    };
+    if let (true, Some(start), Some(end)) = (align_to_words, word(first), word(last)) {
+        return start.0..end.1;
+    }
+    encoding.offsets[first].0..encoding.offsets[last].1
+}
