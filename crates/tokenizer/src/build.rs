@@ -157,7 +157,8 @@ fn pipeline(
     })
 }
 
-fn from_spiece(model: SpieceModel, mode: Mode, config: &Config) -> Result<Built, Error> {
+/// Builds what the mode needs of a SentencePiece model.
+pub(crate) fn from_spiece(model: SpieceModel, mode: Mode, config: &Config) -> Result<Built, Error> {
     let model = Arc::new(model);
     let special = config.special_tokens(false, mode);
     let convert = match mode {

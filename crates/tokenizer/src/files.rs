@@ -83,9 +83,33 @@ pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<Inner, Error> {
         (single(path)?, Vec::new(), Config::none())
     };
     check_mode(&vocabulary, options.mode)?;
+    choose_options(&mut config, options);
+    let built = build::build(path, &vocabulary, options.mode, &config)?;
+    Ok(join(built, vocabulary, beside, config, options))
+}
+
+/// A tokenizer of a model in memory, with nothing configured but `options`.
+pub(crate) fn from_spiece(model: SpieceModel, options: &LoadOptions) -> Result<Inner, Error> {
+    let mut config = Config::none();
+    choose_options(&mut config, options);
+    let vocabulary = Vocabulary::Spiece(PathBuf::from(SPIECE[0]));
+    let built = build::from_spiece(model, options.mode, &config)?;
+    Ok(join(built, vocabulary, Vec::new(), config, options))
+}
+
+fn choose_options(config: &mut Config, options: &LoadOptions) {
     config.do_lower_case = options.do_lower_case.or(config.do_lower_case);
     config.keep_accents = options.keep_accents.or(config.keep_accents);
     config.remove_space = options.remove_space.or(config.remove_space);
+}
+
+fn join(
+    built: Built,
+    vocabulary: Vocabulary,
+    beside: Vec<PathBuf>,
+    config: Config,
+    options: &LoadOptions,
+) -> Inner {
     let Built {
         engine,
         template,
@@ -96,7 +120,7 @@ pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<Inner, Error> {
         wordpiece,
         added,
         base_size,
-    } = build::build(path, &vocabulary, options.mode, &config)?;
+    } = built;
     let source = Source {
         vocabulary,
         spec,
@@ -105,7 +129,7 @@ pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<Inner, Error> {
         wordpiece,
         changed: false,
     };
-    Ok(Inner {
+    Inner {
         mode: options.mode,
         engine,
         template,
@@ -116,7 +140,7 @@ pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<Inner, Error> {
         added,
         base_size,
         caches: Mutex::new(Vec::new()),
-    })
+    }
 }
 
 /// Reads a file, but not one that is no tokenizer's.

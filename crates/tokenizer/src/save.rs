@@ -25,13 +25,14 @@ pub(crate) fn save(inner: &Inner, folder: &Path) -> Result<(), Error> {
         .chain([vocabulary.path()])
     {
         match path.extension().and_then(|extension| extension.to_str()) {
+            // The one that was loaded need not be a file.
+            Some("model") if inner.source.spiece.is_some() => {}
             Some("model") => files.push(("spiece.model", read(path)?)),
             Some("json") => {}
             _ => files.push(("vocab.txt", read(path)?)),
         }
     }
     if let Some(model) = &inner.source.spiece {
-        files.retain(|(name, _)| *name != "spiece.model");
         files.push(("spiece.model", model.bytes().to_vec()));
     }
     match (&inner.source.spec, vocabulary) {

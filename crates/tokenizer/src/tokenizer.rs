@@ -18,6 +18,7 @@ use crate::options::{EncodeOptions, Input, PadTo};
 use crate::pad::{self, Filling};
 use crate::sampling::{Sampler, Sampling};
 use crate::sentencepiece::SentencePiece;
+use crate::spiece::SpieceModel;
 use crate::template::{Part, Template};
 use crate::token::AddedToken;
 
@@ -72,6 +73,14 @@ impl AlbertTokenizer {
     /// Files are missing or damaged, are those of another model, or are not enough for the mode.
     pub fn from_pretrained(path: impl AsRef<Path>, options: LoadOptions) -> Result<Self, Error> {
         Ok(Self::new(files::load(path.as_ref(), &options)?))
+    }
+
+    /// A tokenizer of a SentencePiece model in memory, with ALBERT's special tokens.
+    ///
+    /// # Errors
+    /// The model lacks what the mode needs.
+    pub fn from_spiece(model: SpieceModel, options: LoadOptions) -> Result<Self, Error> {
+        Ok(Self::new(files::from_spiece(model, &options)?))
     }
 
     pub(crate) fn new(inner: Inner) -> Self {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use albert_tokenizer::{
     AddedToken, AlbertTokenizer, EncodeOptions, Encoding, Error, Input, LoadOptions, Mode, PadTo,
-    Padding, Sampling, Sequence, Side, Strategy, Truncation,
+    Padding, Sampling, Sequence, Side, SpieceModel, Strategy, Truncation,
 };
 use serde_json::{Value, json};
 
@@ -285,6 +285,29 @@ fn every_mode_reads_a_model_file() {
             "{mode}"
         );
         assert_eq!(tokenizer.num_special_tokens_to_add(true), 3);
+    }
+}
+
+#[test]
+fn a_model_in_memory_is_the_one_of_its_file() {
+    let path = fixtures().join("tokenizer/albert.model");
+    let bytes = std::fs::read(&path).expect("a model");
+    for mode in [Mode::HfFast, Mode::Hf5, Mode::HfSlow, Mode::Google] {
+        let model = SpieceModel::parse(&bytes).expect("a model");
+        let held = AlbertTokenizer::from_spiece(model, LoadOptions::mode(mode)).expect("built");
+        let read = AlbertTokenizer::from_pretrained(&path, LoadOptions::mode(mode)).expect("read");
+        let text = "The river [MASK] is 1,000 MILES long.";
+        let ids = |tokenizer: &AlbertTokenizer| {
+            let encoding = tokenizer.encode(text, &EncodeOptions::default());
+            encoding.expect("encoded").ids
+        };
+        assert_eq!(ids(&held), ids(&read), "{mode}");
+        let folder = tempfile::tempdir().expect("a folder");
+        held.save_pretrained(folder.path()).expect("saved");
+        assert_eq!(
+            std::fs::read(folder.path().join("spiece.model")).expect("saved"),
+            bytes
+        );
     }
 }
 
