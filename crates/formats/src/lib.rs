@@ -46,6 +46,7 @@
 
 mod atomic;
 mod checkpoint;
+mod contents;
 mod document;
 mod dtype;
 mod error;
@@ -57,6 +58,8 @@ mod positional;
 mod read;
 mod sharded;
 mod sink;
+mod strided;
+mod torch;
 mod write;
 
 pub use atomic::write_atomically;
