@@ -63,6 +63,18 @@ pub enum Error {
         /// Shape in the file.
         found: Vec<usize>,
     },
+    /// A tensor of whole numbers has no scales.
+    #[error("{}: tensor {name} is I8 and needs its scales: expected a tensor {scale} of shape [{rows}, 1], found none; take the file that its maker wrote, whole", path.display())]
+    Scale {
+        /// Checkpoint.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The tensor that is missing.
+        scale: String,
+        /// Rows of the tensor.
+        rows: usize,
+    },
     /// An argument of a call is wrong.
     #[error("{what}: expected {expected}, found {found}")]
     Input {

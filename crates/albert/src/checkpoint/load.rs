@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use albert_formats::{Checkpoint, TensorInfo};
+use albert_formats::{Checkpoint, Dtype, TensorInfo};
 
 use super::{LoadOptions, LoadReport, is_in, refusal};
 use crate::config::AlbertConfig;
@@ -28,6 +28,8 @@ pub struct Loader<'a, B: Backend> {
 /// Where the elements of one tensor come from.
 enum Source<'a> {
     File(&'a TensorInfo),
+    /// Whole numbers, each times the scale of its row.
+    Scaled(&'a TensorInfo, Vec<f32>),
     /// Seed of a normal distribution with this standard deviation.
     Normal(u64, f64),
     Zero,
@@ -80,6 +82,9 @@ impl<'a, B: Backend> Loader<'a, B> {
                 });
             }
             self.report.loaded.push(info.name.clone());
+            if info.dtype == Dtype::I8 {
+                return self.scaled(info);
+            }
             return Ok(Source::File(info));
         }
         let head = !tensor.name.starts_with(names::BASE_PREFIX) || tensor.site == Site::Pooler;
@@ -93,6 +98,30 @@ impl<'a, B: Backend> Loader<'a, B> {
         }
         self.missing.push(tensor.name.clone());
         Ok(Source::Zero)
+    }
+
+    /// A matrix X of dtype I8 [N, K] comes with `X_scale` [N, 1]: row i of the matrix is X\[i\] · scale\[i\].
+    fn scaled(&mut self, info: &'a TensorInfo) -> Result<Source<'a>> {
+        let name = format!("{}_scale", info.name);
+        let rows = info.shape.first().copied().unwrap_or(1);
+        let scale = self.checkpoint.get(&name).ok_or_else(|| Error::Scale {
+            path: self.path.clone(),
+            name: info.name.clone(),
+            scale: name.clone(),
+            rows,
+        })?;
+        if scale.shape != [rows, 1] {
+            return Err(Error::Shape {
+                path: self.path.clone(),
+                name,
+                expected: vec![rows, 1],
+                found: scale.shape.clone(),
+            });
+        }
+        let mut scales = vec![0.0; rows];
+        self.checkpoint.read_f32(scale, 0, &mut scales)?;
+        self.report.loaded.push(name);
+        Ok(Source::Scaled(info, scales))
     }
 
     fn tensor(&self, site: Site, field: Field) -> Tensor {
@@ -111,6 +140,14 @@ impl<'a, B: Backend> Loader<'a, B> {
     ) -> Result<()> {
         match source {
             Source::File(info) => self.checkpoint.read_f32(info, first, out)?,
+            Source::Scaled(info, scales) => {
+                let cols = info.elements() / scales.len();
+                let mut whole = vec![0; out.len()];
+                self.checkpoint.read_i8(info, first, &mut whole)?;
+                for (i, (x, q)) in out.iter_mut().zip(whole).enumerate() {
+                    *x = f32::from(q) * scales[(first + i) / cols];
+                }
+            }
             Source::Zero => out.fill(0.0),
             Source::Normal(_, _) if tensor.site == Site::MlmNorm => out.fill(1.0),
             Source::Normal(seed, std) => {
