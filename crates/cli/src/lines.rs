@@ -1,13 +1,14 @@
 //! Lines in and out of the verbs that work on texts: arguments, a file or stdin; stdout or a file.
 
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use albert_tokenizer::{AlbertTokenizer, LoadOptions, Mode};
 use anyhow::{Context, Result, bail};
-use tempfile::NamedTempFile;
+
+use crate::stream::Target;
 
 /// Which tokenizer, and where its lines come from and go to.
 #[derive(clap::Args)]
@@ -19,7 +20,7 @@ pub(crate) struct LineFlags {
     /// use_fast=False), google (google-research/albert), sentencepiece
     #[arg(long, value_name = "MODE", default_value_t, value_parser = str::parse::<Mode>)]
     mode: Mode,
-    /// Read lines from FILE; without it and without arguments, from stdin
+    /// Read lines from FILE (- is stdin); without it and without arguments, from stdin
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// Write to FILE, complete or not at all, instead of stdout
@@ -55,59 +56,15 @@ impl LineFlags {
             return Ok(Box::new(std::io::Cursor::new(lines.into_bytes())));
         }
         match &self.input {
-            Some(path) => {
+            Some(path) if path != Path::new("-") => {
                 let file = File::open(path).with_context(|| path.display().to_string())?;
                 Ok(Box::new(file))
             }
-            None => Ok(Box::new(std::io::stdin())),
+            _ => Ok(Box::new(std::io::stdin())),
         }
     }
 
-    pub(crate) fn open_output(&self) -> Result<Output> {
-        match &self.output {
-            None => Ok(Output::Screen(BufWriter::new(std::io::stdout()))),
-            Some(path) => {
-                let folder = path
-                    .parent()
-                    .filter(|folder| !folder.as_os_str().is_empty());
-                let mut builder = tempfile::Builder::new();
-                builder.prefix(".albert-").suffix(".tmp");
-                // The default is 0600, and rename would keep it: nobody else could read the file.
-                #[cfg(unix)]
-                builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-                let file = builder
-                    .tempfile_in(folder.unwrap_or(Path::new(".")))
-                    .with_context(|| format!("cannot create {}", path.display()))?;
-                Ok(Output::File(file, path.clone()))
-            }
-        }
-    }
-}
-
-/// Where the lines go.
-pub(crate) enum Output {
-    Screen(BufWriter<std::io::Stdout>),
-    /// A file that gets its name when it is complete.
-    File(NamedTempFile, PathBuf),
-}
-
-impl Output {
-    pub(crate) fn writer(&mut self) -> &mut dyn Write {
-        match self {
-            Self::Screen(out) => out,
-            Self::File(file, _) => file.as_file_mut(),
-        }
-    }
-
-    pub(crate) fn finish(self) -> Result<()> {
-        match self {
-            Self::Screen(mut out) => Ok(out.flush()?),
-            Self::File(file, path) => {
-                file.persist(&path)
-                    .map_err(|error| error.error)
-                    .with_context(|| format!("cannot replace {}", path.display()))?;
-                Ok(())
-            }
-        }
+    pub(crate) fn open_output(&self) -> Result<Target> {
+        Target::open(self.output.as_deref())
     }
 }

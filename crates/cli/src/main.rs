@@ -3,6 +3,7 @@
 mod arrays;
 mod device;
 mod lines;
+mod stream;
 mod text;
 mod verbs;
 
@@ -23,7 +24,7 @@ Examples:
   albert embed \"A sentence.\" \"Another one.\" --model DIR --pooling mean
   albert inspect DIR",
     after_help = "\
-Exit codes: 0 done, 1 failed, 2 wrong use of a flag."
+Exit codes: 0 done, 1 failed (or some inputs failed), 2 wrong use of a flag."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -36,6 +37,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
+            // A mistake in the flags that clap could not see.
+            if let Some(mistake) = error.downcast_ref::<clap::Error>() {
+                let _ = mistake.print();
+                return ExitCode::from(2);
+            }
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use albert_tokenizer::{AlbertTokenizer, EncodeOptions, LoadOptions};
+use albert_tokenizer::{AlbertTokenizer, EncodeOptions, LoadOptions, Truncation};
 use anyhow::{Context, Result, bail};
+
+use crate::stream::Long;
 
 /// A tokenizer and the numbers of the tokens that the verbs need.
 pub(crate) struct Text {
@@ -14,6 +16,8 @@ pub(crate) struct Text {
 pub(crate) struct Tokens {
     pub(crate) ids: Vec<i64>,
     pub(crate) types: Vec<i64>,
+    /// Whether a part of the text was left out.
+    pub(crate) truncated: bool,
 }
 
 impl Text {
@@ -25,16 +29,39 @@ impl Text {
         Ok(Self { tokenizer })
     }
 
-    pub(crate) fn encode(&self, text: &str) -> Result<Tokens> {
-        let options = EncodeOptions {
+    /// Encodes a text or a pair in at most `limit` tokens.
+    pub(crate) fn encode(
+        &self,
+        text: &str,
+        pair: Option<&str>,
+        limit: usize,
+        long: Long,
+    ) -> Result<Tokens> {
+        let mut options = EncodeOptions {
             return_token_type_ids: Some(true),
             ..EncodeOptions::default()
         };
-        let encoding = self.tokenizer.encode(text, &options)?;
+        let encode = |options: &EncodeOptions| match pair {
+            Some(pair) => self.tokenizer.encode((text, pair), options),
+            None => self.tokenizer.encode(text, options),
+        };
+        let mut encoding = encode(&options)?;
+        let found = encoding.ids.len();
+        let truncated = found > limit;
+        if truncated && long == Long::Error {
+            bail!(
+                "too long: expected at most {limit} tokens in a sequence, found {found}: truncate or split the text (--long truncate leaves out its end)"
+            );
+        }
+        if truncated {
+            options.truncation = Truncation::to(limit);
+            encoding = encode(&options)?;
+        }
         let wide = |list: &[u32]| list.iter().copied().map(i64::from).collect();
         Ok(Tokens {
             ids: wide(&encoding.ids),
             types: wide(&encoding.type_ids),
+            truncated,
         })
     }
 

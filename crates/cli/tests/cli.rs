@@ -878,7 +878,6 @@ fn wrong_flags_exit_with_2_and_say_what_was_meant() {
         2,
         &["required arguments were not provided", "--model <DIR>"],
     );
-    refused(&["fill-mask", "--model", &demo], 2, &["<TEXTS>..."]);
     refused(
         &[&masked[..], &["--top-k", "0"]].concat(),
         2,
@@ -1228,6 +1227,8 @@ const VERBS: &[&[&str]] = &[
     &["bench"],
     &["bench", "forward"],
     &["bench", "peak"],
+    &["completions"],
+    &["man"],
 ];
 
 /// The examples at the top of a verb's help.
@@ -1262,6 +1263,7 @@ fn every_help_opens_with_three_examples_that_run() {
     let inputs = model("masked_lm").join("inputs.safetensors");
     std::fs::copy(inputs, scratch.path().join("in.safetensors")).expect("copied");
     std::fs::write(scratch.path().join("texts.txt"), "the river\n").expect("written");
+    std::fs::write(scratch.path().join("masks.txt"), "the [MASK]\n").expect("written");
     std::fs::write(scratch.path().join("numbers.txt"), "2 23 3\n").expect("written");
     for verb in VERBS {
         let examples = examples(verb);

@@ -38,7 +38,7 @@ impl Decode {
         let threads = self.lines.threads();
         for_each_line(
             &mut *input,
-            output.writer(),
+            &mut output,
             threads,
             Invalid::Refuse,
             || (),

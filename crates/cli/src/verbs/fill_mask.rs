@@ -1,13 +1,13 @@
 //! `albert fill-mask`: the most likely tokens for each [MASK].
 
-use std::io::Write;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use albert::{AlbertForMaskedLM, Inputs, LoadOptions};
-use anyhow::{Context, Result, bail};
+use albert::{AlbertForMaskedLM, Cpu, Inputs, LoadOptions};
+use anyhow::{Result, bail};
 
-use crate::device::DeviceFlags;
+use crate::stream::{Field, Given, Job, Long, Output, Record, Reply, Task, TextFlags};
 use crate::text::{Text, shown};
 
 /// Fill each [MASK] of a text with its most likely tokens
@@ -16,10 +16,9 @@ use crate::text::{Text, shown};
 Examples:
   albert fill-mask \"The capital of France is [MASK].\" --model DIR
   albert fill-mask \"One [MASK].\" \"Two [MASK].\" --model DIR --top-k 1
-  albert fill-mask \"The capital of France is [MASK].\" --model DIR --json")]
+  albert fill-mask --input masks.txt --model DIR --json")]
 pub(crate) struct FillMask {
-    /// Texts, each with one or several [MASK]
-    #[arg(required = true)]
+    /// Texts, each with one or several [MASK]; without any, they come from --input or stdin
     texts: Vec<String>,
     /// Model folder (config.json, model.safetensors, tokenizer.json)
     #[arg(long, value_name = "DIR")]
@@ -27,11 +26,8 @@ pub(crate) struct FillMask {
     /// Candidates for each [MASK]
     #[arg(long, value_name = "K", default_value = "5")]
     top_k: NonZeroUsize,
-    /// Print one JSON line for each text
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    device: DeviceFlags,
+    flags: TextFlags,
 }
 
 struct Candidate {
@@ -62,69 +58,112 @@ fn top(logits: &[f32], k: usize) -> Vec<Candidate> {
         .collect()
 }
 
+/// The candidates of one [MASK], as transformers gives them.
+#[derive(serde::Serialize)]
+struct Filled {
+    score: f64,
+    token: u32,
+    token_str: String,
+    sequence: String,
+}
+
+/// The answer to a text: a list for each [MASK].
+struct Answer(Vec<Vec<Filled>>);
+
+impl serde::Serialize for Answer {
+    /// One mask: a list; several: a list of lists, as transformers.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0[..] {
+            [one] => one.serialize(serializer),
+            several => several.serialize(serializer),
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mask = |candidates: &Vec<Filled>| {
+            let line = |c: &Filled| format!("{:.4}  {:<16} {}", c.score, c.token_str, c.sequence);
+            candidates.iter().map(line).collect::<Vec<_>>().join("\n")
+        };
+        let masks: Vec<String> = self.0.iter().map(mask).collect();
+        f.write_str(&masks.join("\n\n"))
+    }
+}
+
+struct Filler {
+    text: Text,
+    model: AlbertForMaskedLM<Cpu>,
+    mask: i64,
+    top_k: usize,
+    long: Long,
+}
+
+impl Filler {
+    fn fill(&self, input: &str) -> Result<Reply> {
+        let limit = self.model.config().max_position_embeddings;
+        let tokens = self.text.encode(input, None, limit, self.long)?;
+        let masks: Vec<usize> = (0..tokens.ids.len())
+            .filter(|&i| tokens.ids[i] == self.mask)
+            .collect();
+        if masks.is_empty() {
+            bail!(
+                "no [MASK] in {}: write [MASK] where a word is missing",
+                shown(input)
+            );
+        }
+        let inputs = Inputs {
+            token_type_ids: Some(tokens.types.clone()),
+            ..Inputs::new(1, tokens.ids.len(), tokens.ids.clone())
+        };
+        let positions: Vec<(usize, usize)> = masks.iter().map(|&s| (0, s)).collect();
+        let logits = self.model.logits_at(&inputs, &positions)?;
+        let rows = logits.data.chunks_exact(logits.shape[1]);
+        let filled = masks.iter().zip(rows).map(|(&position, row)| {
+            let candidates = top(row, self.top_k).into_iter();
+            let candidate = |Candidate { id, score }| {
+                let mut filled: Vec<u32> = tokens.ids.iter().map(|&id| id as u32).collect();
+                filled[position] = id;
+                Filled {
+                    score,
+                    token: id,
+                    token_str: self.text.token(id),
+                    sequence: self.text.decode(&filled),
+                }
+            };
+            candidates.map(candidate).collect()
+        });
+        Ok(Reply {
+            output: Output::value(Answer(filled.collect())),
+            truncated: tokens.truncated,
+            tokens: tokens.ids.len(),
+        })
+    }
+}
+
+impl Task for Filler {
+    fn run(&mut self, inputs: &[Record]) -> Vec<Result<Reply>> {
+        let fill = |input: &Record| self.fill(input.text(0).unwrap_or_default());
+        inputs.iter().map(fill).collect()
+    }
+}
+
 impl FillMask {
     pub(crate) fn run(self) -> Result<()> {
+        let given = Given::default().texts("<TEXTS>", self.texts);
+        let job = Job::open(&[Field::TEXT], given, false, &self.flags)?;
         let text = Text::open(&self.model)?;
-        let mask = text.mask()?;
-        let (model, loaded) = AlbertForMaskedLM::from_pretrained(
-            &self.model,
-            self.device.open()?,
-            LoadOptions::default(),
-        )?;
-        super::tell(&loaded);
-        let mut out = std::io::stdout().lock();
-        for input in &self.texts {
-            let tokens = text.encode(input)?;
-            let masks: Vec<usize> = (0..tokens.ids.len())
-                .filter(|&i| tokens.ids[i] == mask)
-                .collect();
-            if masks.is_empty() {
-                bail!(
-                    "no [MASK] in {}: write [MASK] where a word is missing",
-                    shown(input)
-                );
-            }
-            let inputs = Inputs {
-                token_type_ids: Some(tokens.types.clone()),
-                ..Inputs::new(1, tokens.ids.len(), tokens.ids.clone())
-            };
-            let positions: Vec<(usize, usize)> = masks.iter().map(|&s| (0, s)).collect();
-            let logits = model
-                .logits_at(&inputs, &positions)
-                .with_context(|| format!("in {}", shown(input)))?;
-            let mut json = Vec::new();
-            for (&position, row) in masks.iter().zip(logits.data.chunks_exact(logits.shape[1])) {
-                let mut candidates = Vec::new();
-                for Candidate { id, score } in top(row, self.top_k.get()) {
-                    let mut filled: Vec<u32> = tokens.ids.iter().map(|&id| id as u32).collect();
-                    filled[position] = id;
-                    let token = text.token(id);
-                    let sequence = text.decode(&filled);
-                    if self.json {
-                        candidates.push(serde_json::json!({ "score": score, "token": id, "token_str": token, "sequence": sequence }));
-                    } else {
-                        writeln!(out, "{score:.4}  {token:<16} {sequence}")?;
-                    }
-                }
-                json.push(serde_json::Value::Array(candidates));
-                if !self.json && masks.len() > 1 && Some(&position) != masks.last() {
-                    writeln!(out)?;
-                }
-            }
-            if self.json {
-                // One mask: a list; several: a list of lists, as transformers.
-                let output = if json.len() == 1 {
-                    json.remove(0)
-                } else {
-                    json.into()
-                };
-                writeln!(
-                    out,
-                    "{}",
-                    serde_json::json!({ "output": output, "truncated": false, "tokens": tokens.ids.len() })
-                )?;
-            }
-        }
-        Ok(())
+        let device = self.flags.device.open()?;
+        let (model, loaded) =
+            AlbertForMaskedLM::from_pretrained(&self.model, device, LoadOptions::default())?;
+        super::tell(&loaded, self.flags.voice);
+        super::describe(&self.model, &self.flags);
+        job.run(&mut Filler {
+            mask: text.mask()?,
+            text,
+            model,
+            top_k: self.top_k.get(),
+            long: super::long(&self.flags, Long::Error)?,
+        })
     }
 }

@@ -147,7 +147,7 @@ impl Forward {
         };
         let (model, loaded) =
             Albert::<H>::from_pretrained(&self.model, self.device.open()?, options)?;
-        super::tell(&loaded);
+        super::tell(&loaded, crate::stream::Voice::default());
         let inputs = file.inputs(model.config())?;
         let keep = Keep {
             hidden_states: self.hidden_states,

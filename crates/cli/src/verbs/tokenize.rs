@@ -40,7 +40,7 @@ impl Tokenize {
         } else {
             Invalid::Refuse
         };
-        let out = output.writer();
+        let out = &mut output;
         if self.json {
             let options = EncodeOptions {
                 add_special_tokens: special,

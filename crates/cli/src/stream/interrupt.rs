@@ -1,0 +1,59 @@
+//! Ctrl-C and other signals that end the program: unfinished files are removed, then the program
+//! dies of the signal, as shells expect.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Result;
+use tempfile::TempPath;
+
+/// Files to remove.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Makes a file that is removed when the program is interrupted, at whatever moment that is.
+pub(super) fn create(make: impl FnOnce() -> Result<(File, TempPath)>) -> Result<(File, TempPath)> {
+    watch()?;
+    // A signal waits for the lock.
+    let mut files = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    let (file, path) = make()?;
+    files.push(path.to_path_buf());
+    Ok((file, path))
+}
+
+/// The file has got its name, or is gone.
+pub(super) fn forget(file: &Path) {
+    let mut files = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    files.retain(|known| known != file);
+}
+
+#[cfg(unix)]
+fn watch() -> Result<()> {
+    use anyhow::Context;
+    use signal_hook::consts::{SIGINT, SIGTERM};
+
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    let mut result = Ok(());
+    ONCE.call_once(|| {
+        let signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]);
+        result = signals
+            .context("cannot watch for signals")
+            .map(|mut signals| {
+                std::thread::spawn(move || {
+                    for signal in &mut signals {
+                        let files = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+                        for file in files.iter() {
+                            let _ = std::fs::remove_file(file);
+                        }
+                        let _ = signal_hook::low_level::emulate_default_handler(signal);
+                    }
+                });
+            });
+    });
+    result
+}
+
+#[cfg(not(unix))]
+fn watch() -> Result<()> {
+    Ok(())
+}

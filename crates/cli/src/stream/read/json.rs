@@ -1,0 +1,320 @@
+//! JSON lines: an object with the fields, or a bare string, on each line.
+
+use std::fmt;
+
+use anyhow::{Result, anyhow};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::{Input, Item, Source};
+use crate::stream::columns::{Wanted, meant, nearest, quoted};
+use crate::stream::line::{Fetched, text, without_end};
+use crate::stream::record::{Kind, Record, Value};
+
+pub(super) struct Objects {
+    input: Input,
+    line: Vec<u8>,
+}
+
+impl Objects {
+    pub(super) fn new(input: Input) -> Self {
+        Self {
+            input,
+            line: Vec::new(),
+        }
+    }
+
+    fn parse(&self) -> Result<Vec<Option<Value>>> {
+        let line = text(without_end(&self.line))?;
+        let wanted = &self.input.wanted;
+        if line.trim().is_empty() {
+            return Ok(empty(wanted));
+        }
+        let mut parser = serde_json::Deserializer::from_str(line);
+        let values = Row { wanted }.deserialize(&mut parser);
+        let mut values = values
+            .and_then(|values| parser.end().map(|()| values))
+            .map_err(tell)?;
+        for (value, want) in values.iter_mut().zip(wanted) {
+            if want.constant.is_some() {
+                value.clone_from(&want.constant);
+            } else if value.is_none() && (want.field.required || want.column.is_some()) {
+                return Err(absent(want, line));
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// The record of an empty line: every field is empty.
+pub(super) fn empty(wanted: &[Wanted]) -> Vec<Option<Value>> {
+    let value = |want: &Wanted| match (&want.constant, want.field.kind) {
+        (Some(value), _) => Some(value.clone()),
+        (None, _) if !want.field.required => None,
+        (None, Kind::Text) => Some(Value::Text(String::new())),
+        (None, Kind::Texts) => Some(Value::Texts(Vec::new())),
+    };
+    wanted.iter().map(value).collect()
+}
+
+/// serde_json counts lines from the text that it was given: one line.
+fn tell(error: serde_json::Error) -> anyhow::Error {
+    let column = error.column();
+    let message = error.to_string();
+    let message = message
+        .split(" at line 1 column ")
+        .next()
+        .unwrap_or_default();
+    anyhow!("column {column}: {message}")
+}
+
+fn absent(want: &Wanted, line: &str) -> anyhow::Error {
+    let names = want.names();
+    let map: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(line).unwrap_or_default();
+    if map.is_empty() {
+        return anyhow!(
+            "no {:?}: expected an object with {}",
+            want.field.name,
+            quoted(&names)
+        );
+    }
+    let keys: Vec<&str> = map.keys().map(String::as_str).collect();
+    anyhow!(
+        "no value for `{}`: expected the key {}, found {}{}",
+        want.field.name,
+        quoted(&names),
+        quoted(&keys),
+        meant(&nearest(&names, &keys))
+    )
+}
+
+impl Source for Objects {
+    fn next(&mut self) -> Result<Option<Item>> {
+        let fetched = self.input.lines.next(&mut self.line);
+        match fetched.map_err(|error| self.input.broken(error))? {
+            Fetched::End => return Ok(None),
+            Fetched::TooLong => return Ok(Some(self.input.failure(self.input.lines.too_long()))),
+            Fetched::Whole => {}
+        }
+        Ok(Some(match self.parse() {
+            Ok(values) => Ok(Record {
+                place: self.input.place(),
+                values,
+            }),
+            Err(error) => self.input.failure(error),
+        }))
+    }
+
+    fn ready(&self) -> bool {
+        self.input.lines.ready()
+    }
+
+    fn position(&self) -> u64 {
+        self.input.lines.position
+    }
+}
+
+/// A line: only the wanted keys are kept, so that a line with much else costs little.
+struct Row<'a> {
+    wanted: &'a [Wanted],
+}
+
+impl<'de> DeserializeSeed<'de> for Row<'_> {
+    type Value = Vec<Option<Value>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Self::Value, D::Error> {
+        source.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Row<'_> {
+    type Value = Vec<Option<Value>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        let mut values = vec![None; self.wanted.len()];
+        let open = |want: &Wanted| want.constant.is_none() && want.field.kind == Kind::Text;
+        if let Some(field) = self.wanted.iter().position(open) {
+            values[field] = Some(Value::Text(text.to_owned()));
+        }
+        Ok(values)
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        // The value of each field, and the rank of the name that it came by.
+        let mut found: Vec<Option<(usize, Value)>> = vec![None; self.wanted.len()];
+        while let Some(key) = map.next_key::<String>()? {
+            let rank = |want: &Wanted| match &want.column {
+                Some(column) => (*column == key).then_some(0),
+                None => want.field.names().position(|name| name == key),
+            };
+            let mut fields = self.wanted.iter().enumerate();
+            let hit = fields
+                .find_map(|(i, want)| Some((i, rank(want).filter(|_| want.constant.is_none())?)));
+            let Some((i, rank)) = hit else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let cell = Cell {
+                key: &key,
+                kind: self.wanted[i].field.kind,
+            };
+            let value = map.next_value_seed(cell)?;
+            match &found[i] {
+                Some((known, _)) if *known == rank => {
+                    return Err(M::Error::custom(format!("the key {key:?} stands twice")));
+                }
+                Some((known, _)) if *known < rank => {}
+                _ => found[i] = value.map(|value| (rank, value)),
+            }
+        }
+        let values = found.into_iter().map(|found| found.map(|(_, value)| value));
+        Ok(values.collect())
+    }
+}
+
+/// The value of one key; `None` for null.
+struct Cell<'a> {
+    key: &'a str,
+    kind: Kind,
+}
+
+impl<'de> DeserializeSeed<'de> for Cell<'_> {
+    type Value = Option<Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Self::Value, D::Error> {
+        source.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Cell<'_> {
+    type Value = Option<Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Text => write!(f, "a string in {:?}", self.key),
+            Kind::Texts => write!(f, "a list of strings in {:?}", self.key),
+        }
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        self.visit_string(text.to_owned())
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Self::Value, E> {
+        match self.kind {
+            Kind::Text => Ok(Some(Value::Text(text))),
+            Kind::Texts => Err(E::invalid_type(serde::de::Unexpected::Str(&text), &self)),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        if self.kind == Kind::Text {
+            return Err(A::Error::invalid_type(serde::de::Unexpected::Seq, &self));
+        }
+        let mut texts = Vec::new();
+        while let Some(text) = list.next_element()? {
+            texts.push(text);
+        }
+        Ok(Some(Value::Texts(texts)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{all, input};
+    use super::*;
+    use crate::stream::record::Field;
+
+    const CHOICES: Field = Field {
+        name: "choices",
+        also: &["options"],
+        kind: Kind::Texts,
+        required: true,
+    };
+
+    fn lines(fields: &[Field], columns: &[(&str, &str)], bytes: &str) -> Vec<String> {
+        let objects = Objects::new(input(bytes.as_bytes(), fields, columns));
+        all(Box::new(objects)).expect("lines")
+    }
+
+    #[test]
+    fn objects_and_strings_are_inputs() {
+        let found = lines(
+            &[Field::TEXT, Field::PAIR],
+            &[],
+            "{\"x\": [1, {}], \"text\": \"a\\nb\", \"pair\": \"\\u00e9\"}\r\n\"bare\"\n\n{\"sentence2\": null, \"sentence\": \"s\"}\n{\"sentence\": \"s\", \"text\": \"t\"}\n{\"text\": \"t\", \"sentence\": \"s\"}",
+        );
+        assert_eq!(
+            found,
+            [
+                "1: a\nb|é",
+                "2: bare|-",
+                "3: |-",
+                "4: s|-",
+                "5: t|-",
+                "6: t|-"
+            ]
+        );
+        assert_eq!(
+            lines(
+                &[Field::TEXT],
+                &[("text", "q")],
+                "{\"text\": \"t\", \"q\": \"u\"}"
+            ),
+            ["1: u"]
+        );
+        assert_eq!(
+            lines(&[CHOICES], &[], "{\"options\": [\"a\", \"b\"]}"),
+            ["1: [\"a\", \"b\"]"]
+        );
+    }
+
+    #[test]
+    fn wrong_lines_are_told_with_their_column() {
+        for (line, words) in [
+            (
+                "{\"text\": 5}",
+                "column 10: invalid type: integer `5`, expected a string in \"text\"",
+            ),
+            ("{\"text\": [\"a\"]}", "expected a string in \"text\""),
+            ("{\"text\": \"a\"", "column 12: EOF"),
+            ("{\"text\": \"a\"} x", "column 15: trailing characters"),
+            ("[1]", "expected an object or a string"),
+            (
+                "{\"text\": \"a\", \"text\": \"b\"}",
+                "the key \"text\" stands twice",
+            ),
+            (
+                "{\"text\": \"\\ud800\"}",
+                "column 17: unexpected end of hex escape",
+            ),
+            (
+                "{\"txt\": \"a\"}",
+                "no value for `text`: expected the key \"text\", \"sentence\"",
+            ),
+            ("{\"txt\": \"a\"}", "found \"txt\"; did you mean \"txt\"?"),
+            ("{\"text\": null}", "no value for `text`"),
+            ("{}", "expected an object with \"text\""),
+        ] {
+            let found = lines(&[Field::TEXT], &[], &format!("\"a\"\n{line}\n\"b\"\n"));
+            assert!(
+                found.len() == 3 && found[1].starts_with("2: error: ") && found[1].contains(words),
+                "{line}: {found:?}"
+            );
+        }
+        let list = lines(
+            &[CHOICES],
+            &[],
+            "{\"choices\": \"a\"}\n{\"choices\": [\"a\", 1]}\n\"a\"",
+        );
+        assert!(list.iter().all(|line| line.contains("error")), "{list:?}");
+    }
+}

@@ -1,0 +1,34 @@
+//! What goes to stderr besides errors: notes unless `--quiet`, details with `-v`.
+
+use std::fmt::Display;
+
+/// How much to say.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct Voice {
+    /// Say nothing on stderr but errors: no notes, no progress
+    #[arg(long, short, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Tell what was loaded and read, and how long it took
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+impl Voice {
+    /// What the user should know.
+    pub(crate) fn note(self, note: impl Display) {
+        if !self.quiet {
+            eprintln!("note: {note}");
+        }
+    }
+
+    /// What only the curious want to know.
+    pub(crate) fn detail(self, detail: impl Display) {
+        if self.verbose {
+            eprintln!("{detail}");
+        }
+    }
+
+    pub(super) fn is_quiet(self) -> bool {
+        self.quiet
+    }
+}
