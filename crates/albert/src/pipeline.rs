@@ -61,6 +61,17 @@ pub struct Answer<T> {
     pub truncated: bool,
 }
 
+impl<T> Answer<T> {
+    /// The same answer in another form.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
+        Answer {
+            output: change(self.output),
+            tokens: self.tokens,
+            truncated: self.truncated,
+        }
+    }
+}
+
 /// One result for each input of a batch, in their order.
 pub type Results<T> = Vec<crate::error::Result<Answer<T>>>;
 

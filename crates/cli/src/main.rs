@@ -1,6 +1,7 @@
 //! The program `albert`: reads flags, calls the library, prints. Data go to stdout, everything else to stderr.
 
 mod arrays;
+mod demo;
 mod device;
 mod lines;
 mod stream;

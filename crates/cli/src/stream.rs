@@ -22,7 +22,7 @@ mod write;
 
 pub(crate) use flags::{Long, TextFlags};
 pub(crate) use job::Job;
-pub(crate) use record::{Field, Given, Record};
+pub(crate) use record::{Field, Given, Kind, Record};
 pub(crate) use target::Target;
 pub(crate) use task::{Output, Reply, Task};
 pub(crate) use voice::Voice;

@@ -1,27 +1,46 @@
 //! The verbs, one file each.
 
+mod answer;
+mod answers;
 mod bench;
+mod choose;
+mod classify;
 mod completions;
 mod decode;
 mod doctor;
 mod embed;
+mod features;
 mod fill_mask;
 mod forward;
 mod inspect;
 mod man;
+mod model;
+mod sentence_order;
+mod similarity;
+mod tag;
 mod tokenize;
-
-use std::path::Path;
 
 use anyhow::Result;
 
-use crate::stream::{Long, TextFlags, Voice, usage};
+use crate::stream::Voice;
+use answers::{Work, replies};
+pub(crate) use model::{ModelFlags, Opened};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Verb {
     #[command(visible_alias = "fill")]
     FillMask(fill_mask::FillMask),
+    Classify(classify::Classify),
+    #[command(visible_alias = "ner")]
+    Tag(tag::Tag),
+    #[command(visible_alias = "qa")]
+    Answer(answer::Answer),
+    Choose(choose::Choose),
+    #[command(visible_alias = "sop")]
+    SentenceOrder(sentence_order::SentenceOrder),
     Embed(embed::Embed),
+    Similarity(similarity::Similarity),
+    Features(features::Features),
     Tokenize(tokenize::Tokenize),
     Decode(decode::Decode),
     Inspect(inspect::Inspect),
@@ -36,7 +55,14 @@ impl Verb {
     pub(crate) fn run(self) -> Result<()> {
         match self {
             Self::FillMask(verb) => verb.run(),
+            Self::Classify(verb) => verb.run(),
+            Self::Tag(verb) => verb.run(),
+            Self::Answer(verb) => verb.run(),
+            Self::Choose(verb) => verb.run(),
+            Self::SentenceOrder(verb) => verb.run(),
             Self::Embed(verb) => verb.run(),
+            Self::Similarity(verb) => verb.run(),
+            Self::Features(verb) => verb.run(),
             Self::Tokenize(verb) => verb.run(),
             Self::Decode(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
@@ -59,26 +85,5 @@ fn tell(loaded: &albert::Loaded, voice: Voice) {
             "tensors that no ALBERT model has, ignored: {}",
             loaded.tensors.unexpected.join(", ")
         ));
-    }
-}
-
-/// With -v: which model, and where it runs.
-fn describe(model: &Path, flags: &TextFlags) {
-    let options = flags.device.options();
-    flags.voice.detail(format_args!(
-        "model {}, {} with {} threads",
-        model.display(),
-        options.isa.name(),
-        options.threads
-    ));
-}
-
-/// `--long` of the verbs that have no windows yet.
-fn long(flags: &TextFlags, default: Long) -> Result<Long> {
-    match flags.long(default) {
-        Long::Slide => Err(usage(
-            "--long slide: this verb has no windows yet: choose error or truncate",
-        )),
-        long => Ok(long),
     }
 }

@@ -119,6 +119,29 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// This checkpoint, and below it another one: of a tensor that both hold, this one's counts. A model that was
+    /// fine-tuned in part need not store what it shares with the one that it came from.
+    #[must_use]
+    pub fn over(mut self, base: Self) -> Self {
+        let first = self.shards.len();
+        let missing: Vec<TensorInfo> = base
+            .tensors
+            .into_iter()
+            .filter(|tensor| self.get(&tensor.name).is_none())
+            .map(|tensor| TensorInfo {
+                shard: tensor.shard + first,
+                ..tensor
+            })
+            .collect();
+        self.tensors.extend(missing);
+        self.tensors.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        self.shards.extend(base.shards);
+        for (key, value) in base.metadata {
+            self.metadata.entry(key).or_insert(value);
+        }
+        self
+    }
+
     /// All tensors, sorted by name.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = &TensorInfo> {
         self.tensors.iter()

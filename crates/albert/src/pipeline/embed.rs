@@ -83,6 +83,16 @@ impl<B: Backend> Embed<B> {
         &self.modules
     }
 
+    /// Numbers of a vector that is made with these options.
+    pub fn width(&self, options: &EmbedOptions) -> usize {
+        let h = self.model.config().hidden_size;
+        let whole = match options.pooling {
+            Some(_) => h,
+            None => self.modules.width(h),
+        };
+        options.dimensions.map_or(whole, |n| n.min(whole))
+    }
+
     /// The vector of a text, or of a pair of texts.
     ///
     /// # Errors

@@ -107,6 +107,24 @@ impl Record {
         }
     }
 
+    /// The text of a field that every record has.
+    pub(crate) fn required(&self, field: usize) -> &str {
+        self.text(field).unwrap_or_default()
+    }
+
+    /// The first two fields of a verb that reads texts or pairs of texts.
+    pub(crate) fn text_and_pair(&self) -> (&str, Option<&str>) {
+        (self.required(0), self.text(1))
+    }
+
+    /// The texts of a field that is a list, if it is there.
+    pub(crate) fn texts(&self, field: usize) -> Option<Vec<&str>> {
+        match &self.values[field] {
+            Some(Value::Texts(texts)) => Some(texts.iter().map(String::as_str).collect()),
+            _ => None,
+        }
+    }
+
     pub(super) fn size(&self) -> usize {
         self.values.iter().flatten().map(Value::size).sum()
     }
@@ -123,6 +141,13 @@ impl Given {
     /// Adds a field of texts: one value for each.
     pub(crate) fn texts(mut self, flag: &'static str, texts: Vec<String>) -> Self {
         let values = texts.into_iter().map(Value::Text).collect();
+        self.columns.push((flag, values));
+        self
+    }
+
+    /// Adds a field of lists: one list for each.
+    pub(crate) fn lists(mut self, flag: &'static str, lists: Vec<Vec<String>>) -> Self {
+        let values = lists.into_iter().map(Value::Texts).collect();
         self.columns.push((flag, values));
         self
     }

@@ -289,6 +289,16 @@ impl SentenceModules {
         }
     }
 
+    /// Numbers of a vector, for an encoder H numbers wide.
+    pub(super) fn width(&self, h: usize) -> usize {
+        let pooled = h * self.pooling.modes.len();
+        let dense = |module: &Module| match module {
+            Module::Dense { bias, .. } => Some(bias.len()),
+            _ => None,
+        };
+        self.rest.iter().rev().find_map(dense).unwrap_or(pooled)
+    }
+
     /// Refuses layers that do not fit the encoder, H numbers wide, or one another.
     pub(super) fn check(&self, h: usize) -> Result<()> {
         let mut width = h * self.pooling.modes.len();

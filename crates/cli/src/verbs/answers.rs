@@ -1,0 +1,52 @@
+//! From the library's pipelines to what a verb writes.
+
+use albert::pipeline::Results;
+use anyhow::{Result, anyhow};
+
+use crate::stream::{Output, Record, Reply, Task};
+
+/// A verb at work: a function from inputs to replies.
+pub(crate) struct Work<F> {
+    pub(crate) run: F,
+    /// Length of its vectors, for files of embeddings.
+    pub(crate) width: usize,
+}
+
+impl<F: FnMut(&[Record]) -> Vec<Result<Reply>>> Work<F> {
+    /// A verb whose answers are no vectors.
+    pub(crate) fn new(run: F) -> Self {
+        Self { run, width: 0 }
+    }
+}
+
+impl<F: FnMut(&[Record]) -> Vec<Result<Reply>>> Task for Work<F> {
+    fn run(&mut self, inputs: &[Record]) -> Vec<Result<Reply>> {
+        (self.run)(inputs)
+    }
+
+    fn width(&self) -> usize {
+        self.width
+    }
+}
+
+/// The results of a batch of `count` inputs as replies.
+pub(crate) fn replies<T>(
+    results: albert::Result<Results<T>>,
+    count: usize,
+    output: impl Fn(T) -> Output,
+) -> Vec<Result<Reply>> {
+    let results = match results {
+        Ok(results) => results,
+        // Options are checked before the first input; what is left concerns every one.
+        Err(error) => return (0..count).map(|_| Err(anyhow!("{error}"))).collect(),
+    };
+    let reply = |result: albert::Result<albert::pipeline::Answer<T>>| {
+        let answer = result?;
+        Ok(Reply {
+            output: output(answer.output),
+            truncated: answer.truncated,
+            tokens: answer.tokens,
+        })
+    };
+    results.into_iter().map(reply).collect()
+}

@@ -1,0 +1,91 @@
+//! `albert choose`: which of several continuations fits a text best.
+
+use std::fmt;
+
+use albert::pipeline::{self, Choice, ChooseOptions};
+use anyhow::Result;
+
+use super::{ModelFlags, Opened, Work, replies};
+use crate::demo::Demo;
+use crate::stream::{Field, Given, Job, Kind, Long, Output, Record, TextFlags, usage};
+
+/// Choose what fits a text best (multiple choice)
+#[derive(clap::Args)]
+#[command(before_help = "\
+Examples:
+  albert choose \"It was late. He was\" --choice tired --choice green --model DIR
+  albert choose --input questions.jsonl --model DIR --json
+  albert choose --input race.jsonl --columns text=passage,choices=options --model DIR --long truncate")]
+pub(crate) struct Choose {
+    /// Texts; without any, they come from --input or stdin
+    texts: Vec<String>,
+    /// One of the choices; all texts get the same ones
+    #[arg(long = "choice", value_name = "TEXT")]
+    choices: Vec<String>,
+    #[command(flatten)]
+    model: ModelFlags,
+    #[command(flatten)]
+    flags: TextFlags,
+}
+
+const CHOICES: Field = Field {
+    name: "choices",
+    also: &["options", "endings"],
+    kind: Kind::Texts,
+    required: true,
+};
+
+/// The choice, with the choices themselves for people.
+#[derive(serde::Serialize)]
+#[serde(transparent)]
+struct Chosen {
+    choice: Choice,
+    #[serde(skip)]
+    choices: Vec<String>,
+}
+
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let best = self.choice.choice;
+        write!(f, "{:.4}  {}", self.choice.scores[best], self.choices[best])
+    }
+}
+
+impl Choose {
+    pub(crate) fn run(self) -> Result<()> {
+        let count = self.texts.len().max(1);
+        let mut given = Given::default().texts("<TEXTS>", self.texts);
+        if !self.choices.is_empty() {
+            given = given.lists("--choice", vec![self.choices; count]);
+        }
+        let job = Job::open(&[Field::TEXT, CHOICES], given, false, &self.flags)?;
+        let demo = Demo::None("multiple choice");
+        let Opened { model, tokenizer } = self.model.open(demo, &self.flags)?;
+        let choose = pipeline::Choose::new(model, tokenizer);
+        let options = ChooseOptions {
+            limits: self.model.limits(&self.flags, Long::Error),
+        };
+        choose.run_batch(&[], &options).map_err(usage)?;
+        job.run(&mut Work::new(|inputs: &[Record]| {
+            let questions: Vec<(&str, Vec<&str>)> = inputs
+                .iter()
+                .map(|input| (input.required(0), input.texts(1).unwrap_or_default()))
+                .collect();
+            let results = choose.run_batch(&questions, &options);
+            let results = results.map(|results| {
+                let named = results.into_iter().zip(&questions);
+                named
+                    .map(|(result, (_, choices))| {
+                        result.map(|answer| {
+                            answer.map(|choice| Chosen {
+                                choice,
+                                choices: choices.iter().map(|&c| c.to_owned()).collect(),
+                            })
+                        })
+                    })
+                    .collect()
+            });
+            replies(results, inputs.len(), Output::value)
+        }))
+    }
+}

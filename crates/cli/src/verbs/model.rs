@@ -1,0 +1,95 @@
+//! Which model a verb runs: a folder, or the demo inside the program.
+
+use std::path::PathBuf;
+
+use albert::pipeline::{Limits, SentenceModules};
+use albert::{Albert, Cpu, Head, LoadOptions};
+use albert_tokenizer::{AlbertTokenizer, Mode};
+use anyhow::{Result, bail};
+
+use crate::demo::{self, Demo};
+use crate::stream::{Long, TextFlags};
+
+/// The model, and how much text it reads at once.
+#[derive(clap::Args)]
+pub(crate) struct ModelFlags {
+    /// Model folder: config.json, weights and the tokenizer's files; without it, the demo model inside the program
+    #[arg(long, short, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Whose tokenizer: hf-fast, hf5, hf-slow, google, sentencepiece
+    #[arg(long, value_name = "MODE", default_value_t, value_parser = str::parse::<Mode>)]
+    mode: Mode,
+    /// Most tokens that the model reads at once [default: what it was made for]
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<usize>,
+    /// Tokens that neighbouring windows share, with --long slide
+    #[arg(long, value_name = "N")]
+    stride: Option<usize>,
+}
+
+/// A model with its tokenizer.
+pub(crate) struct Opened<H: Head<Cpu>> {
+    pub(crate) model: Albert<H, Cpu>,
+    pub(crate) tokenizer: AlbertTokenizer,
+}
+
+impl ModelFlags {
+    /// Loads the folder, or `demo` where none is named.
+    pub(crate) fn open<H: Head<Cpu>>(&self, demo: Demo, flags: &TextFlags) -> Result<Opened<H>> {
+        self.open_in(PathBuf::new(), demo, flags)
+    }
+
+    /// As [`open`](Self::open), for an encoder in a folder below the one named.
+    fn open_in<H: Head<Cpu>>(
+        &self,
+        below: PathBuf,
+        demo: Demo,
+        flags: &TextFlags,
+    ) -> Result<Opened<H>> {
+        let options = albert_tokenizer::LoadOptions::mode(self.mode);
+        let device = flags.device.open()?;
+        let place = format!("{} with {} threads", device.isa().name(), device.threads());
+        let Some(folder) = &self.model else {
+            flags.voice.detail(format_args!("demo model, {place}"));
+            return demo::open(demo, device, options);
+        };
+        let folder = folder.join(below);
+        if !folder.is_dir() {
+            bail!("{}: no such folder", folder.display());
+        }
+        flags
+            .voice
+            .detail(format_args!("model {}, {place}", folder.display()));
+        let tokenizer = AlbertTokenizer::from_pretrained(&folder, options)?;
+        let (model, loaded) = Albert::from_pretrained(&folder, device, LoadOptions::default())?;
+        super::tell(&loaded, flags.voice);
+        Ok(Opened { model, tokenizer })
+    }
+
+    /// Loads an encoder and what its folder says about pooling.
+    pub(crate) fn open_encoder<H: Head<Cpu>>(
+        &self,
+        flags: &TextFlags,
+    ) -> Result<(Opened<H>, SentenceModules)> {
+        let modules = match &self.model {
+            Some(folder) => SentenceModules::read(folder)?,
+            None => SentenceModules::default(),
+        };
+        let below = modules.model_folder(std::path::Path::new(""));
+        Ok((self.open_in(below, Demo::Language, flags)?, modules))
+    }
+
+    /// What the flags say about long inputs.
+    pub(crate) fn limits(&self, flags: &TextFlags, default: Long) -> Limits {
+        Limits {
+            long: match flags.long(default) {
+                Long::Error => albert::pipeline::Long::Error,
+                Long::Truncate => albert::pipeline::Long::Truncate,
+                Long::Slide => albert::pipeline::Long::Slide,
+            },
+            max_tokens: self.max_tokens,
+            stride: self.stride,
+            batch_tokens: flags.batch_tokens(),
+        }
+    }
+}
