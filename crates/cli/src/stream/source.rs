@@ -26,7 +26,8 @@ pub(super) fn open(fields: &[Field], given: Given, flags: &TextFlags) -> Result<
     assert_eq!(given.columns.len(), fields.len(), "a column for each field");
     let full =
         |(field, (_, values)): (&Field, &(_, Vec<Value>))| !field.required || !values.is_empty();
-    if fields.iter().zip(&given.columns).all(full) {
+    let some = given.columns.iter().any(|(_, values)| !values.is_empty());
+    if some && fields.iter().zip(&given.columns).all(full) {
         if let Some(input) = &flags.input {
             return Err(usage(format!(
                 "--input {} cannot be used with {}: give the inputs in one of the two ways",

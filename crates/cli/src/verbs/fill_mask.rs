@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 
 use albert::pipeline::{self, FillMaskOptions, Filled};
+use albert_tokenizer::AlbertTokenizer;
 use anyhow::Result;
 
 use super::{ModelFlags, Work, replies};
@@ -56,6 +57,27 @@ impl fmt::Display for Masks {
     }
 }
 
+/// Targets that may not be what was meant: those that are cut to their first token, and those that go on in a word
+/// where one that begins a word is in the vocabulary too.
+fn notes(words: &[String], found: &[(u32, bool)], tokenizer: &AlbertTokenizer) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (id, _) in found.iter().filter(|(_, other)| *other) {
+        let token = tokenizer.id_to_token(*id).unwrap_or_default();
+        notes.push(format!(
+            "a target is no token of the vocabulary, its first token {token} stands for it"
+        ));
+    }
+    for word in words {
+        let begins = format!("\u{2581}{word}");
+        if tokenizer.token_to_id(word).is_some() && tokenizer.token_to_id(&begins).is_some() {
+            notes.push(format!(
+                "the target {word} goes on in a word; {begins} begins one"
+            ));
+        }
+    }
+    notes
+}
+
 impl FillMask {
     pub(crate) fn run(self) -> Result<()> {
         let given = Given::default().texts("<TEXTS>", self.texts);
@@ -66,12 +88,8 @@ impl FillMask {
             [] => None,
             words => {
                 let found = fill.targets(words).map_err(usage)?;
-                for (id, other) in &found {
-                    if *other {
-                        let token = fill.tokenizer().id_to_token(*id).unwrap_or_default();
-                        let note = "a target is no token of the vocabulary; its first token counts";
-                        self.flags.voice.note(format_args!("{note}: {token}"));
-                    }
+                for note in notes(words, &found, fill.tokenizer()) {
+                    self.flags.voice.note(note);
                 }
                 Some(found.into_iter().map(|(id, _)| id).collect())
             }

@@ -84,13 +84,24 @@ impl fmt::Display for Entities {
     }
 }
 
+/// An input with neither of the two columns.
+fn missing() -> albert::Error {
+    albert::Error::Input {
+        what: "input".to_owned(),
+        expected: "a column text, or a list of words".to_owned(),
+        found: "neither".to_owned(),
+    }
+}
+
 impl Tag {
     pub(crate) fn run(self) -> Result<()> {
         let text = Field {
             required: false,
             ..Field::TEXT
         };
-        let given = Given::default().texts("<TEXTS>", self.texts);
+        let given = Given::default()
+            .texts("<TEXTS>", self.texts)
+            .lists("words", Vec::new());
         let job = Job::open(&[text, WORDS], given, false, &self.flags)?;
         let demo = Demo::None("token classification");
         let Opened { model, tokenizer } = self.model.open(demo, &self.flags)?;
@@ -111,7 +122,12 @@ impl Tag {
                     None => TagInput::Text(input.text(0).unwrap_or_default()),
                 })
                 .collect();
-            let results = tag.run_batch(&texts, &options);
+            let mut results = tag.run_batch(&texts, &options);
+            for (i, input) in inputs.iter().enumerate() {
+                if let (None, None, Ok(results)) = (input.text(0), &words[i], &mut results) {
+                    results[i] = Err(missing());
+                }
+            }
             replies(results, inputs.len(), |found| {
                 Output::value(Entities(found))
             })
