@@ -87,11 +87,6 @@ pub(crate) fn read(
 /// The format of torch 1.6 and later.
 fn zip_file(source: &Source, length: u64) -> Result<Contents, Fault> {
     let archive = zip::Archive::read(source, length)?;
-    if archive.get("constants.pkl").is_some() || archive.has_folder("code/") {
-        return Err(Fault::unsupported(
-            "it is a TorchScript archive, which holds a program besides the tensors",
-        ));
-    }
     if let Some(order) = archive.get("byteorder") {
         let order = archive.bytes(source, order, 16)?;
         if order != b"little" {

@@ -88,6 +88,8 @@ pub(super) fn place(source: &Source, length: u64) -> Result<(u64, u64, u64), Fau
 pub(super) struct Central<'a> {
     pub(super) name: &'a str,
     pub(super) flags: u16,
+    /// How its bytes are packed; 0 if they are not.
+    pub(super) method: u16,
     pub(super) crc: u32,
     pub(super) size: u64,
     /// Where the description before the bytes begins.
@@ -110,24 +112,21 @@ pub(super) fn central(mut bytes: &[u8], count: u64) -> Result<Vec<Central<'_>>, 
         bytes = rest;
         let name = std::str::from_utf8(name).map_err(|_| broken())?;
         let (flags, method) = (u16_at(fixed, 8), u16_at(fixed, 10));
-        if method != 0 {
-            let problem = format!("is compressed (method {method}), expected stored bytes");
-            return Err(unsupported(name, &problem));
-        }
         if flags & !(SIZES_FOLLOW | UTF8) != 0 {
             let problem = format!("is encrypted or unusual (flags {flags:#06x})");
-            return Err(unsupported(name, &problem));
+            return Err(wrong(name, &problem));
         }
         let mut values = [24, 20, 42].map(|at| u64::from(u32_at(fixed, at)));
         widen(&mut values, extra).ok_or_else(broken)?;
         let [size, stored, header] = values;
-        if size != stored || u16_at(fixed, 34) != 0 {
+        if method == 0 && size != stored || u16_at(fixed, 34) != 0 {
             return Err(wrong(name, "has two sizes or is in another part"));
         }
         check_name(name, size).map_err(|problem| wrong(name, problem))?;
         entries.push(Central {
             name,
             flags,
+            method,
             crc: u32_at(fixed, 16),
             size,
             header,
@@ -181,13 +180,6 @@ fn check_name(name: &str, size: u64) -> Result<(), &'static str> {
 
 pub(super) fn wrong(name: &str, problem: &str) -> Fault {
     Fault::deceives(format!(
-        "entry {} of its zip archive {problem}",
-        shown(name)
-    ))
-}
-
-fn unsupported(name: &str, problem: &str) -> Fault {
-    Fault::unsupported(format!(
         "entry {} of its zip archive {problem}",
         shown(name)
     ))

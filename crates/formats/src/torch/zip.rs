@@ -10,7 +10,7 @@ use super::{
     Fault,
     directory::{Central, SIZES_FOLLOW, central, place, u16_at, u32_at, u64_at, widen, wrong},
 };
-use crate::positional::Source;
+use crate::{error::shown, positional::Source};
 use std::collections::BTreeMap;
 
 const LOCAL: usize = 30;
@@ -32,7 +32,15 @@ impl Archive {
         let mut bytes = Vec::new();
         let bytes = source.view(&mut bytes, start, size as usize)?;
         let mut entries = central(bytes, count)?;
+        if entries.iter().any(|entry| is_program(entry.name)) {
+            return Err(Fault::unsupported(
+                "it is a TorchScript archive, which holds a program besides the tensors",
+            ));
+        }
         entries.sort_by_key(|entry| entry.header);
+        if let Some(last) = entries.last().filter(|last| last.header > start) {
+            return Err(wrong(last.name, "begins after the directory"));
+        }
         let mut at = 0;
         let mut places = BTreeMap::new();
         let ends: Vec<u64> = (entries.iter().skip(1).map(|entry| entry.header))
@@ -68,13 +76,6 @@ impl Archive {
         self.entries.get(&format!("{}{name}", self.top)).copied()
     }
 
-    /// Whether there is an entry in this folder of the top folder.
-    pub(super) fn has_folder(&self, folder: &str) -> bool {
-        let folder = format!("{}{folder}", self.top);
-        let next = self.entries.range(folder.clone()..).next();
-        next.is_some_and(|(name, _)| name.starts_with(&folder))
-    }
-
     /// The bytes of an entry, at most `most`.
     pub(super) fn bytes(
         &self,
@@ -94,12 +95,25 @@ impl Archive {
     }
 }
 
+/// Whether this is an entry of a TorchScript archive.
+fn is_program(name: &str) -> bool {
+    let (_, inner) = name.split_once('/').unwrap_or_default();
+    inner == "constants.pkl" || inner.starts_with("code/")
+}
+
 /// Checks what stands before and after an entry's bytes; `end` is where the next entry begins.
 fn local(source: &Source, entry: &Central<'_>, end: u64) -> Result<Place, Fault> {
     let name = entry.name;
+    if entry.method != 0 {
+        return Err(Fault::unsupported(format!(
+            "entry {} of its zip archive is compressed (method {}), expected stored bytes",
+            shown(name),
+            entry.method
+        )));
+    }
     let differs = || wrong(name, "is described in two ways, or overlaps another");
     let head_length = LOCAL + name.len();
-    let room = end.checked_sub(entry.header).ok_or_else(differs)?;
+    let room = end - entry.header;
     if room < head_length as u64 {
         return Err(differs());
     }
