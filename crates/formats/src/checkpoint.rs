@@ -2,20 +2,25 @@
 
 use crate::{
     Dtype, FormatError,
+    contents::{self, Contents},
     error::shown,
-    header::{self, Header},
     index,
-    positional::PositionalFile,
+    positional::{PositionalFile, Source},
 };
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     path::{Path, PathBuf},
 };
 
-/// The file of a checkpoint that is not sharded.
-const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+/// What a folder's checkpoint may be called, the preferred first: one file, or an index (`.json`).
+const NAMES: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
 
 /// One tensor of a [`Checkpoint`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +32,7 @@ pub struct TensorInfo {
     /// The sizes, outermost first; empty for a scalar.
     pub shape: Vec<usize>,
     pub(crate) shard: usize,
-    /// Start and end in the shard's file.
+    /// Start in the shard's file, and the end if the elements lie there in row-major order.
     pub(crate) place: (u64, u64),
 }
 
@@ -38,15 +43,15 @@ impl TensorInfo {
         self.shape.iter().product()
     }
 
-    /// The number of bytes in the file.
+    /// The number of bytes of all elements. PyTorch's tensors may share bytes of the file.
     pub fn bytes(&self) -> u64 {
         self.place.1 - self.place.0
     }
 }
 
-/// An open safetensors checkpoint, of one file or of several with an index.
+/// An open checkpoint in safetensors or PyTorch's format, of one file or of several with an index.
 ///
-/// The headers are read and checked when it is opened, the tensors' bytes when they are asked for.
+/// The descriptions of the tensors are read and checked when it is opened, the tensors' bytes when they are asked for.
 /// Reads take `&self` and go by position, so that several threads can read at once.
 #[derive(Debug)]
 pub struct Checkpoint {
@@ -59,42 +64,59 @@ pub struct Checkpoint {
 #[derive(Debug)]
 pub(crate) struct Shard {
     pub(crate) path: PathBuf,
-    pub(crate) file: PositionalFile,
+    pub(crate) source: Source,
+    /// Of the tensors that do not lie row-major in the file.
+    pub(crate) strides: BTreeMap<String, Vec<u64>>,
 }
 
 impl Checkpoint {
     /// Opens a checkpoint and checks everything but the tensors' values.
     ///
-    /// `path` is a `.safetensors` file, an index (`….json`), or a folder that holds
-    /// `model.safetensors` or else `model.safetensors.index.json` with its shards.
+    /// `path` is a file in safetensors or PyTorch's format, whatever its name, an index (`….json`), or a
+    /// folder that holds one of these, of which the first is opened: `model.safetensors`,
+    /// `model.safetensors.index.json`, `pytorch_model.bin`, `pytorch_model.bin.index.json`.
+    ///
+    /// A PyTorch file is a program that builds the tensors. It is followed as far as tensors need and
+    /// never run; a file that asks for more is refused.
     ///
     /// # Errors
     /// If a file is missing or cannot be opened; if a header is not valid, its tensors do not cover
-    /// the file exactly, or the file was cut short; if an index names a shard by anything but a plain
-    /// file name, by a link that leaves the folder, or does not agree with the shards on what is in them.
+    /// the file exactly, or the file was cut short; if a PyTorch file asks for anything but tensors, or
+    /// they do not lie within it; if an index names a shard by anything but a plain file name, by a link
+    /// that leaves the folder, or does not agree with the shards on what is in them.
     pub fn open(path: &Path) -> Result<Self, FormatError> {
         let kind = fs::metadata(path).map_err(FormatError::io("open", path))?;
         if !kind.is_dir() {
-            return if path
-                .extension()
-                .is_some_and(|extension| extension == "json")
-            {
-                Self::open_index(path)
-            } else {
-                Self::open_file(path)
-            };
+            return Self::open_named(path);
         }
-        let (single, index) = (path.join(SINGLE), path.join(INDEX));
-        // `symlink_metadata`: a dangling link is a broken checkpoint, not an absent one.
-        if single.symlink_metadata().is_ok() {
-            Self::open_file(&single)
-        } else if index.symlink_metadata().is_ok() {
-            Self::open_index(&index)
-        } else {
-            Err(FormatError::NoCheckpoint {
-                folder: path.to_owned(),
-            })
+        for name in NAMES {
+            let path = path.join(name);
+            // `symlink_metadata`: a dangling link is a broken checkpoint, not an absent one.
+            if path.symlink_metadata().is_ok() {
+                return Self::open_named(&path);
+            }
         }
+        Err(FormatError::NoCheckpoint {
+            folder: path.to_owned(),
+        })
+    }
+
+    /// A checkpoint of one file that is in memory, for instance a part of the program; `&'static [u8]`
+    /// is not copied.
+    ///
+    /// Messages and [`files`](Self::files) show `name` in place of a path.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) for a file.
+    pub fn from_bytes(
+        name: &str,
+        bytes: impl Into<Cow<'static, [u8]>>,
+    ) -> Result<Self, FormatError> {
+        let bytes = bytes.into();
+        let length = bytes.len() as u64;
+        let mut checkpoint = Self::empty();
+        checkpoint.add(PathBuf::from(name), Source::Memory(bytes), length)?;
+        Ok(checkpoint)
     }
 
     /// All tensors, sorted by name.
@@ -110,13 +132,13 @@ impl Checkpoint {
         found.ok().map(|at| &self.tensors[at])
     }
 
-    /// The strings under `__metadata__`; of several files the entries of all, where the first file
+    /// The strings under `__metadata__` of safetensors; of several files the entries of all, where the first file
     /// (by name) wins.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
 
-    /// Bytes of all tensors together, headers not counted.
+    /// Bytes of all tensors together, headers not counted; bytes that tensors share count for each.
     pub fn total_bytes(&self) -> u64 {
         // Sparse files can pretend to be of any length.
         self.tensors
@@ -130,7 +152,13 @@ impl Checkpoint {
         self.shards.iter().map(|shard| shard.path.as_path())
     }
 
-    fn open_file(path: &Path) -> Result<Self, FormatError> {
+    fn open_named(path: &Path) -> Result<Self, FormatError> {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
+            return Self::open_index(path);
+        }
         let mut checkpoint = Self::empty();
         checkpoint.add_shard(path.to_owned())?;
         Ok(checkpoint)
@@ -177,11 +205,15 @@ impl Checkpoint {
             .metadata()
             .map_err(FormatError::io("read", &path))?
             .len();
-        let file = PositionalFile::new(file);
-        let Header {
+        self.add(path, Source::File(PositionalFile::new(file)), length)
+    }
+
+    fn add(&mut self, path: PathBuf, source: Source, length: u64) -> Result<(), FormatError> {
+        let Contents {
             mut tensors,
             metadata,
-        } = header::read(&file, length, &path)?;
+            strides,
+        } = contents::read(&source, length, &path)?;
         let shard = self.shards.len();
         for tensor in &mut tensors {
             tensor.shard = shard;
@@ -195,7 +227,11 @@ impl Checkpoint {
         for (key, value) in metadata {
             self.metadata.entry(key).or_insert(value);
         }
-        self.shards.push(Shard { path, file });
+        self.shards.push(Shard {
+            path,
+            source,
+            strides,
+        });
         Ok(())
     }
 

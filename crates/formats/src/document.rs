@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, fmt};
 /// The key that is not a tensor.
 pub(crate) const METADATA: &str = "__metadata__";
 /// PyTorch and NumPy stop at 64 dimensions; it keeps a parsed header within a multiple of its text.
-const MAX_RANK: usize = 64;
+pub(crate) const MAX_RANK: usize = 64;
 /// Entries of metadata, of which transformers writes one.
 const MAX_METADATA: usize = 1 << 16;
 

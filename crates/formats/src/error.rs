@@ -23,8 +23,8 @@ pub enum FormatError {
 
     /// A folder, a pipe or a device stands where a file belongs.
     #[error(
-        "{} is not a regular file: give a .safetensors file, or a folder that holds \
-         model.safetensors or model.safetensors.index.json",
+        "{} is not a regular file: give a .safetensors file, a PyTorch .bin file, or a folder that \
+         holds model.safetensors, pytorch_model.bin or an index of either",
         path.display()
     )]
     NotAFile {
@@ -34,8 +34,9 @@ pub enum FormatError {
 
     /// A folder without a checkpoint.
     #[error(
-        "no checkpoint in {}: expected model.safetensors, or model.safetensors.index.json with its \
-         shards; a checkpoint of another format must be converted first",
+        "no checkpoint in {}: expected model.safetensors, model.safetensors.index.json with its \
+         shards, pytorch_model.bin, or pytorch_model.bin.index.json with its shards; a checkpoint of \
+         another format must be converted first",
         folder.display()
     )]
     NoCheckpoint {
@@ -86,7 +87,21 @@ pub enum FormatError {
         found: u64,
     },
 
-    /// `model.safetensors.index.json` is wrong or does not agree with its shards.
+    /// The file is PyTorch's but damaged, made to deceive, or more than tensors.
+    #[error(
+        "{} cannot be read as a PyTorch file: {problem}; {advice}",
+        path.display()
+    )]
+    Torch {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        problem: String,
+        /// What to do.
+        advice: &'static str,
+    },
+
+    /// `model.safetensors.index.json` or `pytorch_model.bin.index.json` is wrong or does not agree with its shards.
     #[error("{}: {problem}; download the whole checkpoint again", path.display())]
     Index {
         /// The index file.

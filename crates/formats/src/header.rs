@@ -6,30 +6,19 @@
 //! Format: <https://github.com/huggingface/safetensors#format>
 
 use crate::{
-    Dtype, FormatError, TensorInfo, document::Document, dtype::extent, json,
-    positional::PositionalFile,
+    Dtype, FormatError, TensorInfo, contents::Contents, document::Document, dtype::extent, json,
+    positional::Source,
 };
-use std::{collections::BTreeMap, ops::Range, path::Path};
+use std::{ops::Range, path::Path};
 
 /// The header's length as it stands at the start of the file.
 pub(crate) const PREFIX: usize = 8;
 /// The limit of the reference implementation.
 pub(crate) const MAX_HEADER: u64 = 100_000_000;
 
-/// A checked header: the tensors cover the data exactly, without holes or overlap.
-#[derive(Debug)]
-pub(crate) struct Header {
-    /// Sorted by name; their places count from the start of the file.
-    pub(crate) tensors: Vec<TensorInfo>,
-    pub(crate) metadata: BTreeMap<String, String>,
-}
-
-/// Reads and checks the header of an open file.
-pub(crate) fn read(
-    file: &PositionalFile,
-    file_length: u64,
-    path: &Path,
-) -> Result<Header, FormatError> {
+/// Reads and checks the header of an open file: the tensors cover the data exactly, without holes or
+/// overlap.
+pub(crate) fn read(file: &Source, file_length: u64, path: &Path) -> Result<Contents, FormatError> {
     let mut prefix = [0; PREFIX];
     let present = prefix
         .len()
@@ -108,14 +97,12 @@ fn header_length(prefix: &[u8], file_length: u64, path: &Path) -> Result<usize, 
 
 /// What people rename or download by mistake, by its first bytes.
 fn other_format(prefix: [u8; PREFIX]) -> Option<&'static str> {
-    const KNOWN: [(&[u8], &str); 5] = [
+    const KNOWN: [(&[u8], &str); 3] = [
         (
             b"version ",
             "a Git LFS pointer, not the file itself (run `git lfs pull`)",
         ),
         (b"<", "a web page or XML"),
-        (b"PK\x03\x04", "a zip archive, perhaps a PyTorch .bin"),
-        (b"\x80", "a Python pickle, perhaps a PyTorch .bin"),
         (b"\x89HDF", "an HDF5 file, perhaps Keras weights"),
     ];
     let known = KNOWN
@@ -125,7 +112,7 @@ fn other_format(prefix: [u8; PREFIX]) -> Option<&'static str> {
 }
 
 /// Checks `header`, the JSON of a file of `file_length` bytes that is known to contain it.
-fn parse(header: &[u8], file_length: u64, path: &Path) -> Result<Header, FormatError> {
+fn parse(header: &[u8], file_length: u64, path: &Path) -> Result<Contents, FormatError> {
     let refuse = |problem| FormatError::Header {
         path: path.to_owned(),
         problem,
@@ -139,7 +126,11 @@ fn parse(header: &[u8], file_length: u64, path: &Path) -> Result<Header, FormatE
     } = json::parse(header).map_err(|problem| refuse(format!("its header is wrong: {problem}")))?;
     let data_start = (PREFIX + header.len()) as u64;
     place(&mut tensors, data_start, file_length, path)?;
-    Ok(Header { tensors, metadata })
+    Ok(Contents {
+        tensors,
+        metadata,
+        ..Contents::default()
+    })
 }
 
 /// Checks that the tensors cover the data exactly, and gives each its place in the file.

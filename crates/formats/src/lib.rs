@@ -1,5 +1,9 @@
 //! Tensors in files. This crate knows bytes, never ALBERT: it lists what a checkpoint holds, reads
-//! any run of elements as `f32`, `f64` or `i64`, and writes checkpoints that other tools read.
+//! any run of elements as `f32`, `f64`, `i64` or `i8`, and writes checkpoints that other tools read.
+//!
+//! It reads safetensors and both forms of PyTorch's `pytorch_model.bin` (the zip archives of torch 1.6
+//! and later, and the pickles before), in one file, in several with an index, or in memory; it writes
+//! safetensors.
 //!
 //! ```
 //! use albert_formats::{Checkpoint, Dtype, TensorSpec, write_safetensors};
@@ -23,7 +27,8 @@
 //!
 //! # Files are hostile
 //! A checkpoint is data: no file may crash the program, make it hang, or make it allocate more than
-//! a small multiple of its own header (measured: 12 times, for 100 MB of nothing but metadata keys).
+//! a small multiple of its own header (measured: 12 times, for 100 MB of nothing but metadata keys) or
+//! pickle (at most 32 MB, and 200 MB for what it describes).
 //! Every offset is checked against the file before anything is allocated or read, tensors are read
 //! by position (no memory map: a file truncated under a map kills the process), and every refusal
 //! names the file, the tensor, what was expected and what was found.
@@ -32,20 +37,29 @@
 //! file in memory, lets the last of two equal names win, and reports errors without names or
 //! numbers; the crate stays as the reference that the tests and the fuzz target compare with.
 //!
+//! A PyTorch file is a program: its pickle may call any function of Python. Ours is a machine without
+//! functions. The dozen names that tensors need are symbols to it, and a pickle that holds another name
+//! or another instruction is refused; such a file must be converted where it is trusted.
+//!
 //! # Modules in reading order
 //! 1. `dtype`: element types, their names and sizes.
 //! 2. `error`: [`FormatError`], the only error.
 //! 3. `json`: JSON objects whose keys must be unique.
 //! 4. `document`: the JSON of a safetensors header; `header`: from bytes to checked tensor extents.
 //! 5. `index`: `model.safetensors.index.json`, and which shard names are acceptable.
-//! 6. `positional`: reading a file at an offset from several threads.
-//! 7. `checkpoint`: [`Checkpoint`], one file or many; `read`: its elements, converted.
-//! 8. `atomic`: temporary file, fsync, rename.
-//! 9. `layout`: the order of tensors in a written file, and its header.
-//! 10. `sink`: elements on their way out, converted; `write`: one file; `sharded`: several.
+//! 6. `positional`: reading a file or memory at an offset from several threads.
+//! 7. `torch`: `pytorch_model.bin`. In it `zip` and `directory`, or `legacy`: the containers; `opcodes`,
+//!    `globals`, `object`, `machine` and `calls`: what the pickle describes; `tensors`: checked extents.
+//! 8. `contents`: one file of any format.
+//! 9. `checkpoint`: [`Checkpoint`], one file or many; `read`: its elements, converted; `strided`: those
+//!    that do not lie row-major.
+//! 10. `atomic`: temporary file, fsync, rename.
+//! 11. `layout`: the order of tensors in a written file, and its header.
+//! 12. `sink`: elements on their way out, converted; `write`: one file; `sharded`: several.
 
 mod atomic;
 mod checkpoint;
+mod contents;
 mod document;
 mod dtype;
 mod error;
@@ -57,6 +71,8 @@ mod positional;
 mod read;
 mod sharded;
 mod sink;
+mod strided;
+mod torch;
 mod write;
 
 pub use atomic::write_atomically;

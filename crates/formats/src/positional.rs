@@ -1,6 +1,50 @@
-//! Reading a file at an offset from several threads, without a shared cursor where the system can.
+//! Reading bytes at an offset from several threads: of a file, without a shared cursor where the system
+//! can, or of memory.
 
-use std::{fs::File, io};
+use std::{borrow::Cow, fs::File, io};
+
+/// Where the bytes of one file are.
+#[derive(Debug)]
+pub(crate) enum Source {
+    File(PositionalFile),
+    Memory(Cow<'static, [u8]>),
+}
+
+impl Source {
+    /// Fills `bytes` from `offset`.
+    pub(crate) fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.read_exact_at(bytes, offset),
+            Self::Memory(memory) => {
+                bytes.copy_from_slice(part(memory, offset, bytes.len())?);
+                Ok(())
+            }
+        }
+    }
+
+    /// `length` bytes from `offset`: in memory where they are, of a file read into `buffer`.
+    pub(crate) fn view<'a>(
+        &'a self,
+        buffer: &'a mut Vec<u8>,
+        offset: u64,
+        length: usize,
+    ) -> io::Result<&'a [u8]> {
+        match self {
+            Self::File(file) => {
+                buffer.resize(length, 0);
+                file.read_exact_at(buffer, offset)?;
+                Ok(buffer)
+            }
+            Self::Memory(memory) => part(memory, offset, length),
+        }
+    }
+}
+
+fn part(memory: &[u8], offset: u64, length: usize) -> io::Result<&[u8]> {
+    let rest = usize::try_from(offset).ok().and_then(|at| memory.get(at..));
+    rest.and_then(|rest| rest.get(..length))
+        .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
 
 /// An open file that is read by position.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! A checkpoint's elements, converted.
 
-use crate::{Checkpoint, Dtype, FormatError, TensorInfo};
+use crate::{Checkpoint, Dtype, FormatError, TensorInfo, strided::Strided};
 use half::{bf16, f16};
 
 /// Bytes per read: large enough that system calls do not count, small enough to stay in the L2 cache
@@ -91,6 +91,22 @@ impl Checkpoint {
         }
     }
 
+    /// Reads the elements `first..first + out.len()` of an `I8` tensor, in row-major order, as they are.
+    ///
+    /// # Errors
+    /// As [`read_f32`](Self::read_f32), for the type `I8` alone.
+    pub fn read_i8(
+        &self,
+        tensor: &TensorInfo,
+        first: usize,
+        out: &mut [i8],
+    ) -> Result<(), FormatError> {
+        match tensor.dtype {
+            Dtype::I8 => self.read(tensor, first, out, i8::from_le_bytes),
+            _ => Err(self.wrong_dtype(tensor, "I8")),
+        }
+    }
+
     /// Reads elements of `N` bytes. Opening has checked that the tensor lies within its file, so no
     /// sum below can overflow.
     fn read<const N: usize, T>(
@@ -124,18 +140,25 @@ impl Checkpoint {
                 count: out.len(),
             });
         }
+        let failed = |source| FormatError::Read {
+            path: shard.path.clone(),
+            tensor: tensor.name.clone(),
+            source,
+        };
+        if let Some(strides) = shard.strides.get(&tensor.name) {
+            let strided = Strided {
+                source: &shard.source,
+                start: tensor.place.0,
+                shape: &tensor.shape,
+                strides,
+            };
+            return strided.read(first, out, convert).map_err(failed);
+        }
         let mut offset = tensor.place.0 + first as u64 * N as u64;
-        let mut buffer = vec![0; out.len().saturating_mul(N).min(CHUNK)];
+        let mut buffer = Vec::new();
         for part in out.chunks_mut(CHUNK / N) {
-            let bytes = &mut buffer[..part.len() * N];
-            shard
-                .file
-                .read_exact_at(bytes, offset)
-                .map_err(|source| FormatError::Read {
-                    path: shard.path.clone(),
-                    tensor: tensor.name.clone(),
-                    source,
-                })?;
+            let bytes = shard.source.view(&mut buffer, offset, part.len() * N);
+            let bytes = bytes.map_err(failed)?;
             for (value, bytes) in part.iter_mut().zip(bytes.as_chunks::<N>().0) {
                 *value = convert(*bytes);
             }

@@ -2,7 +2,14 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use albert_formats::{Checkpoint, Dtype, FormatError, TensorSink, TensorSpec, write_safetensors};
-use std::{collections::BTreeMap, error::Error, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
+
+pub(crate) mod torch;
 
 /// A file with this header and these data.
 pub(crate) fn file(header: impl AsRef<[u8]>, data: &[u8]) -> Vec<u8> {
@@ -71,4 +78,17 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// A file of `fixtures/torch`.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/torch");
+    folder.join(name)
+}
+
+/// The names of all PyTorch files in `fixtures/torch`, without `.bin`.
+pub(crate) fn fixtures() -> Vec<String> {
+    let names = names(&fixture(""));
+    let stem = |name: String| name.strip_suffix(".bin").map(str::to_owned);
+    names.into_iter().filter_map(stem).collect()
 }
