@@ -54,10 +54,14 @@ impl fmt::Display for Chosen {
 impl Choose {
     pub(crate) fn run(self) -> Result<()> {
         let count = self.texts.len().max(1);
-        let mut given = Given::default().texts("<TEXTS>", self.texts);
-        if !self.choices.is_empty() {
-            given = given.lists("--choice", vec![self.choices; count]);
-        }
+        let lists = if self.choices.is_empty() {
+            Vec::new()
+        } else {
+            vec![self.choices; count]
+        };
+        let given = Given::default()
+            .texts("<TEXTS>", self.texts)
+            .lists("--choice", lists);
         let job = Job::open(&[Field::TEXT, CHOICES], given, false, &self.flags)?;
         let demo = Demo::None("multiple choice");
         let Opened { model, tokenizer } = self.model.open(demo, &self.flags)?;
