@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test fmt lint doc unit readme deny bench fuzz fixtures
+.PHONY: help build test fmt lint doc unit readme columnar deny bench fuzz fixtures
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -16,7 +16,7 @@ build: ## the program, optimised: target/release/albert
 test: fmt lint doc readme ## everything that must hold before a commit; prints what it skipped
 	@if command -v cargo-deny >/dev/null; then $(MAKE) --no-print-directory deny; \
 	else echo "skipped: make deny (cargo-deny is not installed: cargo install cargo-deny --locked)"; fi
-	@echo "skipped: make bench, make fuzz (they take minutes); the goldens of make fixtures (they need PyTorch)"
+	@echo "skipped: make bench, make fuzz, make columnar (they take minutes); the goldens of make fixtures (they need PyTorch)"
 	@$(MAKE) --no-print-directory unit
 
 fmt: ## is every file formatted?
@@ -34,6 +34,10 @@ unit: ## all tests, documentation examples too; kernels and models run on every 
 readme: ## the library example of README.md, and the script of the demo model against its files
 	$(CARGO) run --profile test --locked -q -p albert --example hidden_state
 	@folder=$$(mktemp -d) && $(PYTHON) tools/make_demo_fixture.py "$$folder" && diff -r "$$folder" fixtures/demo && rm -r "$$folder"
+
+columnar: ## lint and tests of the program with Parquet and Arrow files, which take minutes to compile
+	$(CARGO) clippy -p albert-cli --features columnar --all-targets --locked -- -D warnings
+	$(CARGO) test -p albert-cli --features columnar --locked
 
 deny: ## licences, sources and doubled versions of the dependencies
 	$(CARGO) deny --locked check licenses bans sources

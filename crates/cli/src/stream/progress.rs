@@ -47,7 +47,7 @@ impl Progress {
         let bar = self.bar.get_or_insert_with(|| bar(self.total));
         let seconds = self.start.elapsed().as_secs_f64();
         bar.set_message(format!(
-            "{} inputs, {:.0} inputs/s, {:.0} tokens/s",
+            "{} inputs, {:.0}/s, {:.0} tokens/s",
             self.inputs,
             self.inputs as f64 / seconds,
             self.tokens as f64 / seconds
@@ -73,7 +73,7 @@ impl Progress {
 /// Colours are left out where NO_COLOR is set.
 fn bar(total: Option<u64>) -> ProgressBar {
     let template = match total {
-        Some(_) => "{bar:30.cyan} {percent:>3}%  {msg}  {eta} left",
+        Some(_) => "{bar:20.cyan} {percent:>3}%, {eta} left  {msg}",
         None => "{spinner:.cyan} {msg}",
     };
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
