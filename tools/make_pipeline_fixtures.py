@@ -4,22 +4,24 @@ Usage: python make_pipeline_fixtures.py [OUT]           OUT defaults to ../fixtu
        python make_pipeline_fixtures.py [OUT] --folders  the folders of sentence-transformers alone
 Needs transformers 4.57 and, for --folders, sentence-transformers: run that once with version 5 and once with 6.
 
-The layout is in pipelines.py. The encoder and the tokenizer are those of fixtures/demo, the heads are normal numbers of
-deviation 0.5; texts longer than 128 tokens are cut or read in parts. The texts are our own. Where a candidate's score is
-so close to the next one that the order is left to rounding, the input is left out.
+The layout is in pipelines.py. The encoder and the tokenizer are those of fixtures/demo; the heads are normal numbers of
+deviation 0.5, those of classifiers scaled; all stored as BF16. Texts longer than 128 tokens are cut or read in parts.
+The texts are our own. Where a candidate's score is so close to the next one that the order is left to rounding, the
+input is left out.
 """
 import argparse
 import pathlib
 import random
 
-from transformers import logging
+import torch
+from transformers import AutoTokenizer, logging
 
 import pipelines
 from pipelines import Set
 from pipelines_reference import make_model
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "fixtures"
-GAP = 2e-5  # smaller distances of neighbouring scores are left to rounding
+GAP = 2e-6  # smaller distances of neighbouring scores are left to rounding
 
 TEXTS = [
     "The river of the city is long.", "Paris is the capital of France.", "It was a good book, and she was at home.",
@@ -153,6 +155,16 @@ def choose_sets(models):
     yield Set("choose", "places", models["choose"], ["choose"], {}, items)
 
 
+@torch.no_grad()
+def spread(model):
+    """Scales and centres the logits of a classifier over TEXTS: the pooler of random weights hardly tells texts apart."""
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "demo")
+    logits = torch.stack([model.eval()(**tokenizer(text, return_tensors="pt")).logits[0] for text in TEXTS])
+    factor = 0.5 / logits.std(0, keepdim=True)
+    model.classifier.weight.mul_(factor.T)
+    model.classifier.bias.copy_((model.classifier.bias - logits.mean(0)) * factor[0])
+
+
 def make_models(out):
     """The models, all with the encoder of fixtures/demo."""
     sequence, token = "AlbertForSequenceClassification", "AlbertForTokenClassification"
@@ -167,7 +179,7 @@ def make_models(out):
         "answer": ("AlbertForQuestionAnswering", "qa_outputs", {}), "choose": ("AlbertForMultipleChoice", "classifier", {}),
     }
     for seed, (name, (class_name, head, config)) in enumerate(recipes.items()):
-        make_model(out / "models" / name, ROOT / "demo", class_name, head, seed, **config)
+        make_model(out / "models" / name, ROOT / "demo", class_name, head, seed, dtype=torch.bfloat16, adjust=spread if class_name == sequence else None, **config)
     return {name: out / "models" / name for name in recipes} | {"base": ROOT / "demo"}
 
 
@@ -191,7 +203,7 @@ def main():
     logging.set_verbosity_error()
     if options.folders:
         import sentence_folders  # needs sentence-transformers
-        names = ["mean-last"] if sentence_folders.MAJOR >= 6 else ["normalized", "short", "cls-max"]
+        names = ["mean-last"] if sentence_folders.MAJOR >= 6 else ["short", "cls-max"]
         for name in names:
             sentence_folders.write(options.out, ROOT / "demo", name, TEXTS[:20], dense_width=8, short=16)
         return

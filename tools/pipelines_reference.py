@@ -51,13 +51,15 @@ def random_head(model, names, seed, std=0.5):
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
 
 
-def make_model(folder, source, class_name, head, seed, labels=None, **config):
+def make_model(folder, source, class_name, head, seed, labels=None, dtype=torch.float32, adjust=None, **config):
     """A folder with the source's encoder, a random head and the source's tokenizer."""
     if labels:
         config |= {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
     model = getattr(transformers, class_name).from_pretrained(source, **config)
     random_head(model, [head], seed)
-    model.save_pretrained(folder)
+    if adjust:
+        adjust(model)
+    model.to(dtype).save_pretrained(folder)
     for name in pipelines.TOKENIZER_FILES:
         if (source / name).exists():
             shutil.copyfile(source / name, folder / name)
@@ -379,7 +381,7 @@ def main():
     models = {name: options.models / folder for name, folder in trained.items()}
     heads = options.heads or options.out / "models"
     make_models(heads, models["base"], models["tagger"])
-    models |= {path.name: path for path in heads.iterdir()}
+    models |= {path.name: path for path in heads.iterdir() if not path.name.startswith("st")}
     data = Data(options.data)
     for task in options.tasks.split(","):
         if task == "answer" and transformers.__version__ >= "5":

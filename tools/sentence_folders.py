@@ -31,7 +31,7 @@ VARIANTS = {  # modes of pooling, and what follows
     "mean": (["mean"], ""), "cls": (["cls"], ""), "max": (["max"], ""), "sqrt": (["mean_sqrt_len_tokens"], ""),
     "weighted": (["weightedmean"], ""), "last": (["lasttoken"], ""), "normalized": (["mean"], "normalize"),
     "dense": (["mean"], "dense"), "cls-max": (["cls", "max"], ""), "mean-last": (["mean", "lasttoken"], "dense normalize"),
-    "mean-cls": (["mean", "cls"], "normalize"), "short": (["mean"], "lower"),
+    "mean-cls": (["mean", "cls"], "normalize"), "short": (["mean"], "lower normalize"),
 }
 
 

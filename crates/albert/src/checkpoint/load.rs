@@ -28,11 +28,17 @@ pub struct Loader<'a, B: Backend> {
 /// Where the elements of one tensor come from.
 enum Source<'a> {
     File(&'a TensorInfo),
-    /// Whole numbers, each times the scale of its row.
-    Scaled(&'a TensorInfo, Vec<f32>),
+    /// Whole numbers, each times the scale of its row, and a difference.
+    Scaled(&'a TensorInfo, Vec<f32>, Option<Delta>),
     /// Seed of a normal distribution with this standard deviation.
     Normal(u64, f64),
     Zero,
+}
+
+/// left\[i\] · right\[j\], added to element (i, j).
+struct Delta {
+    left: Vec<f32>,
+    right: Vec<f32>,
 }
 
 impl<'a, B: Backend> Loader<'a, B> {
@@ -100,28 +106,58 @@ impl<'a, B: Backend> Loader<'a, B> {
         Ok(Source::Zero)
     }
 
-    /// A matrix X of dtype I8 [N, K] comes with `X_scale` [N, 1]: row i of the matrix is X\[i\] · scale\[i\].
+    /// A matrix X of dtype I8 [N, K] comes with `X_scale` [N, 1]: row i of the matrix is X\[i\] · scale\[i\]. Where there
+    /// are `X_delta_left` [N, 1] and `X_delta_right` [1, K], their product is added: a table that was fine-tuned is
+    /// often that close to the one that it came from, which another checkpoint holds.
     fn scaled(&mut self, info: &'a TensorInfo) -> Result<Source<'a>> {
-        let name = format!("{}_scale", info.name);
-        let rows = info.shape.first().copied().unwrap_or(1);
-        let scale = self.checkpoint.get(&name).ok_or_else(|| Error::Scale {
-            path: self.path.clone(),
-            name: info.name.clone(),
-            scale: name.clone(),
-            rows,
-        })?;
-        if scale.shape != [rows, 1] {
+        let (rows, cols) = match *info.shape {
+            [rows, cols] => (rows, cols),
+            _ => {
+                return Err(Error::Shape {
+                    path: self.path.clone(),
+                    name: info.name.clone(),
+                    expected: vec![info.elements(), 1],
+                    found: info.shape.clone(),
+                });
+            }
+        };
+        let scales = self
+            .companion(info, "scale", [rows, 1])?
+            .ok_or_else(|| Error::Scale {
+                path: self.path.clone(),
+                name: info.name.clone(),
+                scale: format!("{}_scale", info.name),
+                rows,
+            })?;
+        let left = self.companion(info, "delta_left", [rows, 1])?;
+        let right = self.companion(info, "delta_right", [1, cols])?;
+        let delta = left.zip(right).map(|(left, right)| Delta { left, right });
+        Ok(Source::Scaled(info, scales, delta))
+    }
+
+    /// The values of the tensor `NAME_suffix`, if there is one.
+    fn companion(
+        &mut self,
+        info: &TensorInfo,
+        suffix: &str,
+        shape: [usize; 2],
+    ) -> Result<Option<Vec<f32>>> {
+        let name = format!("{}_{suffix}", info.name);
+        let Some(found) = self.checkpoint.get(&name) else {
+            return Ok(None);
+        };
+        if found.shape != shape {
             return Err(Error::Shape {
                 path: self.path.clone(),
                 name,
-                expected: vec![rows, 1],
-                found: scale.shape.clone(),
+                expected: shape.to_vec(),
+                found: found.shape.clone(),
             });
         }
-        let mut scales = vec![0.0; rows];
-        self.checkpoint.read_f32(scale, 0, &mut scales)?;
+        let mut values = vec![0.0; found.elements()];
+        self.checkpoint.read_f32(found, 0, &mut values)?;
         self.report.loaded.push(name);
-        Ok(Source::Scaled(info, scales))
+        Ok(Some(values))
     }
 
     fn tensor(&self, site: Site, field: Field) -> Tensor {
@@ -140,12 +176,16 @@ impl<'a, B: Backend> Loader<'a, B> {
     ) -> Result<()> {
         match source {
             Source::File(info) => self.checkpoint.read_f32(info, first, out)?,
-            Source::Scaled(info, scales) => {
+            Source::Scaled(info, scales, delta) => {
                 let cols = info.elements() / scales.len();
                 let mut whole = vec![0; out.len()];
                 self.checkpoint.read_i8(info, first, &mut whole)?;
-                for (i, (x, q)) in out.iter_mut().zip(whole).enumerate() {
-                    *x = f32::from(q) * scales[(first + i) / cols];
+                for (at, (x, q)) in (first..).zip(out.iter_mut().zip(whole)) {
+                    let (i, j) = (at / cols, at % cols);
+                    *x = f32::from(q) * scales[i];
+                    if let Some(Delta { left, right }) = delta {
+                        *x += left[i] * right[j];
+                    }
                 }
             }
             Source::Zero => out.fill(0.0),
