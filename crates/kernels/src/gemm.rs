@@ -394,15 +394,23 @@ fn chain<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
     ahead: &mut [Chunks<'_, Line>; VECS],
 ) -> [[S::V; VECS]; ROWS] {
     let (whole, rest) = a.as_chunks::<CHAIN>();
-    let b = b.map(|panel| panel[..a.len()].as_chunks::<CHAIN>());
+    // Loops, where `map` would read better: closures do not always inherit the instructions of the function they
+    // stand in, and then each load is a call.
+    let (mut starts, mut ends) = ([&[] as &[[Line; CHAIN]]; VECS], [&[] as &[Line]; VECS]);
+    for j in 0..VECS {
+        (starts[j], ends[j]) = b[j][..a.len()].as_chunks::<CHAIN>();
+    }
     let mut sums = [[s.splat(0.0); VECS]; ROWS];
     let Some(a) = whole.get(i) else {
         for (k, a) in rest.iter().enumerate() {
-            step(s, a, b.map(|(_, panel)| &panel[k]), &mut sums);
+            step(s, a, lines(ends, k), &mut sums);
         }
         return sums;
     };
-    let b = b.map(|(panel, _)| &panel[i]);
+    let mut panels = [&starts[0][i] as &[Line]; VECS];
+    for j in 1..VECS {
+        panels[j] = &starts[j][i];
+    }
     for from in (0..CHAIN).step_by(UNROLL) {
         for lines in ahead.iter_mut() {
             for line in lines.next().unwrap_or_default() {
@@ -410,10 +418,20 @@ fn chain<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
             }
         }
         for k in from..from + UNROLL {
-            step(s, &a[k], b.map(|panel| &panel[k]), &mut sums);
+            step(s, &a[k], lines(panels, k), &mut sums);
         }
     }
     sums
+}
+
+/// Line `k` of each panel.
+#[inline(always)]
+fn lines<'a, const VECS: usize>(panels: [&'a [Line]; VECS], k: usize) -> [&'a Line; VECS] {
+    let mut lines = [&panels[0][k]; VECS];
+    for j in 1..VECS {
+        lines[j] = &panels[j][k];
+    }
+    lines
 }
 
 /// Steps of a chain in straight-line code: the end of a short loop is foreseen, that of a long one is not.
@@ -427,11 +445,14 @@ fn step<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
     columns: [&Line; VECS],
     sums: &mut [[S::V; VECS]; ROWS],
 ) {
-    let columns = columns.map(|line| s.load(&line.0));
+    let mut loaded = [s.splat(0.0); VECS];
+    for j in 0..VECS {
+        loaded[j] = s.load(&columns[j].0);
+    }
     for i in 0..ROWS {
         let x = s.splat(row[i]);
         for j in 0..VECS {
-            sums[i][j] = s.fma(x, columns[j], sums[i][j]);
+            sums[i][j] = s.fma(x, loaded[j], sums[i][j]);
         }
     }
 }
