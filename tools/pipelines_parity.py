@@ -107,19 +107,28 @@ def ours(options, stem):
         path = options.against / stem.parent.name / f"{stem.name}.expected.jsonl"
         return [line["output"] for line in read(path)] if path.exists() else "not there"
     arguments = json.loads(stem.with_name(f"{stem.name}.args.json").read_text(encoding="utf-8"))
+    # transformers cuts long inputs unasked, but for question answering and where a stride is given.
+    if not {"answer", "--long", "--stride"} & set(arguments):
+        arguments += ["--long", "truncate"]
     model = options.folder / stem.with_name(f"{stem.name}.model.txt").read_text().strip()
-    command = [options.albert, *arguments, "--model", str(model), "--input", str(stem.with_name(f"{stem.name}.input.jsonl")),
+    command = [options.albert, *arguments, *options.more.split(), "--model", str(model), "--input", str(stem.with_name(f"{stem.name}.input.jsonl")),
                "--json", "--quiet"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         return f"exit code {done.returncode}: {done.stderr.strip()[:300]}"
-    return [json.loads(line)["output"] for line in done.stdout.split("\n") if line]
+    found = [json.loads(line)["output"] for line in done.stdout.split("\n") if line]
+    if arguments[0] == "sentence-order":
+        # The reference has the probabilities in the order of the logits.
+        scores = [{part["label"]: part["score"] for part in answer} for answer in found]
+        return [[score["in order"], score["swapped"]] for score in scores]
+    return found
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--albert")
+    parser.add_argument("--more", default="", help="more arguments for the program, such as --more=--mode=hf5 for answers of transformers 5")
     parser.add_argument("--against", type=pathlib.Path)
     parser.add_argument("--tasks", default="")
     parser.add_argument("--sets", default="")

@@ -6,7 +6,7 @@ mod spans;
 
 use std::path::Path;
 
-use albert_tokenizer::{AlbertTokenizer, CharIndex, Encoding, Strategy};
+use albert_tokenizer::{AlbertTokenizer, CharIndex, EncodeOptions, Encoding, Strategy};
 use serde::Serialize;
 
 use super::batch::{self, Row};
@@ -28,6 +28,9 @@ pub struct AnswerOptions {
     /// Whether "no answer" may be one, as for SQuAD 2.0: an empty text at 0, whose score is the smallest of the
     /// windows' probabilities that `[CLS]` is start and end.
     pub no_answer: bool,
+    /// Most tokens of a question; a longer one is cut, and the answer says so. `None`: questions stay whole, as
+    /// transformers leaves them with a fast tokenizer, whatever its `max_question_len` says.
+    pub max_question_tokens: Option<usize>,
     /// Widen answers to whole words.
     pub align_to_words: bool,
     /// By default windows of at most 384 tokens slide over the context; they share `stride` tokens, by default 128
@@ -41,6 +44,7 @@ impl Default for AnswerOptions {
             top_k: 1,
             max_answer_tokens: 15,
             no_answer: false,
+            max_question_tokens: None,
             align_to_words: true,
             limits: Limits::long(Long::Slide),
         }
@@ -121,15 +125,25 @@ impl<B: Backend> QuestionAnswering<B> {
         options: &AnswerOptions,
     ) -> Result<Results<Vec<AnswerSpan>>> {
         let limits = self.limits(options)?;
-        let pairs: Vec<_> = inputs.iter().map(|&pair| pair.into()).collect();
+        let questions: Vec<&str> = inputs
+            .iter()
+            .map(|(question, _)| self.cut(question, options.max_question_tokens))
+            .collect::<Result<_>>()?;
+        let pairs: Vec<_> = questions
+            .iter()
+            .zip(inputs)
+            .map(|(question, (_, context))| (*question, *context).into())
+            .collect();
         let windows = self.texts.encode(&pairs, &limits, Strategy::OnlySecond)?;
-        let prepared = windows.into_iter().zip(inputs).map(|(windows, input)| {
+        let prepared = windows.into_iter().zip(inputs).zip(&questions);
+        let prepared = prepared.map(|((windows, input), question)| {
             for (name, text) in [("question", input.0), ("context", input.1)] {
                 if text.is_empty() {
                     return Err(Error::input(name, "a text", "an empty one"));
                 }
             }
-            let windows = windows?;
+            let mut windows = windows?;
+            windows.truncated |= question.len() < input.0.len();
             Ok((windows.rows(), (windows, input.1)))
         });
         Ok(batch::answer(
@@ -140,15 +154,33 @@ impl<B: Backend> QuestionAnswering<B> {
         ))
     }
 
+    /// A question without what is behind its first `most` tokens.
+    fn cut<'a>(&self, question: &'a str, most: Option<usize>) -> Result<&'a str> {
+        let Some(most) = most else {
+            return Ok(question);
+        };
+        let alone = EncodeOptions {
+            add_special_tokens: false,
+            ..EncodeOptions::default()
+        };
+        let encoding = self.texts.tokenizer.encode(question, &alone)?;
+        let end = match encoding.offsets.get(most.saturating_sub(1)) {
+            Some((_, end)) if encoding.len() > most => *end,
+            _ => question.len(),
+        };
+        Ok(question.get(..end).unwrap_or(question))
+    }
+
     /// The limits with this task's defaults, checked.
     fn limits(&self, options: &AnswerOptions) -> Result<Limits> {
-        if options.top_k == 0 || options.max_answer_tokens == 0 {
-            let what = if options.top_k == 0 {
-                "top_k"
-            } else {
-                "max_answer_tokens"
-            };
-            return Err(Error::input(what, "at least 1", 0));
+        for (what, value) in [
+            ("top_k", Some(options.top_k)),
+            ("max_answer_tokens", Some(options.max_answer_tokens)),
+            ("max_question_tokens", options.max_question_tokens),
+        ] {
+            if value == Some(0) {
+                return Err(Error::input(what, "at least 1", 0));
+            }
         }
         let limit = match options.limits.max_tokens {
             Some(_) => self.texts.limit(&options.limits)?,

@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use albert_tokenizer::{AlbertTokenizer, EncodeOptions, Encoding, Input, Strategy, Truncation};
+use albert_tokenizer::{
+    AlbertTokenizer, EncodeOptions, Encoding, Input, Mode, Strategy, Truncation,
+};
 
 use super::batch::Row;
 use super::{Limits, Long};
@@ -58,10 +60,13 @@ impl Windows {
 /// The tokens of an encoding.
 pub(crate) fn row(encoding: &Encoding) -> Row {
     let wide = |list: &[u32]| list.iter().copied().map(i64::from).collect();
-    Row {
-        ids: wide(&encoding.ids),
-        types: wide(&encoding.type_ids),
-    }
+    let ids = wide(&encoding.ids);
+    let types = if encoding.type_ids.is_empty() {
+        vec![0; ids.len()]
+    } else {
+        wide(&encoding.type_ids)
+    };
+    Row { ids, types }
 }
 
 impl Texts {
@@ -118,7 +123,8 @@ impl Texts {
     ) -> Result<Vec<Result<Windows>>> {
         let (limit, stride) = (self.limit(limits)?, self.stride(limits)?);
         let complete = EncodeOptions {
-            return_token_type_ids: Some(true),
+            // transformers 5 leaves them out, so that they are all 0; whoever asks for its manner gets that too.
+            return_token_type_ids: Some(self.tokenizer.mode() != Mode::Hf5),
             ..EncodeOptions::default()
         };
         let encodings = self

@@ -38,6 +38,9 @@ pub(crate) struct Answer {
     /// Most tokens of an answer
     #[arg(long, value_name = "N", default_value = "15")]
     max_answer_tokens: NonZeroUsize,
+    /// Most tokens of a question; the rest is cut off [default: all]
+    #[arg(long, value_name = "N")]
+    max_question_tokens: Option<NonZeroUsize>,
     /// "No answer" may be the answer, as for models of SQuAD 2.0
     #[arg(long)]
     no_answer: bool,
@@ -116,6 +119,7 @@ impl Answer {
             top_k: self.top_k.get(),
             max_answer_tokens: self.max_answer_tokens.get(),
             no_answer: self.no_answer,
+            max_question_tokens: self.max_question_tokens.map(Into::into),
             align_to_words: !self.no_align,
             limits: self.model.limits(&self.flags, Long::Slide),
         };

@@ -279,9 +279,12 @@ impl SentenceModules {
         self.prompts.get(name).map(String::as_str)
     }
 
-    /// A text as the tokenizer gets it.
+    /// A text as the tokenizer gets it. sentence-transformers strips blanks: up to 5 itself, since then by its tokenizer.
     pub(super) fn prepare(&self, prompt: &str, text: &str) -> String {
-        let text = format!("{prompt}{text}");
+        let mut text = format!("{prompt}{text}");
+        if self.found {
+            text = text.trim().to_owned();
+        }
         if self.lower_case {
             text.to_lowercase()
         } else {
