@@ -60,7 +60,7 @@ impl Windows {
 /// The tokens of an encoding.
 pub(crate) fn row(encoding: &Encoding) -> Row {
     let wide = |list: &[u32]| list.iter().copied().map(i64::from).collect();
-    let ids = wide(&encoding.ids);
+    let ids: Vec<i64> = wide(&encoding.ids);
     let types = if encoding.type_ids.is_empty() {
         vec![0; ids.len()]
     } else {

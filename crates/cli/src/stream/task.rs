@@ -24,7 +24,7 @@ pub(crate) struct Reply {
     pub(crate) output: Output,
     /// Whether a part of the input was left out.
     pub(crate) truncated: bool,
-    /// Tokens that the model read.
+    /// Tokens of the whole input.
     pub(crate) tokens: usize,
 }
 

@@ -11,6 +11,8 @@ use crate::stream::task::Output;
 pub(super) struct Text {
     target: Target,
     line: Vec<u8>,
+    /// Whether the answer before had several lines; none before the first.
+    several: Option<bool>,
 }
 
 impl Text {
@@ -18,6 +20,7 @@ impl Text {
         Self {
             target,
             line: Vec::new(),
+            several: None,
         }
     }
 }
@@ -34,6 +37,12 @@ impl Writer for Text {
                 }
             }
         }
+        // A blank line keeps an answer of several lines apart from its neighbours.
+        let several = self.line.contains(&b'\n');
+        if self.several.is_some_and(|before| before || several) {
+            self.target.write_all(b"\n")?;
+        }
+        self.several = Some(several);
         self.line.push(b'\n');
         Ok(self.target.write_all(&self.line)?)
     }
