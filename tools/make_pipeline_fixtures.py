@@ -13,6 +13,7 @@ import argparse
 import pathlib
 import random
 
+import safetensors.torch
 import torch
 from transformers import AutoTokenizer, logging
 
@@ -208,6 +209,9 @@ def main():
             sentence_folders.write(options.out, ROOT / "demo", name, TEXTS[:20], dense_width=8, short=16)
         return
     models = make_models(options.out)
+    # One of them as PyTorch wrote it before 1.6, as the oldest files of published models are.
+    tensors = safetensors.torch.load_file(options.out / "models" / "three" / "model.safetensors")
+    torch.save(tensors, options.out / "three_pytorch_model.bin", _use_new_zipfile_serialization=False)
     engines = {}
     for made in (text_sets, tag_sets, answer_sets, choose_sets):
         for one in made(models):

@@ -128,7 +128,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--albert")
-    parser.add_argument("--more", default="", help="more arguments for the program, such as --more=--mode=hf5 for answers of transformers 5")
+    parser.add_argument("--more", default="", help="more arguments for the program, such as --more=--tokenizer-mode=hf5 for answers of transformers 5")
     parser.add_argument("--against", type=pathlib.Path)
     parser.add_argument("--tasks", default="")
     parser.add_argument("--sets", default="")

@@ -41,7 +41,7 @@ pub(crate) fn replies<T>(
         Err(error) => return (0..count).map(|_| Err(anyhow!("{error}"))).collect(),
     };
     let reply = |result: albert::Result<albert::pipeline::Answer<T>>| {
-        let answer = result?;
+        let answer = result.map_err(with_flags)?;
         Ok(Reply {
             output: output(answer.output),
             truncated: answer.truncated,
@@ -49,4 +49,14 @@ pub(crate) fn replies<T>(
         })
     };
     results.into_iter().map(reply).collect()
+}
+
+/// Names the flags that help.
+fn with_flags(error: albert::Error) -> anyhow::Error {
+    match error {
+        albert::Error::TooLong { tokens, limit } => anyhow!(
+            "expected at most {limit} tokens, found {tokens}: --long truncate leaves out the end, --long slide reads all of it in windows"
+        ),
+        error => error.into(),
+    }
 }

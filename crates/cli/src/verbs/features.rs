@@ -16,7 +16,7 @@ use crate::stream::{Field, Given, Job, Long, Output, Record, TextFlags, usage};
 #[command(before_help = "\
 Examples:
   albert features \"A sentence.\" --json
-  albert features \"A sentence.\" --model DIR --layers 0,12
+  albert features \"A sentence.\" --model DIR --layers 0,2
   albert features --input texts.txt --model DIR --layers all --output features.jsonl")]
 pub(crate) struct Features {
     /// Texts; without any, they come from --input or stdin

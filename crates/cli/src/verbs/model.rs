@@ -1,6 +1,6 @@
 //! Which model a verb runs: a folder, or the demo inside the program.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use albert::pipeline::{Limits, SentenceModules};
 use albert::{Albert, Cpu, Head, LoadOptions};
@@ -18,7 +18,7 @@ pub(crate) struct ModelFlags {
     model: Option<PathBuf>,
     /// Whose tokenizer: hf-fast, hf5, hf-slow, google, sentencepiece
     #[arg(long, value_name = "MODE", default_value_t, value_parser = str::parse::<Mode>)]
-    mode: Mode,
+    tokenizer_mode: Mode,
     /// Most tokens that the model reads at once [default: what it was made for]
     #[arg(long, value_name = "N")]
     max_tokens: Option<usize>,
@@ -36,32 +36,30 @@ pub(crate) struct Opened<H: Head<Cpu>> {
 impl ModelFlags {
     /// Loads the folder, or `demo` where none is named.
     pub(crate) fn open<H: Head<Cpu>>(&self, demo: Demo, flags: &TextFlags) -> Result<Opened<H>> {
-        self.open_in(PathBuf::new(), demo, flags)
+        self.load(self.model.as_deref(), demo, flags)
     }
 
-    /// As [`open`](Self::open), for an encoder in a folder below the one named.
-    fn open_in<H: Head<Cpu>>(
+    fn load<H: Head<Cpu>>(
         &self,
-        below: PathBuf,
+        folder: Option<&Path>,
         demo: Demo,
         flags: &TextFlags,
     ) -> Result<Opened<H>> {
-        let options = albert_tokenizer::LoadOptions::mode(self.mode);
+        let options = albert_tokenizer::LoadOptions::mode(self.tokenizer_mode);
         let device = flags.device.open()?;
         let place = format!("{} with {} threads", device.isa().name(), device.threads());
-        let Some(folder) = &self.model else {
+        let Some(folder) = folder else {
             flags.voice.detail(format_args!("demo model, {place}"));
             return demo::open(demo, device, options);
         };
-        let folder = folder.join(below);
         if !folder.is_dir() {
             bail!("{}: no such folder", folder.display());
         }
         flags
             .voice
             .detail(format_args!("model {}, {place}", folder.display()));
-        let tokenizer = AlbertTokenizer::from_pretrained(&folder, options)?;
-        let (model, loaded) = Albert::from_pretrained(&folder, device, LoadOptions::default())?;
+        let tokenizer = AlbertTokenizer::from_pretrained(folder, options)?;
+        let (model, loaded) = Albert::from_pretrained(folder, device, LoadOptions::default())?;
         super::tell(&loaded, flags.voice);
         Ok(Opened { model, tokenizer })
     }
@@ -75,8 +73,14 @@ impl ModelFlags {
             Some(folder) => SentenceModules::read(folder)?,
             None => SentenceModules::default(),
         };
-        let below = modules.model_folder(std::path::Path::new(""));
-        Ok((self.open_in(below, Demo::Language, flags)?, modules))
+        let folder = self
+            .model
+            .as_ref()
+            .map(|folder| modules.model_folder(folder));
+        Ok((
+            self.load(folder.as_deref(), Demo::Language, flags)?,
+            modules,
+        ))
     }
 
     /// What the flags say about long inputs.
