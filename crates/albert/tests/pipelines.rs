@@ -440,7 +440,7 @@ fn features_are_hidden_states() {
                 .into_iter()
                 .map(|layer| {
                     let rows = layer.data.chunks_exact(layer.shape[1]);
-                    rows.map(|row| value(row)).collect()
+                    rows.map(value).collect()
                 })
                 .collect();
             value(layers)

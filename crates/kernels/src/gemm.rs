@@ -417,8 +417,8 @@ fn chain<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
                 s.prefetch(&line.0[0]);
             }
         }
-        for k in from..from + UNROLL {
-            step(s, &a[k], lines(panels, k), &mut sums);
+        for (k, a) in a[from..from + UNROLL].iter().enumerate() {
+            step(s, a, lines(panels, from + k), &mut sums);
         }
     }
     sums
@@ -426,7 +426,7 @@ fn chain<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
 
 /// Line `k` of each panel.
 #[inline(always)]
-fn lines<'a, const VECS: usize>(panels: [&'a [Line]; VECS], k: usize) -> [&'a Line; VECS] {
+fn lines<const VECS: usize>(panels: [&[Line]; VECS], k: usize) -> [&Line; VECS] {
     let mut lines = [&panels[0][k]; VECS];
     for j in 1..VECS {
         lines[j] = &panels[j][k];
