@@ -6,7 +6,8 @@ use std::path::Path;
 
 use albert_formats::Checkpoint;
 
-use crate::error::Error;
+use crate::config::AlbertConfig;
+use crate::error::{Error, Result};
 use crate::names::{self, HEAD_MODULES};
 
 mod load;
@@ -58,8 +59,44 @@ pub fn heads_present(checkpoint: &Checkpoint) -> Vec<String> {
     HEAD_MODULES
         .iter()
         .filter(|(module, _)| holds(module))
-        .map(|(_, class)| (*class).to_owned())
+        .map(|(module, class)| {
+            // Of the three classes with a classifier, one alone has no pooler.
+            let tokens = *module == "classifier" && !holds("pooler");
+            let class = if tokens {
+                "AlbertForTokenClassification"
+            } else {
+                class
+            };
+            class.to_owned()
+        })
         .collect()
+}
+
+/// Classes whose heads have the same tensors, so that only the configuration tells which one was trained.
+const LIKE_ONE_ANOTHER: [&str; 3] = [
+    "AlbertForSequenceClassification",
+    "AlbertForTokenClassification",
+    "AlbertForMultipleChoice",
+];
+
+/// Refuses a classifier that was trained for another task, where its tensors fit but `architectures` names the other
+/// class. Loading alone does not: a checkpoint may be loaded as any class that its tensors fit.
+///
+/// # Errors
+/// The class that the configuration names.
+pub(crate) fn check_trained_for(class: &str, config: &AlbertConfig) -> Result<()> {
+    let alike = |name: &str| LIKE_ONE_ANOTHER.contains(&name);
+    let named = config.architectures.iter().find(|name| alike(name));
+    match named {
+        Some(named) if alike(class) && !config.architectures.iter().any(|name| name == class) => {
+            Err(Error::input(
+                "model",
+                format!("one that was trained as {class}"),
+                format!("{named} (config.json, architectures)"),
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Why tensors that the class needs and the file lacks are an error, and what to do.

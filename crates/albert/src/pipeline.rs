@@ -125,6 +125,17 @@ impl Default for Limits {
     }
 }
 
+/// Refuses a model whose tensors fit a class while its configuration names another one, with the same tensors, that it
+/// was trained for; `from_pretrained` of the pipelines does so.
+///
+/// # Errors
+/// Names both classes.
+pub fn check_trained_for<H: crate::Head<B>, B: crate::ops::Backend>(
+    config: &crate::AlbertConfig,
+) -> crate::Result<()> {
+    crate::checkpoint::check_trained_for(H::CLASS, config)
+}
+
 /// The result of the only input of a batch.
 fn only<T>(mut results: Vec<T>) -> T {
     assert_eq!(results.len(), 1, "one result for one input");

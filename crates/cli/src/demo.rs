@@ -67,6 +67,11 @@ pub(crate) fn open<H: Head<Cpu>>(
         device,
         albert::LoadOptions::default(),
     )?;
+    // As assets/demo/tokenizer_config.json says.
+    let options = LoadOptions {
+        clean_up_tokenization_spaces: Some(true),
+        ..options
+    };
     let tokenizer = AlbertTokenizer::from_spiece(SpieceModel::parse(SPIECE)?, options)?;
     Ok(Opened { model, tokenizer })
 }

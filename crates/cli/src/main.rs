@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// ALBERT models on the command line.
+/// Fills masks, labels, tags, answers and embeds texts with ALBERT models; a small demo model is inside.
 #[derive(Parser)]
 #[command(
     name = "albert",
@@ -21,7 +21,7 @@ use clap::Parser;
     arg_required_else_help = true,
     before_help = "\
 Examples:
-  albert fill-mask \"The capital of France is [MASK].\" --model DIR
+  albert fill-mask \"The capital of France is [MASK].\"
   albert embed \"A sentence.\" \"Another one.\" --model DIR --pooling mean
   albert inspect DIR",
     after_help = "\

@@ -24,6 +24,9 @@ pub struct LoadOptions {
     pub keep_accents: Option<bool>,
     /// Make one space of every run of white space (mode `hf-slow`); `None`: as the files say, else yes.
     pub remove_space: Option<bool>,
+    /// Take the space before punctuation out of decoded text; `None`: as the files say, else as
+    /// the mode's reference does.
+    pub clean_up_tokenization_spaces: Option<bool>,
 }
 
 impl LoadOptions {
@@ -101,6 +104,9 @@ fn choose_options(config: &mut Config, options: &LoadOptions) {
     config.do_lower_case = options.do_lower_case.or(config.do_lower_case);
     config.keep_accents = options.keep_accents.or(config.keep_accents);
     config.remove_space = options.remove_space.or(config.remove_space);
+    config.clean_up_tokenization_spaces = options
+        .clean_up_tokenization_spaces
+        .or(config.clean_up_tokenization_spaces);
 }
 
 fn join(

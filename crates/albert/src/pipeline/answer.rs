@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use super::batch::{self, Row};
 use super::span::Span;
-use super::text::{Texts, Windows};
+use super::text::{Texts, Windows, load};
 use super::{Answer, Limits, Long, Results, only};
 use crate::error::{Error, Result};
 use crate::ops::{Backend, Cpu};
-use crate::{AlbertForQuestionAnswering, LoadOptions, Loaded};
+use crate::{AlbertForQuestionAnswering, Loaded};
 use spans::{Candidates, candidates};
 
 /// What counts as an answer.
@@ -84,9 +84,7 @@ impl<B: Backend> QuestionAnswering<B> {
     /// # Errors
     /// The model or the tokenizer cannot be read, the model has no head for answers.
     pub fn from_pretrained(folder: &Path, device: B) -> Result<(Self, Loaded)> {
-        let tokenizer = Texts::tokenizer(folder)?;
-        let options = LoadOptions::default();
-        let (model, loaded) = AlbertForQuestionAnswering::from_pretrained(folder, device, options)?;
+        let (model, tokenizer, loaded) = load(folder, device)?;
         Ok((Self::new(model, tokenizer), loaded))
     }
 

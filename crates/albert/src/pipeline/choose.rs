@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::batch::{self, Row};
 use super::scores::{best, softmax};
-use super::text::{Texts, Windows, no_windows};
+use super::text::{Texts, Windows, load, no_windows};
 use super::{Answer, Limits, Results, only};
 use crate::error::{Error, Result};
 use crate::ops::{Backend, Cpu};
-use crate::{AlbertForMultipleChoice, LoadOptions, Loaded};
+use crate::{AlbertForMultipleChoice, Loaded};
 
 /// How much text fits.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,9 +41,7 @@ impl<B: Backend> Choose<B> {
     /// # Errors
     /// The model or the tokenizer cannot be read, the model has no head for choices.
     pub fn from_pretrained(folder: &Path, device: B) -> Result<(Self, Loaded)> {
-        let tokenizer = Texts::tokenizer(folder)?;
-        let options = LoadOptions::default();
-        let (model, loaded) = AlbertForMultipleChoice::from_pretrained(folder, device, options)?;
+        let (model, tokenizer, loaded) = load(folder, device)?;
         Ok((Self::new(model, tokenizer), loaded))
     }
 

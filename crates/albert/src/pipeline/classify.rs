@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::batch::{self, Row};
 use super::scores::{sigmoid, softmax, weighted_mean};
-use super::text::{Texts, single_or_pair};
+use super::text::{Texts, load, single_or_pair};
 use super::{Answer, Limits, Results, only};
 use crate::config::{AlbertConfig, ProblemType};
 use crate::error::Result;
 use crate::ops::{Backend, Cpu};
-use crate::{AlbertForSequenceClassification, LoadOptions, Loaded};
+use crate::{AlbertForSequenceClassification, Loaded};
 
 /// From logits to scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,10 +79,7 @@ impl<B: Backend> Classify<B> {
     /// # Errors
     /// The model or the tokenizer cannot be read, the model has no classifier.
     pub fn from_pretrained(folder: &Path, device: B) -> Result<(Self, Loaded)> {
-        let tokenizer = Texts::tokenizer(folder)?;
-        let options = LoadOptions::default();
-        let (model, loaded) =
-            AlbertForSequenceClassification::from_pretrained(folder, device, options)?;
+        let (model, tokenizer, loaded) = load(folder, device)?;
         Ok((Self::new(model, tokenizer), loaded))
     }
 

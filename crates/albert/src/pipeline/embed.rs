@@ -8,12 +8,12 @@ use albert_tokenizer::{AlbertTokenizer, Strategy};
 
 use super::batch::{self, Row};
 use super::scores::weighted_mean;
-use super::text::{Texts, Windows, single_or_pair};
+use super::text::{Texts, Windows, load, single_or_pair};
 use super::{Answer, Limits, Results, only};
 use crate::error::{Error, Result};
 use crate::ops::{Backend, Cpu};
 use crate::output::BaseOutput;
-use crate::{AlbertModel, LoadOptions, Loaded};
+use crate::{AlbertModel, Loaded};
 
 pub use modules::{Pooling, PoolingMode, SentenceModules};
 
@@ -49,9 +49,7 @@ impl<B: Backend> Embed<B> {
     pub fn from_pretrained(folder: &Path, device: B) -> Result<(Self, Loaded)> {
         let modules = SentenceModules::read(folder)?;
         let folder = modules.model_folder(folder);
-        let tokenizer = Texts::tokenizer(&folder)?;
-        let options = LoadOptions::default();
-        let (model, loaded) = AlbertModel::from_pretrained(&folder, device, options)?;
+        let (model, tokenizer, loaded) = load(&folder, device)?;
         Ok((Self::new(model, tokenizer, modules)?, loaded))
     }
 
@@ -125,6 +123,13 @@ impl<B: Backend> Embed<B> {
                 "mean, cls, max or another that needs no pooler",
                 "pooler, which the checkpoint does not have",
             ));
+        }
+        let whole = self.width(&EmbedOptions {
+            dimensions: None,
+            ..options.clone()
+        });
+        if let Some(n) = options.dimensions.filter(|n| !(1..=whole).contains(n)) {
+            return Err(Error::input("dimensions", format!("1 to {whole}"), n));
         }
         let limits = Limits {
             max_tokens: options.limits.max_tokens.or(self.modules.max_tokens),

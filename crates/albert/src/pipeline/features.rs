@@ -5,12 +5,12 @@ use std::path::Path;
 use albert_tokenizer::{AlbertTokenizer, Strategy};
 
 use super::batch::{self, Row};
-use super::text::{Texts, no_windows, single_or_pair};
+use super::text::{Texts, load, no_windows, single_or_pair};
 use super::{Answer, Limits, Results, only};
 use crate::error::{Error, Result};
 use crate::ops::{Backend, Cpu};
 use crate::output::Array;
-use crate::{AlbertModel, Keep, LoadOptions, Loaded};
+use crate::{AlbertModel, Keep, Loaded};
 
 /// Which layers.
 #[derive(Clone, Debug, Default)]
@@ -42,9 +42,7 @@ impl<B: Backend> Features<B> {
     /// # Errors
     /// The model or the tokenizer cannot be read.
     pub fn from_pretrained(folder: &Path, device: B) -> Result<(Self, Loaded)> {
-        let tokenizer = Texts::tokenizer(folder)?;
-        let options = LoadOptions::default();
-        let (model, loaded) = AlbertModel::from_pretrained(folder, device, options)?;
+        let (model, tokenizer, loaded) = load(folder, device)?;
         Ok((Self::new(model, tokenizer), loaded))
     }
 

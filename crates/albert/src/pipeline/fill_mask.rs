@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::batch::{self, Row};
 use super::scores::{softmax, top};
-use super::text::{Texts, Windows};
+use super::text::{Texts, Windows, load};
 use super::{Answer, Limits, Results, only};
 use crate::error::{Error, Result};
 use crate::ops::{Backend, Cpu};
-use crate::{AlbertForMaskedLM, LoadOptions, Loaded};
+use crate::{AlbertForMaskedLM, Loaded};
 
 /// What to fill masks with, and how many answers to give.
 #[derive(Clone, Debug)]
@@ -67,9 +67,7 @@ impl<B: Backend> FillMask<B> {
     /// # Errors
     /// The model or the tokenizer cannot be read, the model has no masked-language head.
     pub fn from_pretrained(folder: &Path, device: B) -> Result<(Self, Loaded)> {
-        let tokenizer = Texts::tokenizer(folder)?;
-        let (model, loaded) =
-            AlbertForMaskedLM::from_pretrained(folder, device, LoadOptions::default())?;
+        let (model, tokenizer, loaded) = load(folder, device)?;
         Ok((Self::new(model, tokenizer)?, loaded))
     }
 

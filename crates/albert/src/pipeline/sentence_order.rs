@@ -7,11 +7,11 @@ use albert_tokenizer::{AlbertTokenizer, Strategy};
 use super::batch::{self, Row};
 use super::classify::Label;
 use super::scores::{softmax, top};
-use super::text::{Texts, no_windows};
+use super::text::{Texts, load, no_windows};
 use super::{Answer, Limits, Results, only};
 use crate::error::Result;
 use crate::ops::{Backend, Cpu};
-use crate::{AlbertForPreTraining, LoadOptions, Loaded};
+use crate::{AlbertForPreTraining, Loaded};
 
 /// How much text fits.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,9 +35,7 @@ impl<B: Backend> SentenceOrder<B> {
     /// # Errors
     /// The model or the tokenizer cannot be read, the model has no sentence-order head.
     pub fn from_pretrained(folder: &Path, device: B) -> Result<(Self, Loaded)> {
-        let tokenizer = Texts::tokenizer(folder)?;
-        let options = LoadOptions::default();
-        let (model, loaded) = AlbertForPreTraining::from_pretrained(folder, device, options)?;
+        let (model, tokenizer, loaded) = load(folder, device)?;
         Ok((Self::new(model, tokenizer), loaded))
     }
 

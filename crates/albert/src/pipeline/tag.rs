@@ -10,11 +10,11 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::batch::{self, Row};
 use super::scores::softmax;
 use super::span::Span;
-use super::text::{Texts, Windows};
+use super::text::{Texts, Windows, load};
 use super::{Answer, Limits, Long, Results, only};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ops::{Backend, Cpu};
-use crate::{AlbertForTokenClassification, LoadOptions, Loaded};
+use crate::{AlbertForTokenClassification, Loaded};
 use aggregate::{Token, aggregate, without_overlaps};
 
 /// How tokens become entities. A word here is a run of tokens without a space before them, as transformers guesses
@@ -114,10 +114,7 @@ impl<B: Backend> Tag<B> {
     /// # Errors
     /// The model or the tokenizer cannot be read, the model has no classifier of tokens.
     pub fn from_pretrained(folder: &Path, device: B) -> Result<(Self, Loaded)> {
-        let tokenizer = Texts::tokenizer(folder)?;
-        let options = LoadOptions::default();
-        let (model, loaded) =
-            AlbertForTokenClassification::from_pretrained(folder, device, options)?;
+        let (model, tokenizer, loaded) = load(folder, device)?;
         Ok((Self::new(model, tokenizer), loaded))
     }
 
@@ -154,13 +151,6 @@ impl<B: Backend> Tag<B> {
             self.texts.stride(&options.limits)?,
         );
         let room = limit.saturating_sub(self.texts.tokenizer.num_special_tokens_to_add(false));
-        if options.limits.long == Long::Slide && stride >= room {
-            return Err(Error::input(
-                "stride",
-                format!("less than the {room} tokens of text in a window"),
-                stride,
-            ));
-        }
         let sources: Vec<Source<'_>> = inputs.iter().map(|&input| Source::new(input)).collect();
         let encodable: Vec<Input<'_>> = inputs
             .iter()

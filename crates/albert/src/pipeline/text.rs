@@ -9,9 +9,11 @@ use albert_tokenizer::{
 
 use super::batch::Row;
 use super::{Limits, Long};
+use crate::checkpoint::check_trained_for;
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::ops::Backend;
+use crate::{Albert, Head, LoadOptions, Loaded};
 
 /// A tokenizer, and what the model beside it can take.
 pub(crate) struct Texts {
@@ -70,14 +72,6 @@ pub(crate) fn row(encoding: &Encoding) -> Row {
 }
 
 impl Texts {
-    /// Reads the tokenizer of a model folder.
-    pub(crate) fn tokenizer(folder: &Path) -> Result<AlbertTokenizer> {
-        Ok(AlbertTokenizer::from_pretrained(
-            folder,
-            Default::default(),
-        )?)
-    }
-
     pub(crate) fn new<B: Backend>(
         tokenizer: AlbertTokenizer,
         config: &AlbertConfig,
@@ -95,13 +89,14 @@ impl Texts {
     /// Most tokens of a window.
     pub(crate) fn limit(&self, limits: &Limits) -> Result<usize> {
         let own = self.tokenizer.model_max_length();
+        let least = self.tokenizer.num_special_tokens_to_add(false) + 1;
         match limits.max_tokens {
             None => Ok(self.positions.min(own.unwrap_or(usize::MAX))),
-            Some(most) if most <= self.positions => Ok(most),
+            Some(most) if (least..=self.positions).contains(&most) => Ok(most),
             Some(most) => Err(Error::input(
                 "max_tokens",
                 format!(
-                    "at most {} (config max_position_embeddings)",
+                    "{least} (one token between [CLS] and [SEP]) to {} (config max_position_embeddings)",
                     self.positions
                 ),
                 most,
@@ -111,7 +106,17 @@ impl Texts {
 
     /// Tokens that windows share; a quarter of a window by default.
     pub(crate) fn stride(&self, limits: &Limits) -> Result<usize> {
-        Ok(limits.stride.unwrap_or(self.limit(limits)? / 4))
+        let limit = self.limit(limits)?;
+        let room = limit.saturating_sub(self.tokenizer.num_special_tokens_to_add(false));
+        match limits.stride {
+            None => Ok(limit / 4),
+            Some(stride) if stride < room || limits.long != Long::Slide => Ok(stride),
+            Some(stride) => Err(Error::input(
+                "stride",
+                format!("less than the {room} tokens of text in a window"),
+                stride,
+            )),
+        }
     }
 
     /// Encodes inputs, each as windows that fit. `strategy` says which sequence of a pair gives way.
@@ -211,6 +216,17 @@ impl Texts {
         }
         Ok(())
     }
+}
+
+/// Loads a model folder for its task: model, tokenizer, report.
+pub(crate) fn load<H: Head<B>, B: Backend>(
+    folder: &Path,
+    device: B,
+) -> Result<(Albert<H, B>, AlbertTokenizer, Loaded)> {
+    let tokenizer = AlbertTokenizer::from_pretrained(folder, Default::default())?;
+    let (model, loaded) = Albert::from_pretrained(folder, device, LoadOptions::default())?;
+    check_trained_for(H::CLASS, model.config())?;
+    Ok((model, tokenizer, loaded))
 }
 
 /// Refuses windows where a task cannot join their answers.

@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::batch::{self, Row};
 use super::classify::class_logits;
 use super::scores::{softmax, top, weighted_mean};
-use super::text::{Texts, Windows};
+use super::text::{Texts, Windows, load};
 use super::{Answer, Limits, Results, only};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::ops::{Backend, Cpu};
-use crate::{AlbertForSequenceClassification, LoadOptions, Loaded};
+use crate::{AlbertForSequenceClassification, Loaded};
 
 /// Which labels, and how they compete.
 #[derive(Clone, Debug)]
@@ -78,10 +78,7 @@ impl<B: Backend> ZeroShot<B> {
     /// # Errors
     /// The model or the tokenizer cannot be read, the model has no classifier or a single class.
     pub fn from_pretrained(folder: &Path, device: B) -> Result<(Self, Loaded)> {
-        let tokenizer = Texts::tokenizer(folder)?;
-        let options = LoadOptions::default();
-        let (model, loaded) =
-            AlbertForSequenceClassification::from_pretrained(folder, device, options)?;
+        let (model, tokenizer, loaded) = load(folder, device)?;
         Ok((Self::new(model, tokenizer)?, loaded))
     }
 

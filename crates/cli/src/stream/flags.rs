@@ -41,7 +41,7 @@ pub(crate) struct TextFlags {
     /// Write one JSON line for each input
     #[arg(long, help_heading = "Output")]
     pub(super) json: bool,
-    /// What to do with an input that has more tokens than the model takes
+    /// What to do with an input that has more tokens than the model takes [default: slide for tag and answer, else error]
     #[arg(long, value_enum, value_name = "WHAT")]
     long: Option<Long>,
     /// Most tokens in one batch of the model; results do not depend on it

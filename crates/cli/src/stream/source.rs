@@ -37,6 +37,19 @@ pub(super) fn open(fields: &[Field], given: Given, flags: &TextFlags) -> Result<
         }
         return arguments(given, flags);
     }
+    // Texts on the command line, and nothing for another field that each needs: no file will bring it.
+    if let (Some((texts, values)), None) = (given.columns.first(), &flags.input)
+        && !values.is_empty()
+    {
+        let missing = fields.iter().zip(&given.columns).skip(1);
+        for (field, (flag, values)) in missing {
+            if field.required && values.is_empty() {
+                return Err(usage(format!(
+                    "{texts} without {flag}: give one, or read both with --input"
+                )));
+            }
+        }
+    }
     let constants: Result<Vec<Option<Value>>> = given.columns.into_iter().map(constant).collect();
     let wanted = columns::wanted(fields, constants?, &flags.columns)?;
     let path = flags

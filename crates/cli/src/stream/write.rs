@@ -58,6 +58,11 @@ impl Form {
             "parquet" => Self::Parquet,
             "arrow" | "feather" => Self::Arrow,
             "json" | "jsonl" | "ndjson" => return Ok(Self::Json),
+            "csv" | "tsv" | "npz" | "pt" | "bin" | "safetensors" | "xlsx" => {
+                return Err(usage(format!(
+                    "--output: .{extension} files are not written: expected .jsonl, .npy, .parquet, .arrow, or text under another name"
+                )));
+            }
             _ if flags.json => return Ok(Self::Json),
             _ => return Ok(Self::Text),
         };

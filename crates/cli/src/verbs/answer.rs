@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use albert::pipeline::{AnswerOptions, AnswerSpan, QuestionAnswering};
 use anyhow::{Context, Result};
 
-use super::{ModelFlags, Opened, Work, replies};
+use super::{ModelFlags, Opened, Work, flag, replies};
 use crate::demo::Demo;
-use crate::stream::{Field, Given, Job, Kind, Long, Output, Record, TextFlags, usage};
+use crate::stream::{Field, Given, Job, Kind, Long, Output, Record, TextFlags};
 
 /// Answer questions from a context of any length
 #[derive(clap::Args)]
@@ -123,7 +123,7 @@ impl Answer {
             align_to_words: !self.no_align,
             limits: self.model.limits(&self.flags, Long::Slide),
         };
-        answer.run_batch(&[], &options).map_err(usage)?;
+        answer.run_batch(&[], &options).map_err(flag)?;
         job.run(&mut Work::new(|inputs: &[Record]| {
             let pairs: Vec<_> = inputs
                 .iter()

@@ -3,7 +3,7 @@
 use albert::pipeline::Results;
 use anyhow::{Result, anyhow};
 
-use crate::stream::{Output, Record, Reply, Task};
+use crate::stream::{Output, Record, Reply, Task, usage};
 
 /// A verb at work: a function from inputs to replies.
 pub(crate) struct Work<F> {
@@ -58,5 +58,20 @@ fn with_flags(error: albert::Error) -> anyhow::Error {
             "expected at most {limit} tokens, found {tokens}: --long truncate leaves out the end, --long slide reads all of it in windows"
         ),
         error => error.into(),
+    }
+}
+
+/// A mistake in the options, as one in the flags that they came from.
+pub(super) fn flag(error: albert::Error) -> anyhow::Error {
+    match error {
+        albert::Error::Input {
+            what,
+            expected,
+            found,
+        } => usage(format!(
+            "--{}: expected {expected}, found {found}",
+            what.replace('_', "-")
+        )),
+        error => usage(error),
     }
 }

@@ -5,9 +5,9 @@ use std::fmt;
 use albert::pipeline::{self, Choice, ChooseOptions};
 use anyhow::Result;
 
-use super::{ModelFlags, Opened, Work, replies};
+use super::{ModelFlags, Opened, Work, flag, replies};
 use crate::demo::Demo;
-use crate::stream::{Field, Given, Job, Kind, Long, Output, Record, TextFlags, usage};
+use crate::stream::{Field, Given, Job, Kind, Long, Output, Record, TextFlags};
 
 /// Choose what fits a text best (multiple choice)
 #[derive(clap::Args)]
@@ -93,7 +93,7 @@ impl Choose {
         let options = ChooseOptions {
             limits: self.model.limits(&self.flags, Long::Error),
         };
-        choose.run_batch(&[], &options).map_err(usage)?;
+        choose.run_batch(&[], &options).map_err(flag)?;
         job.run(&mut Work::new(|inputs: &[Record]| {
             let seconds: Vec<Vec<String>> = inputs.iter().map(seconds).collect();
             let questions: Vec<(&str, Vec<&str>)> = inputs

@@ -7,9 +7,9 @@ use albert::heads::SequenceClassification;
 use albert::pipeline::{self, Apply, ClassifyOptions, Label, Ranking, ZeroShot, ZeroShotOptions};
 use anyhow::Result;
 
-use super::{ModelFlags, Opened, Work, replies};
+use super::{ModelFlags, Opened, Work, flag, replies};
 use crate::demo::Demo;
-use crate::stream::{Field, Given, Job, Long, Output, Record, TextFlags, usage};
+use crate::stream::{Field, Given, Job, Long, Output, Record, TextFlags};
 
 /// Label texts, or pairs of texts
 #[derive(clap::Args)]
@@ -119,7 +119,7 @@ impl Classify {
             top_k: self.top_k.0,
             limits: self.model.limits(&self.flags, Long::Error),
         };
-        classify.run_batch(&[], &options).map_err(usage)?;
+        classify.run_batch(&[], &options).map_err(flag)?;
         job.run(&mut Work::new(|inputs: &[Record]| {
             let texts: Vec<_> = inputs.iter().map(Record::text_and_pair).collect();
             let results = classify.run_batch(&texts, &options);
@@ -146,7 +146,7 @@ impl Classify {
             multi_label: self.multi_label,
             limits: self.model.limits(&self.flags, Long::Error),
         };
-        rank.run_batch::<&str>(&[], &options).map_err(usage)?;
+        rank.run_batch::<&str>(&[], &options).map_err(flag)?;
         job.run(&mut Work::new(|inputs: &[Record]| {
             let texts: Vec<&str> = inputs.iter().map(|input| input.required(0)).collect();
             let results = rank.run_batch(&texts, &options);

@@ -3,7 +3,7 @@
 use albert::pipeline::{self, EmbedOptions, PoolingMode};
 use anyhow::Result;
 
-use super::{ModelFlags, Opened, Work, replies};
+use super::{ModelFlags, Opened, Work, flag, replies};
 use crate::stream::{Field, Given, Job, Long, Output, Record, TextFlags, usage};
 
 /// Turn each text into a vector
@@ -34,7 +34,7 @@ pub(super) struct VectorFlags {
     #[arg(long, value_enum, value_name = "HOW")]
     pooling: Option<PoolingName>,
     /// Scale each vector to length 1 [default: as modules.json says, else not]
-    #[arg(long, overrides_with = "no_normalize")]
+    #[arg(long, conflicts_with = "no_normalize")]
     normalize: bool,
     /// Leave the vectors as long as they are
     #[arg(long)]
@@ -120,7 +120,7 @@ impl VectorFlags {
             limits: model.limits(flags, Long::Error),
         };
         let embed = pipeline::Embed::new(encoder, tokenizer, modules)?;
-        embed.run_batch(&[], &options).map_err(usage)?;
+        embed.run_batch(&[], &options).map_err(flag)?;
         Ok((embed, options))
     }
 }

@@ -7,7 +7,7 @@ use albert::pipeline::{self, FeaturesOptions, TokenFeatures};
 use anyhow::Result;
 use serde::ser::{Serialize, Serializer};
 
-use super::{ModelFlags, Opened, Work, replies};
+use super::{ModelFlags, Opened, Work, flag, replies};
 use crate::demo::Demo;
 use crate::stream::{Field, Given, Job, Long, Output, Record, TextFlags, usage};
 
@@ -104,7 +104,7 @@ impl Features {
             layers: layers(&self.layers, features.layers())?,
             limits: self.model.limits(&self.flags, Long::Error),
         };
-        features.run_batch(&[], &options).map_err(usage)?;
+        features.run_batch(&[], &options).map_err(flag)?;
         job.run(&mut Work::new(|inputs: &[Record]| {
             let texts: Vec<_> = inputs.iter().map(Record::text_and_pair).collect();
             let results = features.run_batch(&texts, &options);

@@ -4,19 +4,18 @@ use std::fmt;
 use std::num::NonZeroUsize;
 
 use albert::pipeline::{self, FillMaskOptions, Filled};
-use albert_tokenizer::AlbertTokenizer;
 use anyhow::Result;
 
-use super::{ModelFlags, Work, replies};
+use super::{ModelFlags, Work, flag, replies};
 use crate::demo::Demo;
-use crate::stream::{Field, Given, Job, Long, Output, Record, TextFlags, usage};
+use crate::stream::{Field, Given, Job, Long, Output, Record, TextFlags};
 
 /// Fill each [MASK] of a text with its most likely tokens
 #[derive(clap::Args)]
 #[command(before_help = "\
 Examples:
   albert fill-mask \"The capital of France is [MASK].\"
-  albert fill-mask \"She was a [MASK].\" --targets doctor,teacher,nurse
+  albert fill-mask \"She was a [MASK].\" --targets ▁doctor,▁teacher
   albert fill-mask --input masks.txt --model DIR --top-k 1 --json")]
 pub(crate) struct FillMask {
     /// Texts, each with one or several [MASK]; without any, they come from --input or stdin
@@ -48,34 +47,42 @@ impl serde::Serialize for Masks {
 
 impl fmt::Display for Masks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mask = |candidates: &Vec<Filled>| {
-            let line = |c: &Filled| format!("{:.4}  {:<16} {}", c.score, c.token_str, c.sequence);
-            candidates.iter().map(line).collect::<Vec<_>>().join("\n")
-        };
-        let masks: Vec<String> = self.0.iter().map(mask).collect();
-        f.write_str(&masks.join("\n\n"))
+        let mut lines = Vec::new();
+        for (i, candidates) in self.0.iter().enumerate() {
+            for c in candidates {
+                // Of several masks, each line tells its own.
+                let mask = match self.0.len() {
+                    1 => String::new(),
+                    _ => format!("{}  ", i + 1),
+                };
+                let (score, token) = (c.score, &c.token_str);
+                lines.push(format!("{mask}{score:.4}  {token:<16} {}", c.sequence));
+            }
+        }
+        f.write_str(&lines.join("\n"))
     }
 }
 
 /// Targets that may not be what was meant: those that are cut to their first token, and those that go on in a word
 /// where one that begins a word is in the vocabulary too.
-fn notes(words: &[String], found: &[(u32, bool)], tokenizer: &AlbertTokenizer) -> Vec<String> {
+fn notes(words: &[String], fill: &pipeline::FillMask) -> Result<Vec<String>> {
+    let tokenizer = fill.tokenizer();
     let mut notes = Vec::new();
-    for (id, _) in found.iter().filter(|(_, other)| *other) {
-        let token = tokenizer.id_to_token(*id).unwrap_or_default();
-        notes.push(format!(
-            "a target is no token of the vocabulary, its first token {token} stands for it"
-        ));
-    }
     for word in words {
         let begins = format!("\u{2581}{word}");
-        if tokenizer.token_to_id(word).is_some() && tokenizer.token_to_id(&begins).is_some() {
+        if tokenizer.token_to_id(word).is_none() {
+            let (id, _) = fill.targets(&[word]).map_err(flag)?[0];
+            let token = tokenizer.id_to_token(id).unwrap_or_default();
             notes.push(format!(
-                "the target {word} goes on in a word; {begins} begins one"
+                "the target {word} is no token of the vocabulary: its first token, {token}, stands for it"
+            ));
+        } else if tokenizer.token_to_id(&begins).is_some() {
+            notes.push(format!(
+                "the target {word} goes on in a word: {begins} begins one"
             ));
         }
     }
-    notes
+    Ok(notes)
 }
 
 impl FillMask {
@@ -87,8 +94,8 @@ impl FillMask {
         let targets = match self.targets.as_slice() {
             [] => None,
             words => {
-                let found = fill.targets(words).map_err(usage)?;
-                for note in notes(words, &found, fill.tokenizer()) {
+                let found = fill.targets(words).map_err(flag)?;
+                for note in notes(words, &fill)? {
                     self.flags.voice.note(note);
                 }
                 Some(found.into_iter().map(|(id, _)| id).collect())
@@ -99,7 +106,7 @@ impl FillMask {
             targets,
             limits: self.model.limits(&self.flags, Long::Error),
         };
-        fill.run_batch::<&str>(&[], &options).map_err(usage)?;
+        fill.run_batch::<&str>(&[], &options).map_err(flag)?;
         job.run(&mut Work::new(|inputs: &[Record]| {
             let texts: Vec<&str> = inputs.iter().map(|input| input.required(0)).collect();
             let results = fill.run_batch(&texts, &options);

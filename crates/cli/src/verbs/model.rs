@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use albert::pipeline::{Limits, SentenceModules};
+use albert::pipeline::{Limits, SentenceModules, check_trained_for};
 use albert::{Albert, Cpu, Head, LoadOptions};
 use albert_tokenizer::{AlbertTokenizer, Mode};
 use anyhow::{Result, bail};
@@ -13,7 +13,8 @@ use crate::stream::{Long, TextFlags};
 /// The model, and how much text it reads at once.
 #[derive(clap::Args)]
 pub(crate) struct ModelFlags {
-    /// Model folder: config.json, weights and the tokenizer's files; without it, the demo model inside the program
+    /// Model folder: config.json, weights and the tokenizer's files; without it, the demo model inside the program,
+    /// where there is one for the task
     #[arg(long, short, value_name = "DIR")]
     model: Option<PathBuf>,
     /// Whose tokenizer: hf-fast, hf5, hf-slow, google, sentencepiece
@@ -53,13 +54,19 @@ impl ModelFlags {
             return demo::open(demo, device, options);
         };
         if !folder.is_dir() {
-            bail!("{}: no such folder", folder.display());
+            let what = if folder.exists() {
+                "it is a file: give the folder of a model"
+            } else {
+                "no such folder (nothing is downloaded: give the folder of a model)"
+            };
+            bail!("{}: {what}", folder.display());
         }
         flags
             .voice
             .detail(format_args!("model {}, {place}", folder.display()));
         let tokenizer = AlbertTokenizer::from_pretrained(folder, options)?;
         let (model, loaded) = Albert::from_pretrained(folder, device, LoadOptions::default())?;
+        check_trained_for::<H, Cpu>(model.config())?;
         super::tell(&loaded, flags.voice);
         Ok(Opened { model, tokenizer })
     }

@@ -4,9 +4,9 @@ use albert::pipeline::{self, SentenceOrderOptions};
 use anyhow::Result;
 
 use super::classify::Labels;
-use super::{ModelFlags, Opened, Work, replies};
+use super::{ModelFlags, Opened, Work, flag, replies};
 use crate::demo::Demo;
-use crate::stream::{Field, Given, Job, Long, Output, Record, TextFlags, usage};
+use crate::stream::{Field, Given, Job, Long, Output, Record, TextFlags};
 
 /// Judge whether two texts follow each other, or were swapped
 #[derive(clap::Args)]
@@ -41,7 +41,7 @@ impl SentenceOrder {
         let options = SentenceOrderOptions {
             limits: self.model.limits(&self.flags, Long::Error),
         };
-        order.run_batch(&[], &options).map_err(usage)?;
+        order.run_batch(&[], &options).map_err(flag)?;
         job.run(&mut Work::new(|inputs: &[Record]| {
             let pairs: Vec<_> = inputs
                 .iter()

@@ -5,9 +5,9 @@ use std::fmt;
 use albert::pipeline::{self, Aggregation, Entity, TagInput, TagOptions};
 use anyhow::Result;
 
-use super::{ModelFlags, Opened, Work, replies};
+use super::{ModelFlags, Opened, Work, flag, replies};
 use crate::demo::Demo;
-use crate::stream::{Field, Given, Job, Kind, Long, Output, Record, TextFlags, usage};
+use crate::stream::{Field, Given, Job, Kind, Long, Output, Record, TextFlags};
 
 /// Find the entities of a text, or label its tokens
 #[derive(clap::Args)]
@@ -111,7 +111,7 @@ impl Tag {
             ignore_labels: self.ignore_labels,
             limits: self.model.limits(&self.flags, Long::Slide),
         };
-        tag.run_batch(&[], &options).map_err(usage)?;
+        tag.run_batch(&[], &options).map_err(flag)?;
         job.run(&mut Work::new(|inputs: &[Record]| {
             let words: Vec<Option<Vec<&str>>> = inputs.iter().map(|input| input.texts(1)).collect();
             let texts: Vec<TagInput<'_>> = inputs
