@@ -125,15 +125,16 @@ impl Default for Limits {
     }
 }
 
-/// Refuses a model whose tensors fit a class while its configuration names another one, with the same tensors, that it
-/// was trained for; `from_pretrained` of the pipelines does so.
+/// Refuses a folder whose `config.json` names a classifier of another task: its tensors may fit all the same.
+/// `from_pretrained` of the pipelines does so.
 ///
 /// # Errors
-/// Names both classes.
+/// Names both classes; a configuration that cannot be read.
 pub fn check_trained_for<H: crate::Head<B>, B: crate::ops::Backend>(
-    config: &crate::AlbertConfig,
+    folder: &std::path::Path,
 ) -> crate::Result<()> {
-    crate::checkpoint::check_trained_for(H::CLASS, config)
+    let (config, _) = crate::AlbertConfig::from_file(&folder.join("config.json"))?;
+    crate::checkpoint::check_trained_for(H::CLASS, &config)
 }
 
 /// The result of the only input of a batch.

@@ -206,6 +206,31 @@ fn a_model_without_the_head_is_refused_with_what_it_holds() {
     }
 }
 
+/// The tensors of the three classifiers fit one another; the configuration tells which one was trained.
+#[test]
+fn a_classifier_of_another_task_is_refused() {
+    refused(
+        &["tag", "x", "--model", &task_model("choose")],
+        1,
+        &[
+            "AlbertForTokenClassification",
+            "found AlbertForMultipleChoice",
+        ],
+    );
+    refused(
+        &[
+            "choose",
+            "x",
+            "--choice",
+            "y",
+            "--model",
+            &task_model("three"),
+        ],
+        1,
+        &["AlbertForMultipleChoice"],
+    );
+}
+
 #[test]
 fn long_texts_are_refused_cut_or_read_in_windows() {
     let text = "the river ".repeat(200);
@@ -284,7 +309,7 @@ fn flags_that_do_not_fit_are_mistakes() {
     refused(
         &with(&["classify", "x", "--max-tokens", "999"]),
         2,
-        &["at most 128", "999"],
+        &["--max-tokens", "to 128", "999"],
     );
     refused(&with(&["classify", "x", "--top-k", "0"]), 2, &["all"]);
     refused(
@@ -306,6 +331,24 @@ fn flags_that_do_not_fit_are_mistakes() {
         &["no prompts"],
     );
     refused(&["sentence-order", "only one"], 2, &["2"]);
+    refused(&["similarity", "a", "b"], 2, &["without --pair"]);
+    refused(
+        &["embed", "a", "--dimensions", "999"],
+        2,
+        &["--dimensions", "1 to 312"],
+    );
+    refused(
+        &["embed", "a", "--output", "a.csv"],
+        2,
+        &[".csv files are not written"],
+    );
+    refused(
+        &["embed", "a", "--max-tokens", "2"],
+        2,
+        &["--max-tokens", "3"],
+    );
+    let wide = ["embed", "a", "--long", "slide", "--stride", "510"];
+    refused(&wide, 2, &["--stride", "less than the 510"]);
     refused(&["fill-mask", "no mask here"], 1, &["argument 1", "[MASK]"]);
 }
 

@@ -9,7 +9,6 @@ use albert_tokenizer::{
 
 use super::batch::Row;
 use super::{Limits, Long};
-use crate::checkpoint::check_trained_for;
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::ops::Backend;
@@ -223,9 +222,9 @@ pub(crate) fn load<H: Head<B>, B: Backend>(
     folder: &Path,
     device: B,
 ) -> Result<(Albert<H, B>, AlbertTokenizer, Loaded)> {
+    super::check_trained_for::<H, B>(folder)?;
     let tokenizer = AlbertTokenizer::from_pretrained(folder, Default::default())?;
     let (model, loaded) = Albert::from_pretrained(folder, device, LoadOptions::default())?;
-    check_trained_for(H::CLASS, model.config())?;
     Ok((model, tokenizer, loaded))
 }
 

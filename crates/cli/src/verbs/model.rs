@@ -64,9 +64,9 @@ impl ModelFlags {
         flags
             .voice
             .detail(format_args!("model {}, {place}", folder.display()));
+        check_trained_for::<H, Cpu>(folder)?;
         let tokenizer = AlbertTokenizer::from_pretrained(folder, options)?;
         let (model, loaded) = Albert::from_pretrained(folder, device, LoadOptions::default())?;
-        check_trained_for::<H, Cpu>(model.config())?;
         super::tell(&loaded, flags.voice);
         Ok(Opened { model, tokenizer })
     }
