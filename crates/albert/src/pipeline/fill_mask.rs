@@ -155,6 +155,12 @@ impl<B: Backend> FillMask<B> {
         let prepared = windows.into_iter().map(|windows| {
             let windows = windows?;
             let places = self.places(&windows)?;
+            let vocabulary = self.model.config().vocab_size;
+            check_size(
+                places.len(),
+                options.top_k.min(vocabulary),
+                windows.shown().len(),
+            )?;
             Ok((windows.rows(), (windows, places)))
         });
         Ok(batch::answer(
@@ -270,6 +276,22 @@ impl<B: Backend> FillMask<B> {
             tokens: windows.tokens,
             truncated: windows.truncated,
         }
+    }
+}
+
+/// Every candidate shows the whole text, so that many masks in a long text would fill any memory.
+fn check_size(masks: usize, top_k: usize, tokens: usize) -> Result<()> {
+    /// Tokens in all sequences of one answer, a few bytes each.
+    const MOST: usize = 50_000_000;
+    match masks.checked_mul(top_k).and_then(|n| n.checked_mul(tokens)) {
+        Some(all) if all <= MOST => Ok(()),
+        _ => Err(Error::input(
+            "text",
+            format!(
+                "at most {MOST} tokens in all candidates together, each of which shows the whole text; split the text, or ask for less candidates"
+            ),
+            format!("{masks} masks, {top_k} candidates for each, {tokens} tokens"),
+        )),
     }
 }
 

@@ -155,7 +155,19 @@ impl Texts {
                     return_overflowing_tokens: limits.long == Long::Slide,
                     ..complete
                 };
-                let mut first = self.tokenizer.encode(input, &options)?;
+                // Of a pair, one sequence is never cut: it may leave no room for the other.
+                let mut first = self.tokenizer.encode(input, &options).map_err(|error| {
+                    if input.second.is_none() {
+                        return error.into();
+                    }
+                    Error::input(
+                        "text pair",
+                        format!(
+                            "a question, choice, hypothesis or second text that leaves room for the other one in {limit} tokens (and for a stride of {stride}, if windows slide)"
+                        ),
+                        format!("{tokens} tokens in all"),
+                    )
+                })?;
                 let rest = std::mem::take(&mut first.overflowing);
                 if limits.long == Long::Slide && rest.is_empty() {
                     return Err(Error::input(
