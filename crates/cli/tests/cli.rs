@@ -1364,3 +1364,30 @@ fn no_arguments_show_the_help_as_a_mistake() {
         format!("albert {}\n", env!("CARGO_PKG_VERSION"))
     );
 }
+
+/// Renaming would replace what is no file.
+#[cfg(unix)]
+#[test]
+fn outputs_replace_files_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let masked_lm = path(&model("masked_lm"));
+    let inputs = path(&model("masked_lm").join("inputs.safetensors"));
+    let forward = |outputs: &str| {
+        let flags = ["--inputs", &inputs, "--outputs", outputs];
+        let arguments = [&["forward", "--model", &masked_lm][..], &flags].concat();
+        command(&arguments).output().expect("the program starts")
+    };
+    let socket = path(&folder.path().join("socket"));
+    let listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    assert_eq!(forward(&socket).status.code(), Some(1));
+    assert_eq!(forward(&path(folder.path())).status.code(), Some(1));
+    assert!(!std::fs::metadata(&socket).expect("still there").is_file());
+    drop(listener);
+    // A link stays one, and its file is replaced.
+    let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+    std::fs::write(&file, "old").expect("written");
+    std::os::unix::fs::symlink(&file, &link).expect("linked");
+    assert!(forward(&path(&link)).status.success());
+    assert!(link.is_symlink());
+    assert!(std::fs::read(&file).expect("there").len() > 100);
+}

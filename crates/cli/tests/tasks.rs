@@ -352,6 +352,76 @@ fn flags_that_do_not_fit_are_mistakes() {
     refused(&["fill-mask", "no mask here"], 1, &["argument 1", "[MASK]"]);
 }
 
+/// Numbers that no answer needs must not be allocated for, nor overflow.
+#[test]
+fn huge_numbers_mean_as_much_as_there_is() {
+    let answer = task_model("answer");
+    let of = |more: &[&str]| {
+        let context = "The river is in the south.";
+        let fixed = ["answer", "Where?", "--context", context, "--model", &answer];
+        answers(&[&fixed[..], more].concat())
+    };
+    let all = of(&["--top-k", "100000"]);
+    for huge in ["4611686018427387904", "18446744073709551615"] {
+        assert_eq!(of(&["--top-k", huge]), all);
+    }
+    let longest = of(&["--max-answer-tokens", "1000"]);
+    assert_eq!(
+        of(&["--max-answer-tokens", "18446744073709551615"]),
+        longest
+    );
+}
+
+#[test]
+fn layers_are_shown_by_their_numbers() {
+    let out = quiet(&["features", "the river", "--layers", "1,4"]);
+    let numbers: Vec<&str> = out.lines().filter_map(|l| l.split(' ').next()).collect();
+    let (first, second) = numbers.split_at(numbers.len() / 2);
+    assert!(
+        first.iter().all(|n| *n == "1") && second.iter().all(|n| *n == "4"),
+        "{out}"
+    );
+}
+
+#[test]
+fn windows_are_never_larger_than_asked_for() {
+    let pair = [
+        "classify",
+        "a river",
+        "--pair",
+        "",
+        "--long",
+        "slide",
+        "--max-tokens",
+        "3",
+    ];
+    refused(&pair, 1, &["windows of 3 tokens"]);
+}
+
+/// Weights that are not numbers give no answer.
+#[test]
+fn damaged_weights_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = PathBuf::from(task_model("three"));
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        std::fs::copy(source.join(file), folder.path().join(file)).expect("copied");
+    }
+    // The tensors lie behind the header; all ones are no number in any floating-point type.
+    let path = folder.path().join("model.safetensors");
+    let mut bytes = std::fs::read(&path).expect("a model");
+    let header = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
+    bytes[8 + header as usize..].fill(0xff);
+    std::fs::write(&path, bytes).expect("written");
+    let folder = folder.path().to_str().expect("UTF-8");
+    for verb in ["classify", "embed"] {
+        refused(
+            &[verb, "the river", "--model", folder],
+            1,
+            &["finite numbers", "NaN"],
+        );
+    }
+}
+
 #[test]
 fn a_pickle_loads_as_the_same_model() {
     // The same tensors twice: torch's file beside a configuration, and safetensors.

@@ -31,7 +31,17 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
+    /// A link is followed to the file that it names; a folder, a pipe or a device is refused, since renaming would
+    /// replace it.
     pub(crate) fn create(target: &Path) -> Result<Self, FormatError> {
+        let target = &match target.canonicalize() {
+            Ok(there) if there.is_file() => there,
+            Ok(_) => {
+                let problem = std::io::Error::other("it is not a regular file: name a file");
+                return Err(FormatError::io("replace", target)(problem));
+            }
+            Err(_) => target.to_owned(),
+        };
         let mut builder = tempfile::Builder::new();
         builder.prefix(".albert-").suffix(".tmp");
         // The default is 0600, and rename would keep it: nobody else could read the checkpoint.

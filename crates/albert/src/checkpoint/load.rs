@@ -131,7 +131,18 @@ impl<'a, B: Backend> Loader<'a, B> {
             })?;
         let left = self.companion(info, "delta_left", [rows, 1])?;
         let right = self.companion(info, "delta_right", [1, cols])?;
-        let delta = left.zip(right).map(|(left, right)| Delta { left, right });
+        let delta = match (left, right) {
+            (Some(left), Some(right)) => Some(Delta { left, right }),
+            (None, None) => None,
+            _ => {
+                return Err(Error::Scale {
+                    path: self.path.clone(),
+                    name: info.name.clone(),
+                    scale: format!("{0}_delta_left or {0}_delta_right", info.name),
+                    rows,
+                });
+            }
+        };
         Ok(Source::Scaled(info, scales, delta))
     }
 

@@ -203,14 +203,16 @@ impl<B: Backend> QuestionAnswering<B> {
     fn logits(&self, rows: &[&Row]) -> Result<Vec<[Vec<f64>; 2]>> {
         let inputs = batch::padded(rows);
         let output = self.model.forward(&inputs, None, Default::default())?;
-        let of = |b: usize, data: &[B::Scalar]| -> Vec<f64> {
+        let of = |b: usize, data: &[B::Scalar]| -> Result<Vec<f64>> {
             let row = &data[b * inputs.length..][..rows[b].ids.len()];
-            row.iter().map(|&x| x.into()).collect()
+            let row: Vec<f64> = row.iter().map(|&x| x.into()).collect();
+            batch::finite(&row)?;
+            Ok(row)
         };
         let (starts, ends) = (&output.start_logits.data, &output.end_logits.data);
-        Ok((0..rows.len())
-            .map(|b| [of(b, starts), of(b, ends)])
-            .collect())
+        (0..rows.len())
+            .map(|b| Ok([of(b, starts)?, of(b, ends)?]))
+            .collect()
     }
 }
 
@@ -224,7 +226,7 @@ fn answers(
     let index = CharIndex::new(context);
     // Several candidates may become one when they are widened to words, so more are looked at.
     let wanted = if options.align_to_words {
-        2 * options.top_k + 10
+        options.top_k.saturating_mul(2).saturating_add(10)
     } else {
         options.top_k
     };

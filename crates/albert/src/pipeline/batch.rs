@@ -43,6 +43,18 @@ fn plan(lengths: &[usize], budget: usize) -> Vec<Vec<usize>> {
     batches
 }
 
+/// Refuses what no probability can be made of: weights that are not numbers, or overflow.
+pub(crate) fn finite(row: &[f64]) -> Result<()> {
+    match row.iter().find(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(x) => Err(Error::input(
+            "the model's output",
+            "finite numbers; its weights may be damaged, take another copy of the checkpoint",
+            x,
+        )),
+    }
+}
+
 /// Runs `model` on batches of the rows; it returns one value for each row that it is given. Should a batch fail,
 /// its rows run alone, so that only those fail that must.
 pub(crate) fn run<T>(

@@ -116,6 +116,8 @@ impl<B: Backend> Choose<B> {
     fn logits(&self, rows: &[&Row]) -> Result<Vec<f64>> {
         let inputs = batch::padded(rows);
         let output = self.model.forward(&inputs, None, Default::default())?;
-        Ok(output.logits.data.iter().map(|&x| x.into()).collect())
+        let logits: Vec<f64> = output.logits.data.iter().map(|&x| x.into()).collect();
+        batch::finite(&logits)?;
+        Ok(logits)
     }
 }

@@ -132,7 +132,11 @@ impl<B: Backend> Embed<B> {
             return Err(Error::input("dimensions", format!("1 to {whole}"), n));
         }
         let limits = Limits {
-            max_tokens: options.limits.max_tokens.or(self.modules.max_tokens),
+            // A folder may promise more than the model has positions for.
+            max_tokens: options.limits.max_tokens.or(self
+                .modules
+                .max_tokens
+                .map(|most| most.min(self.model.config().max_position_embeddings))),
             ..options.limits
         };
         let prompt = options.prompt.as_deref().or(self.modules.default_prompt());
@@ -181,12 +185,14 @@ impl<B: Backend> Embed<B> {
             let tokens = &tokens[..rows[b].ids.len() * h];
             let pooler = output.pooler_output.as_ref();
             let pooler = pooler.map(|pooler| &pooler.data[b * h..][..h]);
-            modes
-                .iter()
-                .map(|mode| pool(*mode, tokens, h, pooler))
-                .collect()
+            let pooled = modes.iter().map(|mode| {
+                let vector = pool(*mode, tokens, h, pooler);
+                batch::finite(&vector)?;
+                Ok(vector)
+            });
+            pooled.collect()
         };
-        Ok((0..rows.len()).map(of).collect())
+        (0..rows.len()).map(of).collect()
     }
 
     /// Joins the windows, then runs the folder's other modules.

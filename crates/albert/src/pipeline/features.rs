@@ -26,7 +26,9 @@ pub struct FeaturesOptions {
 pub struct TokenFeatures {
     /// S tokens, `[CLS]` and `[SEP]` included.
     pub tokens: Vec<String>,
-    /// For each layer asked for an array [S, H].
+    /// The numbers of the layers …
+    pub numbers: Vec<usize>,
+    /// … and for each of them an array [S, H].
     pub layers: Vec<Array<f64>>,
 }
 
@@ -109,6 +111,7 @@ impl<B: Backend> Features<B> {
                 Ok(Answer {
                     output: TokenFeatures {
                         tokens: tokens.into_iter().map(str::to_owned).collect(),
+                        numbers: layers.clone(),
                         layers: states.remove(0),
                     },
                     tokens: windows.tokens,

@@ -237,7 +237,9 @@ impl<B: Backend> FillMask<B> {
         for places in places.chunks(MASKS) {
             let logits = self.model.logits_of(&inputs, &packed, &encoded, places)?;
             for (&(b, s), row) in places.iter().zip(logits.data.chunks_exact(logits.shape[1])) {
-                fills[b].push((s, best_tokens(&softmax(row), options)));
+                let scores = softmax(row);
+                batch::finite(&scores)?;
+                fills[b].push((s, best_tokens(&scores, options)));
             }
         }
         Ok(fills)

@@ -97,8 +97,11 @@ impl<B: Backend> SentenceOrder<B> {
     fn logits(&self, rows: &[&Row]) -> Result<Vec<Vec<f64>>> {
         let logits = self.model.sentence_order_logits(&batch::padded(rows))?;
         let rows = logits.data.chunks_exact(logits.shape[1]);
-        Ok(rows
-            .map(|row| row.iter().take(LABELS.len()).map(|&x| x.into()).collect())
-            .collect())
+        rows.map(|row| {
+            let row: Vec<f64> = row.iter().take(LABELS.len()).map(|&x| x.into()).collect();
+            batch::finite(&row)?;
+            Ok(row)
+        })
+        .collect()
     }
 }

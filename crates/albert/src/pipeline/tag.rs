@@ -189,9 +189,14 @@ impl<B: Backend> Tag<B> {
         let c = output.logits.shape[2];
         let of = |b: usize| {
             let row = &output.logits.data[b * inputs.length * c..][..rows[b].ids.len() * c];
-            row.chunks_exact(c).map(softmax).collect()
+            let scores = row.chunks_exact(c).map(|logits| {
+                let scores = softmax(logits);
+                batch::finite(&scores)?;
+                Ok(scores)
+            });
+            scores.collect()
         };
-        Ok((0..rows.len()).map(of).collect())
+        (0..rows.len()).map(of).collect()
     }
 
     /// The entities of all windows. `step`: tokens of text from the beginning of a window to that of the next.

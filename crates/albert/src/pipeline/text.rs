@@ -186,6 +186,16 @@ impl Texts {
                 tokens,
                 truncated: tokens > limit && limits.long == Long::Truncate,
             };
+            if let Some(window) = windows.encodings.iter().find(|window| window.len() > limit) {
+                return Err(Error::input(
+                    "max_tokens",
+                    "room for a token of text beside the special tokens and the text that is never cut",
+                    format!(
+                        "windows of {limit} tokens where {} are needed",
+                        window.len()
+                    ),
+                ));
+            }
             self.check(&windows)?;
             Ok(windows)
         };

@@ -44,6 +44,12 @@ impl Job {
         })
     }
 
+    /// For verbs whose answers are large: at most so many inputs are answered at once.
+    pub(crate) fn at_once(mut self, inputs: usize) -> Self {
+        self.limits.records = self.limits.records.min(inputs.max(1));
+        self
+    }
+
     /// Answers all inputs. Those that failed and were skipped are an error at the end.
     pub(crate) fn run(self, task: &mut dyn Task) -> Result<()> {
         let screen = !self.target.is_draft();

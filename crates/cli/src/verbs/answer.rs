@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use albert::pipeline::{AnswerOptions, AnswerSpan, QuestionAnswering};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::{ModelFlags, Opened, Work, flag, replies};
 use crate::demo::Demo;
@@ -102,6 +102,10 @@ impl Answer {
     pub(crate) fn run(self) -> Result<()> {
         let mut contexts = self.contexts;
         if let Some(path) = &self.context_file {
+            let known = std::fs::metadata(path).with_context(|| path.display().to_string())?;
+            if !known.is_file() {
+                bail!("{}: expected a regular file", path.display());
+            }
             let text = std::fs::read_to_string(path);
             contexts = vec![text.with_context(|| path.display().to_string())?];
         }

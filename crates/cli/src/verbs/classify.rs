@@ -141,7 +141,13 @@ impl Classify {
             self.flags.voice.note(note);
         }
         let options = ZeroShotOptions {
-            labels: self.labels,
+            // As transformers: blanks around a label, and labels of blanks, mean nothing.
+            labels: self
+                .labels
+                .iter()
+                .map(|label| label.trim().to_owned())
+                .filter(|label| !label.is_empty())
+                .collect(),
             template: self.template,
             multi_label: self.multi_label,
             limits: self.model.limits(&self.flags, Long::Error),

@@ -77,7 +77,7 @@ impl fmt::Display for Vectors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let several = self.0.layers.len() > 1;
         let mut lines = Vec::new();
-        for (i, layer) in self.0.layers.iter().enumerate() {
+        for (i, layer) in self.0.numbers.iter().zip(&self.0.layers) {
             for (token, row) in self.0.tokens.iter().zip(rows(layer)) {
                 let numbers: Vec<String> = row.iter().map(f32::to_string).collect();
                 let head = if several {
@@ -105,7 +105,7 @@ impl Features {
             limits: self.model.limits(&self.flags, Long::Error),
         };
         features.run_batch(&[], &options).map_err(flag)?;
-        job.run(&mut Work::new(|inputs: &[Record]| {
+        job.at_once(16).run(&mut Work::new(|inputs: &[Record]| {
             let texts: Vec<_> = inputs.iter().map(Record::text_and_pair).collect();
             let results = features.run_batch(&texts, &options);
             replies(results, inputs.len(), |found| Output::value(Vectors(found)))

@@ -107,10 +107,12 @@ impl FillMask {
             limits: self.model.limits(&self.flags, Long::Error),
         };
         fill.run_batch::<&str>(&[], &options).map_err(flag)?;
-        job.run(&mut Work::new(|inputs: &[Record]| {
-            let texts: Vec<&str> = inputs.iter().map(|input| input.required(0)).collect();
-            let results = fill.run_batch(&texts, &options);
-            replies(results, inputs.len(), |masks| Output::value(Masks(masks)))
-        }))
+        // A window of the usual size has about five candidates for each text.
+        job.at_once(5 * 1024 / self.top_k.get())
+            .run(&mut Work::new(|inputs: &[Record]| {
+                let texts: Vec<&str> = inputs.iter().map(|input| input.required(0)).collect();
+                let results = fill.run_batch(&texts, &options);
+                replies(results, inputs.len(), |masks| Output::value(Masks(masks)))
+            }))
     }
 }

@@ -52,7 +52,8 @@ pub(super) fn candidates(
         scores
     };
     let (starts, ends) = (normalised(starts), normalised(ends));
-    let mut heap = BinaryHeap::with_capacity(count + 1);
+    let longest = longest.min(starts.len());
+    let mut heap = BinaryHeap::new();
     for first in (0..starts.len()).filter(|&i| inside[i]) {
         let reach = ends.len().min(first + longest);
         for last in (first..reach).filter(|&i| inside[i]) {

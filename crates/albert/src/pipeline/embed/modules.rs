@@ -224,6 +224,12 @@ impl SentenceModules {
             .map(|(name, text)| (name, text.unwrap_or_default()))
             .collect();
         modules.default_prompt_name = prompts.default_prompt_name;
+        if let (Some(name), None) = (&modules.default_prompt_name, modules.default_prompt()) {
+            return Err(wrong(
+                &folder.join("config_sentence_transformers.json"),
+                format!("default_prompt_name {name:?} is none of its prompts"),
+            ));
+        }
         match kinds.next() {
             Some(("Pooling", entry)) => {
                 let file = folder.join(inside(&path, &entry.path)?).join("config.json");
@@ -382,13 +388,17 @@ fn inside(modules: &Path, path: &str) -> Result<PathBuf> {
 fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     /// Published files have some hundred bytes.
     const LIMIT: u64 = 1 << 20;
+    // Before it is opened: a pipe would wait for a writer.
+    let regular = std::fs::metadata(path).map_err(|source| wrong(path, source.to_string()))?;
+    if !regular.is_file() {
+        return Err(wrong(path, "expected a regular file"));
+    }
     let file = File::open(path).map_err(|source| wrong(path, source.to_string()))?;
-    let regular = file.metadata().is_ok_and(|data| data.is_file());
     let mut text = String::new();
     let read = file.take(LIMIT + 1).read_to_string(&mut text);
     match read {
         Err(error) => Err(wrong(path, error.to_string())),
-        Ok(_) if !regular || text.len() as u64 > LIMIT => Err(wrong(
+        Ok(_) if text.len() as u64 > LIMIT => Err(wrong(
             path,
             format!("expected a regular file of at most {LIMIT} bytes"),
         )),

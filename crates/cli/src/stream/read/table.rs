@@ -59,8 +59,11 @@ impl Table {
                     if !self.dialect.quotes {
                         let row = text(without_end(&self.line));
                         let separator = char::from(self.dialect.separator);
-                        let cells = row.map(|row| row.split(separator).map(str::to_owned));
-                        return Ok(Some((number, cells.map(|cells| Some(cells.collect())))));
+                        let cells = row.and_then(|row| {
+                            few(row.matches(separator).count() + 1)?;
+                            Ok(Some(row.split(separator).map(str::to_owned).collect()))
+                        });
+                        return Ok(Some((number, cells)));
                     }
                     cut.line(&self.line, self.dialect.separator);
                     if cut.open {
@@ -164,7 +167,10 @@ impl Cut {
                 b'\n' if rest.is_empty() => {}
                 b'\r' if matches!(rest, [] | [b'\n']) => {}
                 _ if byte == separator => {
-                    self.cells.push(std::mem::take(&mut self.cell));
+                    let cell = std::mem::take(&mut self.cell);
+                    if self.cells.len() <= MOST_CELLS {
+                        self.cells.push(cell);
+                    }
                     self.begun = false;
                 }
                 _ => {
@@ -177,9 +183,20 @@ impl Cut {
 
     fn finish(mut self) -> Result<Vec<String>> {
         self.cells.push(self.cell);
+        few(self.cells.len())?;
         let cells = self.cells.iter().map(|cell| text(cell).map(str::to_owned));
         cells.collect()
     }
+}
+
+/// Cells of a row: a cell takes more memory than its two bytes in the file.
+const MOST_CELLS: usize = 1 << 16;
+
+fn few(cells: usize) -> Result<()> {
+    if cells > MOST_CELLS {
+        bail!("expected at most {MOST_CELLS} cells in a row, found more: is it a table?");
+    }
+    Ok(())
 }
 
 impl Source for Table {
