@@ -18,7 +18,7 @@ pub enum Error {
     Tokenizer(#[from] albert_tokenizer::Error),
     /// An input has more tokens than the model takes.
     #[error(
-        "text: expected at most {limit} tokens, found {tokens}; cut the text, or let the program truncate it or slide a window over it"
+        "text: expected at most {limit} tokens, found {tokens}; cut the text, or ask for truncation or windows (`Limits::long`)"
     )]
     TooLong {
         /// Tokens of the input, special tokens included.
@@ -63,17 +63,15 @@ pub enum Error {
         /// Shape in the file.
         found: Vec<usize>,
     },
-    /// A tensor of whole numbers has no scales.
-    #[error("{}: tensor {name} is I8 and needs its scales: expected a tensor {scale} of shape [{rows}, 1], found none; take the file that its maker wrote, whole", path.display())]
-    Scale {
+    /// A tensor of whole numbers lacks a tensor that belongs to it.
+    #[error("{}: tensor {name} is I8: expected beside it {companion}, found none; take the file that its maker wrote, whole", path.display())]
+    Companion {
         /// Checkpoint.
         path: PathBuf,
         /// The tensor.
         name: String,
-        /// The tensor that is missing.
-        scale: String,
-        /// Rows of the tensor.
-        rows: usize,
+        /// Name and shape of the tensor that is missing.
+        companion: String,
     },
     /// An argument of a call is wrong.
     #[error("{what}: expected {expected}, found {found}")]

@@ -34,8 +34,8 @@
 //! L layers, G groups, N inner_group_num, P positions, U token types, C labels, K choices.
 //!
 //! # Invariants
-//! This crate prints nothing, reads no clock and no environment, and touches files only in
-//! `config`, `checkpoint` and `pretrained`.
+//! This crate prints nothing, reads no clock and no environment, and touches files only in `config`, `checkpoint`,
+//! `pretrained` and `pipeline/embed/modules.rs`, which reads a `modules.json` and what it names.
 
 mod checkpoint;
 pub mod config;

@@ -1,6 +1,8 @@
 //! Every golden of `fixtures/model` on every device: the processor with each instruction set, and the reference.
 //!
 //! `cargo test -p albert --test goldens -- --nocapture` prints how far each output is from transformers' f64 run.
+//!
+//! One file, because every class goes through the same comparison on the same list of devices.
 
 #[allow(dead_code, reason = "each file of tests uses a part")]
 #[path = "common/run.rs"]

@@ -17,6 +17,24 @@ fn scale(i: usize) -> f32 {
     0.001 + 0.0001 * i as f32
 }
 
+/// Factors of the product that is added: of row i, of column j.
+fn left(i: usize) -> f32 {
+    0.01 * i as f32 - 0.3
+}
+
+fn right(j: usize) -> f32 {
+    0.02 + 0.005 * j as f32
+}
+
+/// How the word table is stored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Table {
+    /// In f32, as the file says that it is computed.
+    Wide { delta: bool },
+    /// Whole numbers, scales and, where asked for, the product that is added.
+    Whole { delta: bool },
+}
+
 /// Name, dtype, shape, bytes.
 type Stored = (String, &'static str, Vec<usize>, Vec<u8>);
 
@@ -39,8 +57,12 @@ fn image(tensors: &[Stored]) -> Vec<u8> {
     image
 }
 
-/// The tensors of a toy model; its word table is whole numbers times scales, in f32 or as they are.
-fn stored(folder: &Path, whole: bool) -> Vec<Stored> {
+fn f32s(values: impl Iterator<Item = f32>) -> Vec<u8> {
+    values.flat_map(f32::to_le_bytes).collect()
+}
+
+/// The tensors of a toy model; its word table is whole numbers times scales.
+fn stored(folder: &Path, table: Table) -> Vec<Stored> {
     let checkpoint = Checkpoint::open(folder).expect("a toy");
     let mut tensors: Vec<Stored> = Vec::new();
     for info in checkpoint.tensors() {
@@ -53,15 +75,28 @@ fn stored(folder: &Path, whole: bool) -> Vec<Stored> {
         }
         let (rows, cols) = (info.shape[0], info.shape[1]);
         let numbers: Vec<i8> = (0..rows * cols).map(|i| ((i * 37) % 255) as i8).collect();
-        if whole {
-            let bytes = numbers.iter().map(|q| q.to_le_bytes()[0]).collect();
-            tensors.push((info.name.clone(), "I8", info.shape.clone(), bytes));
-            let scales = (0..rows).flat_map(|i| scale(i).to_le_bytes()).collect();
-            tensors.push((format!("{WORDS}_scale"), "F32", vec![rows, 1], scales));
-        } else {
-            let value = |(i, q): (usize, &i8)| (f32::from(*q) * scale(i / cols)).to_le_bytes();
-            let bytes = numbers.iter().enumerate().flat_map(value).collect();
-            tensors.push((info.name.clone(), "F32", info.shape.clone(), bytes));
+        match table {
+            Table::Whole { delta } => {
+                let bytes = numbers.iter().map(|q| q.to_le_bytes()[0]).collect();
+                tensors.push((info.name.clone(), "I8", info.shape.clone(), bytes));
+                let mut add = |suffix: &str, shape, bytes| {
+                    tensors.push((format!("{WORDS}_{suffix}"), "F32", shape, bytes));
+                };
+                add("scale", vec![rows, 1], f32s((0..rows).map(scale)));
+                if delta {
+                    add("delta_left", vec![rows, 1], f32s((0..rows).map(left)));
+                    add("delta_right", vec![1, cols], f32s((0..cols).map(right)));
+                }
+            }
+            Table::Wide { delta } => {
+                let value = |(at, q): (usize, &i8)| {
+                    let (i, j) = (at / cols, at % cols);
+                    let added = if delta { left(i) * right(j) } else { 0.0 };
+                    f32::from(*q) * scale(i) + added
+                };
+                let bytes = f32s(numbers.iter().enumerate().map(value));
+                tensors.push((info.name.clone(), "F32", info.shape.clone(), bytes));
+            }
         }
     }
     tensors.sort();
@@ -82,22 +117,27 @@ fn load(
 #[test]
 fn whole_numbers_times_scales_are_the_matrix() {
     let folder = toy::NARROW.folder("AlbertForMaskedLM");
-    let run = |whole| {
-        let (model, report) = load(folder.path(), &stored(folder.path(), whole)).expect("loaded");
+    let run = |table| {
+        let (model, report) = load(folder.path(), &stored(folder.path(), table)).expect("loaded");
         assert_eq!(report.unexpected, Vec::<String>::new());
         let inputs = Inputs::new(1, 5, vec![2, 96, 50, 0, 3]);
         let output = model.forward(&inputs, None, Keep::default()).expect("run");
         let bits: Vec<u32> = output.logits.data.iter().map(|x| x.to_bits()).collect();
         bits
     };
-    assert_eq!(run(true), run(false));
+    let [alone, added] = [false, true].map(|delta| {
+        let wide = run(Table::Wide { delta });
+        assert_eq!(run(Table::Whole { delta }), wide, "delta: {delta}");
+        wide
+    });
+    assert_ne!(alone, added);
 }
 
 #[test]
-fn scales_must_be_there_and_fit() {
+fn companions_must_be_there_and_fit() {
     let folder = toy::NARROW.folder("AlbertForMaskedLM");
     let message = |change: &dyn Fn(&mut Vec<Stored>)| {
-        let mut tensors = stored(folder.path(), true);
+        let mut tensors = stored(folder.path(), Table::Whole { delta: true });
         change(&mut tensors);
         match load(folder.path(), &tensors) {
             Ok(_) => panic!("loaded"),
@@ -115,4 +155,9 @@ fn scales_must_be_there_and_fit() {
         tensor.expect("the scales").2 = vec![97];
     });
     assert!(flat.contains("[97, 1]") && flat.contains("[97]"), "{flat}");
+    for (lacking, shape) in [("delta_left", "[97, 1]"), ("delta_right", "[1, 20]")] {
+        let name = format!("{WORDS}_{lacking}");
+        let alone = message(&|tensors| tensors.retain(|tensor| tensor.0 != name));
+        assert!(alone.contains(&name) && alone.contains(shape), "{alone}");
+    }
 }

@@ -1,7 +1,8 @@
 //! The same text gives the same f32 bits: alone, anywhere in a batch, with any padding, on any number of threads and on
 //! every instruction set. Everything is compared with one run: alone, unpadded, portable code, one thread.
 //!
-//! Left out, as the guarantee says: a row without any key, and other position_ids.
+//! Left out, as the guarantee says: a row without any key, and other position_ids. One file, because all of it is one
+//! statement about one run.
 
 #[allow(dead_code, reason = "each file of tests uses a part")]
 #[path = "common/run.rs"]

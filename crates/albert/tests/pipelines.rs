@@ -243,8 +243,7 @@ fn masks_are_filled() {
         let (fill, _) = FillMask::from_pretrained(&case.model, device()).expect("a model");
         let targets = case.take("--targets").map(|words| {
             let words: Vec<&str> = words.split(',').collect();
-            let found = fill.targets(&words).expect("targets");
-            found.into_iter().map(|(id, _)| id).collect()
+            fill.targets(&words).expect("targets")
         });
         let options = FillMaskOptions {
             top_k: case.number("--top-k").unwrap_or(5),
@@ -471,5 +470,216 @@ fn texts_are_embedded() {
         };
         let answers = embed.run_batch(&case.pairs(), &options).expect("options");
         case.check(answers, value);
+    }
+}
+
+fn length(vector: &[f32]) -> f64 {
+    let squares = vector.iter().map(|&x| f64::from(x) * f64::from(x));
+    squares.sum::<f64>().sqrt()
+}
+
+/// A folder that ends with Normalize: its vectors have length 1 unless they are asked for as they are.
+#[test]
+fn normalisation_is_the_callers() {
+    let folder = fixtures().join("models/st5-short");
+    let (embed, _) = Embed::from_pretrained(&folder, device()).expect("a model");
+    let of = |normalize, pooling| {
+        let options = EmbedOptions {
+            normalize,
+            pooling,
+            ..EmbedOptions::default()
+        };
+        let answer = embed.run("She was at the river.", None, &options);
+        answer.expect("a vector").output
+    };
+    for pooling in [None, Some(PoolingMode::Max)] {
+        let normalized = of(None, pooling);
+        assert!((length(&normalized) - 1.0).abs() < 1e-6);
+        assert_eq!(of(Some(true), pooling), normalized);
+        let vector = of(Some(false), pooling);
+        let long = length(&vector);
+        assert!(long > 1.1, "{long}");
+        for (x, y) in vector.iter().zip(&normalized) {
+            assert!((f64::from(*x) / long - f64::from(*y)).abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn a_template_has_one_place_for_the_label() {
+    let folder = fixtures().join("models/three");
+    let (model, _) = ZeroShot::from_pretrained(&folder, device()).expect("a model");
+    let of = |template: &str| {
+        let options = ZeroShotOptions {
+            template: template.to_owned(),
+            ..ZeroShotOptions::new(["city", "book"])
+        };
+        model.run("She was at the river.", &options)
+    };
+    of("It is a {}.").expect("a ranking");
+    for template in ["It is.", "A {} is a {}."] {
+        let message = of(template).expect_err("refused").to_string();
+        assert!(
+            message.contains("{} once") && message.contains(template),
+            "{message}"
+        );
+    }
+}
+
+/// Twenty-eight words that are one token each.
+const WORDS: &str = "the river of the city is long and old and she was at the capital of france in this \
+    country that is great on one small bad book";
+/// Most tokens in a window of text alone, [CLS] and [SEP] included, and those that neighbours share.
+const WINDOW: usize = 12;
+const STRIDE: usize = 3;
+
+/// The windows over [`WORDS`], each as a text of its own, with the words that no earlier one has.
+fn windows() -> Vec<(String, f64)> {
+    let words: Vec<&str> = WORDS.split_whitespace().collect();
+    let (mut windows, mut first) = (Vec::new(), 0);
+    loop {
+        let end = (first + WINDOW - 2).min(words.len());
+        let shared = if first == 0 { 0 } else { STRIDE };
+        let new = (end - first - shared) as f64;
+        windows.push((words[first..end].join(" "), new));
+        if end == words.len() {
+            return windows;
+        }
+        first = end - STRIDE;
+    }
+}
+
+/// How windows slide over [`WORDS`], alone or with a second text of so many tokens (and its [SEP]).
+fn sliding(pair: Option<usize>) -> Limits {
+    Limits {
+        long: Long::Slide,
+        max_tokens: Some(WINDOW + pair.map_or(0, |tokens| tokens + 1)),
+        stride: Some(STRIDE),
+        ..Limits::default()
+    }
+}
+
+/// Σ weight·value / Σ weight
+fn mean(values: &[(f64, Vec<f64>)]) -> Vec<f64> {
+    let total: f64 = values.iter().map(|(weight, _)| weight).sum();
+    (0..values[0].1.len())
+        .map(|i| values.iter().map(|(w, v)| w * v[i]).sum::<f64>() / total)
+        .collect()
+}
+
+fn assert_close(found: &[f64], expected: &[f64], most: f64) {
+    assert_eq!(found.len(), expected.len());
+    for (a, b) in found.iter().zip(expected) {
+        assert!((a - b).abs() <= most, "{found:?} instead of {expected:?}");
+    }
+}
+
+/// A second text, and its tokens.
+const PAIRS: [Option<(&str, usize)>; 2] = [None, Some(("this is a good book", 5))];
+
+#[test]
+fn scores_of_windows_count_by_their_new_tokens() {
+    let folder = fixtures().join("models/three");
+    let (classify, _) = Classify::from_pretrained(&folder, device()).expect("a model");
+    for apply in [Apply::None, Apply::Softmax, Apply::Sigmoid] {
+        for pair in PAIRS {
+            // By label, since the best one comes first.
+            let of = |text: &str, limits| -> (Vec<f64>, usize) {
+                let options = ClassifyOptions {
+                    apply: Some(apply),
+                    limits,
+                    ..ClassifyOptions::default()
+                };
+                let answer = classify.run(text, pair.map(|pair| pair.0), &options);
+                let answer = answer.expect("labels");
+                let by_label: BTreeMap<String, f64> = answer
+                    .output
+                    .into_iter()
+                    .map(|label| (label.label, label.score))
+                    .collect();
+                (by_label.into_values().collect(), answer.tokens)
+            };
+            let parts = windows();
+            assert_eq!(parts.len(), 4);
+            let parts: Vec<_> = parts
+                .iter()
+                .map(|(text, new)| (*new, of(text, Limits::default()).0))
+                .collect();
+            let (found, tokens) = of(WORDS, sliding(pair.map(|pair| pair.1)));
+            assert_eq!(tokens, 28 + 2 + pair.map_or(0, |pair| pair.1 + 1));
+            assert_close(&found, &mean(&parts), 1e-12);
+        }
+    }
+}
+
+#[test]
+fn logits_of_windows_count_by_their_new_tokens() {
+    let folder = fixtures().join("models/three");
+    let (classify, _) = Classify::from_pretrained(&folder, device()).expect("a model");
+    let (rank, _) = ZeroShot::from_pretrained(&folder, device()).expect("a model");
+    // Five tokens each.
+    let labels = ["good book", "great city"];
+    let entailment = |label: &str| {
+        let options = ClassifyOptions {
+            apply: Some(Apply::None),
+            ..ClassifyOptions::default()
+        };
+        let logit = |text: &str| {
+            let hypothesis = format!("this is a {label}");
+            let answer = classify.run(text, Some(&hypothesis), &options);
+            let labels = answer.expect("labels").output;
+            let entailment = labels.iter().find(|label| label.label == "entailment");
+            entailment.expect("the label").score
+        };
+        let parts: Vec<_> = windows()
+            .iter()
+            .map(|(text, new)| (*new, vec![logit(text)]))
+            .collect();
+        mean(&parts)[0].exp()
+    };
+    let entailed = labels.map(entailment);
+    let options = ZeroShotOptions {
+        template: "this is a {}".to_owned(),
+        limits: sliding(Some(5)),
+        ..ZeroShotOptions::new(labels)
+    };
+    let ranking = rank.run(WORDS, &options).expect("a ranking").output;
+    for (label, score) in ranking.labels.iter().zip(&ranking.scores) {
+        let i = labels.iter().position(|known| known == label);
+        let expected = entailed[i.expect("a label")] / entailed.iter().sum::<f64>();
+        assert_close(&[*score], &[expected], 1e-12);
+    }
+}
+
+#[test]
+fn vectors_of_windows_count_by_their_new_tokens() {
+    let folder = fixtures().join("models/three");
+    let (embed, _) = Embed::from_pretrained(&folder, device()).expect("a model");
+    for pooling in [PoolingMode::Mean, PoolingMode::Cls, PoolingMode::Max] {
+        for pair in PAIRS {
+            let of = |text: &str, limits| -> Vec<f64> {
+                let options = EmbedOptions {
+                    pooling: Some(pooling),
+                    limits,
+                    ..EmbedOptions::default()
+                };
+                let answer = embed.run(text, pair.map(|pair| pair.0), &options);
+                let vector = answer.expect("a vector").output;
+                vector.into_iter().map(f64::from).collect()
+            };
+            let parts: Vec<_> = windows()
+                .iter()
+                .map(|(text, new)| (*new, of(text, Limits::default())))
+                .collect();
+            let expected = if pooling == PoolingMode::Max {
+                let highest = |i: usize| parts.iter().map(|(_, v)| v[i]).fold(f64::MIN, f64::max);
+                (0..parts[0].1.len()).map(highest).collect()
+            } else {
+                mean(&parts)
+            };
+            // The parts were rounded to f32.
+            let found = of(WORDS, sliding(pair.map(|pair| pair.1)));
+            assert_close(&found, &expected, 1e-6);
+        }
     }
 }

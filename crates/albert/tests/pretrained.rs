@@ -1,4 +1,5 @@
-//! Loading and saving, surgery on a model, and every refusal.
+//! Loading and saving, surgery on a model, and every refusal. One file, because all of it goes over every class
+//! with the same comparison.
 
 #[allow(dead_code, reason = "each file of tests uses a part")]
 #[path = "common/run.rs"]

@@ -17,7 +17,6 @@ use clap::Parser;
 #[command(
     name = "albert",
     version,
-    about,
     arg_required_else_help = true,
     before_help = "\
 Examples:

@@ -23,7 +23,7 @@ mod tokenize;
 use anyhow::Result;
 
 use crate::stream::Voice;
-use answers::{Work, flag, replies};
+use answers::{PairFlags, Work, flag, replies};
 pub(crate) use model::{ModelFlags, Opened};
 
 #[derive(clap::Subcommand)]

@@ -1,5 +1,5 @@
-//! The program as its users meet it: every verb on the committed models, every refusal with its
-//! exit code and its words.
+//! The program as its users meet it: every verb on the committed models, every refusal with its exit code and its words.
+//! One file, because the last tests go over all verbs, and all share the way in which the program is run.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -1359,6 +1359,8 @@ fn no_arguments_show_the_help_as_a_mistake() {
         "{}",
         text(&output.stderr)
     );
+    let help = quiet(&["--help"]);
+    assert!(help.contains("a small demo model is inside"), "{help}");
     assert_eq!(
         quiet(&["--version"]),
         format!("albert {}\n", env!("CARGO_PKG_VERSION"))

@@ -176,6 +176,103 @@ fn the_demo_fills_masks_and_judges_sentiment() {
     assert!((alike[0]["output"].as_f64().expect("a cosine") - 1.0).abs() < 1e-9);
 }
 
+/// The files that the program holds.
+fn asset(path: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    std::fs::read(folder.join(path)).expect(path)
+}
+
+/// A folder with files of `assets/demo` and one more.
+fn demo_with(files: &[&str], name: &str, contents: &[u8]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in files {
+        std::fs::write(folder.path().join(file), asset(&format!("demo/{file}"))).expect("written");
+    }
+    std::fs::write(folder.path().join(name), contents).expect("written");
+    folder
+}
+
+/// The header of a safetensors file, and what lies behind it.
+fn parts(file: &[u8]) -> (serde_json::Map<String, Value>, &[u8]) {
+    let (length, rest) = file.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().expect("eight bytes"));
+    let (header, data) = rest.split_at(length as usize);
+    (serde_json::from_slice(header).expect("a header"), data)
+}
+
+/// One file of the tensors of two; of one that both hold, the first file's.
+fn joined(first: &[u8], second: &[u8]) -> Vec<u8> {
+    let (mut header, data) = parts(first);
+    let (more, behind) = parts(second);
+    let mut data = data.to_vec();
+    for (name, mut tensor) in more {
+        if header.contains_key(&name) {
+            continue;
+        }
+        let place = |i: usize| tensor["data_offsets"][i].as_u64().expect("a place") as usize;
+        let start = data.len();
+        data.extend_from_slice(&behind[place(0)..place(1)]);
+        tensor["data_offsets"] = json!([start, data.len()]);
+        header.insert(name, tensor);
+    }
+    let mut header = serde_json::to_vec(&header).expect("JSON");
+    header.resize(header.len().next_multiple_of(8), b' ');
+    [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()
+}
+
+/// The demo is its folder, as any other model: weights, configuration and tokenizer.
+#[test]
+fn the_demo_answers_as_its_folder() {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo");
+    let demo = demo.to_str().expect("UTF-8");
+    // Cleaning up takes the blanks out: "isn't", "here,".
+    let text = "It is n't [MASK] here , IS it ?";
+    let of = |arguments: &[&str], model: &[&str]| quiet(&[arguments, model, &["--json"]].concat());
+    for arguments in [
+        &["fill-mask", text, "The river flows into the [MASK]."][..],
+        &["embed", text],
+        &["sop", text, "She said so."],
+    ] {
+        assert_eq!(of(arguments, &[]), of(arguments, &["--model", demo]));
+    }
+
+    // The flag that the program has in place of tokenizer_config.json.
+    let config = String::from_utf8(asset("demo/tokenizer_config.json")).expect("UTF-8");
+    let key = "\"clean_up_tokenization_spaces\": true";
+    assert!(config.contains(key));
+    let other = config.replace(key, "\"clean_up_tokenization_spaces\": false");
+    let files = ["config.json", "model.safetensors", "spiece.model"];
+    let folder = demo_with(&files, "tokenizer_config.json", other.as_bytes());
+    let model = ["--model", folder.path().to_str().expect("UTF-8")];
+    let fill = ["fill-mask", text];
+    assert_ne!(of(&fill, &[]), of(&fill, &model));
+}
+
+/// The classifier takes tensors and the tokenizer of the language model.
+#[test]
+fn the_demo_of_sentiment_answers_as_one_folder() {
+    let whole = joined(
+        &asset("sentiment/model.safetensors"),
+        &asset("demo/model.safetensors"),
+    );
+    let files = ["spiece.model", "tokenizer_config.json"];
+    let folder = demo_with(&files, "model.safetensors", &whole);
+    let config = folder.path().join("config.json");
+    std::fs::write(config, asset("sentiment/config.json")).expect("written");
+    let model = ["--model", folder.path().to_str().expect("UTF-8")];
+    let arguments = [
+        "classify",
+        "A warm film.",
+        "It is n't good .",
+        "--top-k",
+        "all",
+        "--json",
+    ];
+    let (code, found, err) = run(&[&arguments[..], &model].concat());
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(quiet(&arguments), found);
+}
+
 #[test]
 fn a_task_without_a_demo_names_the_model_that_it_needs() {
     for (arguments, task) in [
@@ -322,6 +419,13 @@ fn flags_that_do_not_fit_are_mistakes() {
         2,
         &["--pair"],
     );
+    for (flag, value) in [("--pair", "c"), ("--top-k", "2")] {
+        refused(
+            &with(&["classify", "x", "--labels", "a", flag, value]),
+            2,
+            &["cannot be used with", flag],
+        );
+    }
     refused(&["fill-mask", "[MASK]", "--targets", ""], 2, &["targets"]);
     refused(&["features", "x", "--layers", "0,99"], 2, &["0 to 4"]);
     refused(&["features", "x", "--layers", "first"], 2, &["all, last"]);
@@ -413,7 +517,7 @@ fn damaged_weights_are_refused() {
     bytes[8 + header as usize..].fill(0xff);
     std::fs::write(&path, bytes).expect("written");
     let folder = folder.path().to_str().expect("UTF-8");
-    for verb in ["classify", "embed"] {
+    for verb in ["classify", "embed", "features"] {
         refused(
             &[verb, "the river", "--model", folder],
             1,

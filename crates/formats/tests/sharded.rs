@@ -70,6 +70,30 @@ fn shards_are_one_checkpoint() {
     }
 }
 
+/// Of two checkpoints, one over the other, the upper one's tensors count.
+#[test]
+fn a_checkpoint_lies_over_another() {
+    let base = folder();
+    index(base.path(), r#"{"a":"s1","c":"s2","b":"s1"}"#);
+    let base = Checkpoint::open(base.path()).expect("valid");
+    let upper = tempfile::tempdir().expect("a temporary folder");
+    let upper = upper.path().join("upper");
+    shard(&upper, &["x", "d", "c", "a"]);
+    let both = Checkpoint::open(&upper).expect("valid").over(base);
+    let listed: Vec<&str> = both.tensors().map(|tensor| tensor.name.as_str()).collect();
+    assert_eq!(listed, ["a", "b", "c", "d", "x"]);
+    // Below, a is 2, b is 1, c is 1; above, a is 4, c is 3.
+    for (name, value) in [("a", 4), ("b", 1), ("c", 3), ("d", 2), ("x", 1)] {
+        let mut out = [0];
+        let tensor = both.get(name).expect("listed");
+        both.read_i64(tensor, 0, &mut out).expect("read");
+        assert_eq!(out, [value], "{name}");
+    }
+    assert_eq!(both.metadata()["of"], "x");
+    assert_eq!(both.total_bytes(), 5);
+    assert_eq!(both.files().len(), 3);
+}
+
 #[test]
 fn a_single_file_goes_before_an_index() {
     let folder = folder();

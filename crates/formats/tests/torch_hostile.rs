@@ -1,4 +1,5 @@
-//! Damaged and malicious PyTorch files: each is refused by name, none crashes, none runs anything.
+//! Damaged and malicious PyTorch files: each is refused by name, none crashes, none runs anything. One file, because it
+//! is the list of attacks that are known to be refused.
 
 mod common;
 

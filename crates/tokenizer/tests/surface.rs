@@ -1,5 +1,6 @@
 //! Truncation, padding, pairs, words and batches against what the libraries gave
-//! (tools/make_tokenizer_surface.py), and the way of a tokenizer through its files.
+//! (tools/make_tokenizer_surface.py), and the way of a tokenizer through its files. One file, because what was saved is
+//! checked with the same goldens as what was opened.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! The tokenizers family against the crate `tokenizers`, on small tokenizers and random texts:
-//! ids, offsets, words, tokens and decoded text must be equal; so must our fast and our general way.
+//! ids, offsets, words, tokens and decoded text must be equal; so must our fast and our general way. One file, because
+//! one list of tokenizers and one comparison serve all of it.
 
 use albert_tokenizer::raw::Raw;
 use proptest::prelude::*;

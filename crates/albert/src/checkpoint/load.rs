@@ -121,39 +121,32 @@ impl<'a, B: Backend> Loader<'a, B> {
                 });
             }
         };
-        let scales = self
-            .companion(info, "scale", [rows, 1])?
-            .ok_or_else(|| Error::Scale {
-                path: self.path.clone(),
-                name: info.name.clone(),
-                scale: format!("{}_scale", info.name),
-                rows,
-            })?;
-        let left = self.companion(info, "delta_left", [rows, 1])?;
-        let right = self.companion(info, "delta_right", [1, cols])?;
+        let scales = self.companion(info, names::SCALE, [rows, 1])?;
+        let left = self.companion(info, names::DELTA_LEFT, [rows, 1])?;
+        let right = self.companion(info, names::DELTA_RIGHT, [1, cols])?;
+        let missing = |suffix: &str, [rows, cols]: [usize; 2]| Error::Companion {
+            path: self.path.clone(),
+            name: info.name.clone(),
+            companion: format!("{}{suffix} of shape [{rows}, {cols}]", info.name),
+        };
+        let scales = scales.ok_or_else(|| missing(names::SCALE, [rows, 1]))?;
         let delta = match (left, right) {
             (Some(left), Some(right)) => Some(Delta { left, right }),
             (None, None) => None,
-            _ => {
-                return Err(Error::Scale {
-                    path: self.path.clone(),
-                    name: info.name.clone(),
-                    scale: format!("{0}_delta_left or {0}_delta_right", info.name),
-                    rows,
-                });
-            }
+            (None, Some(_)) => return Err(missing(names::DELTA_LEFT, [rows, 1])),
+            (Some(_), None) => return Err(missing(names::DELTA_RIGHT, [1, cols])),
         };
         Ok(Source::Scaled(info, scales, delta))
     }
 
-    /// The values of the tensor `NAME_suffix`, if there is one.
+    /// The values of the tensor that belongs to another one, if there is one.
     fn companion(
         &mut self,
         info: &TensorInfo,
         suffix: &str,
         shape: [usize; 2],
     ) -> Result<Option<Vec<f32>>> {
-        let name = format!("{}_{suffix}", info.name);
+        let name = format!("{}{suffix}", info.name);
         let Some(found) = self.checkpoint.get(&name) else {
             return Ok(None);
         };

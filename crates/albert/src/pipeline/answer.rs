@@ -21,7 +21,7 @@ use spans::{Candidates, candidates};
 /// What counts as an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerOptions {
-    /// AnswerSpan to give, the most likely first. There may be fewer.
+    /// Answers to give, the most likely first. There may be fewer.
     pub top_k: usize,
     /// Most tokens of an answer.
     pub max_answer_tokens: usize,
@@ -99,7 +99,7 @@ impl<B: Backend> QuestionAnswering<B> {
         &self.model
     }
 
-    /// AnswerSpan one question from its context.
+    /// Answers one question from its context.
     ///
     /// # Errors
     /// An empty question or context, a question that leaves no room for the context, too many tokens where windows
@@ -113,7 +113,7 @@ impl<B: Backend> QuestionAnswering<B> {
         only(self.run_batch(&[(question, context)], options)?)
     }
 
-    /// AnswerSpan many questions, each given with its context; each has its own result.
+    /// Answers many questions, each given with its context; each has its own result.
     ///
     /// # Errors
     /// Options that do not fit the model.
@@ -204,10 +204,7 @@ impl<B: Backend> QuestionAnswering<B> {
         let inputs = batch::padded(rows);
         let output = self.model.forward(&inputs, None, Default::default())?;
         let of = |b: usize, data: &[B::Scalar]| -> Result<Vec<f64>> {
-            let row = &data[b * inputs.length..][..rows[b].ids.len()];
-            let row: Vec<f64> = row.iter().map(|&x| x.into()).collect();
-            batch::finite(&row)?;
-            Ok(row)
+            batch::numbers(&data[b * inputs.length..][..rows[b].ids.len()])
         };
         let (starts, ends) = (&output.start_logits.data, &output.end_logits.data);
         (0..rows.len())

@@ -43,16 +43,18 @@ fn plan(lengths: &[usize], budget: usize) -> Vec<Vec<usize>> {
     batches
 }
 
-/// Refuses what no probability can be made of: weights that are not numbers, or overflow.
-pub(crate) fn finite(row: &[f64]) -> Result<()> {
-    match row.iter().find(|x| !x.is_finite()) {
-        None => Ok(()),
-        Some(x) => Err(Error::input(
+/// What the model computed, in f64; refused where it is no number, of which no answer can be made: weights may be
+/// damaged.
+pub(crate) fn numbers<T: Copy + Into<f64>>(row: &[T]) -> Result<Vec<f64>> {
+    let number = |&x: &T| match x.into() {
+        x if x.is_finite() => Ok(x),
+        x => Err(Error::input(
             "the model's output",
             "finite numbers; its weights may be damaged, take another copy of the checkpoint",
             x,
         )),
-    }
+    };
+    row.iter().map(number).collect()
 }
 
 /// Runs `model` on batches of the rows; it returns one value for each row that it is given. Should a batch fail,

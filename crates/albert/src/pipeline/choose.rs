@@ -116,8 +116,6 @@ impl<B: Backend> Choose<B> {
     fn logits(&self, rows: &[&Row]) -> Result<Vec<f64>> {
         let inputs = batch::padded(rows);
         let output = self.model.forward(&inputs, None, Default::default())?;
-        let logits: Vec<f64> = output.logits.data.iter().map(|&x| x.into()).collect();
-        batch::finite(&logits)?;
-        Ok(logits)
+        batch::numbers(&output.logits.data)
     }
 }

@@ -158,13 +158,7 @@ pub(crate) fn class_logits<B: Backend>(
 ) -> Result<Vec<Vec<f64>>> {
     let output = model.forward(&batch::padded(rows), None, Default::default())?;
     let logits = output.logits.data.chunks_exact(output.logits.shape[1]);
-    logits
-        .map(|row| {
-            let row: Vec<f64> = row.iter().map(|&x| x.into()).collect();
-            batch::finite(&row)?;
-            Ok(row)
-        })
-        .collect()
+    logits.map(batch::numbers).collect()
 }
 
 /// The labels of the best scores; equal scores keep the order of the labels.

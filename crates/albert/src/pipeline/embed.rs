@@ -21,7 +21,8 @@ pub use modules::{Pooling, PoolingMode, SentenceModules};
 /// all tokens, not normalised.
 #[derive(Clone, Debug, Default)]
 pub struct EmbedOptions {
-    /// From token vectors to one vector. Layers that the folder has behind its own pooling are left out then.
+    /// From token vectors to one vector. Layers that the folder has behind its own pooling are left out then, but for
+    /// the normalisation.
     pub pooling: Option<PoolingMode>,
     /// Scale each vector to length 1.
     pub normalize: Option<bool>,
@@ -185,12 +186,10 @@ impl<B: Backend> Embed<B> {
             let tokens = &tokens[..rows[b].ids.len() * h];
             let pooler = output.pooler_output.as_ref();
             let pooler = pooler.map(|pooler| &pooler.data[b * h..][..h]);
-            let pooled = modes.iter().map(|mode| {
-                let vector = pool(*mode, tokens, h, pooler);
-                batch::finite(&vector)?;
-                Ok(vector)
-            });
-            pooled.collect()
+            modes
+                .iter()
+                .map(|mode| batch::numbers(&pool(*mode, tokens, h, pooler)))
+                .collect()
         };
         (0..rows.len()).map(of).collect()
     }
@@ -217,18 +216,13 @@ impl<B: Backend> Embed<B> {
                 vector.extend(weighted_mean(&parts));
             }
         }
-        let mut normalized = false;
         if options.pooling.is_none() {
-            (vector, normalized) = self.modules.apply(vector);
+            vector = self.modules.apply(vector);
         }
-        let cut = options.dimensions.filter(|n| *n < vector.len());
-        if let Some(dimensions) = cut {
+        if let Some(dimensions) = options.dimensions {
             vector.truncate(dimensions);
         }
-        let wanted = options
-            .normalize
-            .unwrap_or(normalized || self.modules.normalizes());
-        if wanted && (!normalized || cut.is_some()) {
+        if options.normalize.unwrap_or(self.modules.normalizes()) {
             normalize(&mut vector);
         }
         Answer {

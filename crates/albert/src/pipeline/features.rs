@@ -23,13 +23,13 @@ pub struct FeaturesOptions {
 
 /// The vectors of one text.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TokenFeatures {
+pub struct TokenFeatures<T = f32> {
     /// S tokens, `[CLS]` and `[SEP]` included.
     pub tokens: Vec<String>,
     /// The numbers of the layers …
     pub numbers: Vec<usize>,
     /// … and for each of them an array [S, H].
-    pub layers: Vec<Array<f64>>,
+    pub layers: Vec<Array<T>>,
 }
 
 /// An encoder with its tokenizer.
@@ -69,7 +69,7 @@ impl<B: Backend> Features<B> {
         text: &str,
         pair: Option<&str>,
         options: &FeaturesOptions,
-    ) -> Result<Answer<TokenFeatures>> {
+    ) -> Result<Answer<TokenFeatures<B::Scalar>>> {
         only(self.run_batch(&[(text, pair)], options)?)
     }
 
@@ -81,7 +81,7 @@ impl<B: Backend> Features<B> {
         &self,
         inputs: &[(&str, Option<&str>)],
         options: &FeaturesOptions,
-    ) -> Result<Results<TokenFeatures>> {
+    ) -> Result<Results<TokenFeatures<B::Scalar>>> {
         no_windows(&options.limits, "features")?;
         let last = self.layers() - 1;
         if let Some(layer) = options.layers.iter().find(|layer| **layer > last) {
@@ -121,7 +121,7 @@ impl<B: Backend> Features<B> {
         ))
     }
 
-    fn states(&self, rows: &[&Row], layers: &[usize]) -> Result<Vec<Vec<Array<f64>>>> {
+    fn states(&self, rows: &[&Row], layers: &[usize]) -> Result<Vec<Vec<Array<B::Scalar>>>> {
         let inputs = batch::padded(rows);
         let last = self.layers() - 1;
         let keep = Keep {
@@ -137,10 +137,11 @@ impl<B: Backend> Features<B> {
             };
             let s = rows[b].ids.len();
             let values = &states.data[b * inputs.length * h..][..s * h];
-            Array::new(vec![s, h], values.iter().map(|&x| x.into()).collect())
+            batch::numbers(values)?;
+            Ok(Array::new(vec![s, h], values.to_vec()))
         };
-        Ok((0..rows.len())
+        (0..rows.len())
             .map(|b| layers.iter().map(|&layer| of(b, layer)).collect())
-            .collect())
+            .collect()
     }
 }

@@ -1,5 +1,6 @@
 //! Fill-mask: the most likely tokens for each `[MASK]` of a text.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use albert_tokenizer::{AlbertTokenizer, EncodeOptions, Encoding, Strategy, Truncation};
@@ -98,16 +99,16 @@ impl<B: Backend> FillMask<B> {
     }
 
     /// Numbers of words, for [`FillMaskOptions::targets`]: a token of the vocabulary, or else the first token of the
-    /// word. With each number comes whether it is another token than the word. Each number once.
+    /// word. Each number once.
     ///
     /// # Errors
     /// A word without any token; no words.
-    pub fn targets<S: AsRef<str>>(&self, words: &[S]) -> Result<Vec<(u32, bool)>> {
+    pub fn targets<S: AsRef<str>>(&self, words: &[S]) -> Result<Vec<u32>> {
         let tokenizer = &self.texts.tokenizer;
-        let mut found: Vec<(u32, bool)> = Vec::new();
+        let mut found = Vec::new();
         for word in words.iter().map(AsRef::as_ref) {
-            let (id, other) = match tokenizer.token_to_id(word) {
-                Some(id) => (id, false),
+            let id = match tokenizer.token_to_id(word) {
+                Some(id) => id,
                 None => {
                     let options = EncodeOptions {
                         add_special_tokens: false,
@@ -115,14 +116,13 @@ impl<B: Backend> FillMask<B> {
                         ..EncodeOptions::default()
                     };
                     let ids = tokenizer.encode(word, &options)?.ids;
-                    let id = *ids.first().ok_or_else(|| {
+                    *ids.first().ok_or_else(|| {
                         Error::input("targets", "words", format!("{word:?}, which has no token"))
-                    })?;
-                    (id, true)
+                    })?
                 }
             };
-            if !found.iter().any(|(known, _)| *known == id) {
-                found.push((id, other));
+            if !found.contains(&id) {
+                found.push(id);
             }
         }
         if found.is_empty() {
@@ -197,26 +197,27 @@ impl<B: Backend> FillMask<B> {
                 found,
             ));
         }
-        let places = list.into_iter().map(|at| {
-            let mut best: Option<(usize, usize, usize)> = None;
-            for (window, encoding) in windows.encodings.iter().enumerate() {
-                for position in masks(encoding) {
-                    if encoding.offsets[position] == shown.offsets[at] {
-                        let room = position.min(encoding.len() - 1 - position);
-                        if best.is_none_or(|(most, ..)| room > most) {
-                            best = Some((room, window, position));
-                        }
-                    }
+        // A mask has the same offsets in every window that shows it.
+        let mut best: HashMap<(usize, usize), (usize, usize, usize)> = HashMap::new();
+        for (window, encoding) in windows.encodings.iter().enumerate() {
+            for position in masks(encoding) {
+                let room = position.min(encoding.len() - 1 - position);
+                let here = (room, window, position);
+                let known = best.entry(encoding.offsets[position]).or_insert(here);
+                if room > known.0 {
+                    *known = here;
                 }
             }
-            let (_, window, position) = best.expect("windows cover the input");
+        }
+        let place = |at: usize| {
+            let (_, window, position) = best[&shown.offsets[at]];
             Place {
                 window,
                 position,
                 shown: at,
             }
-        });
-        Ok(places.collect())
+        };
+        Ok(list.into_iter().map(place).collect())
     }
 
     /// The best tokens with their scores for every mask of every row.
@@ -237,8 +238,7 @@ impl<B: Backend> FillMask<B> {
         for places in places.chunks(MASKS) {
             let logits = self.model.logits_of(&inputs, &packed, &encoded, places)?;
             for (&(b, s), row) in places.iter().zip(logits.data.chunks_exact(logits.shape[1])) {
-                let scores = softmax(row);
-                batch::finite(&scores)?;
+                let scores = softmax(&batch::numbers(row)?);
                 fills[b].push((s, best_tokens(&scores, options)));
             }
         }

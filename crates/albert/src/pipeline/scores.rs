@@ -1,12 +1,9 @@
 //! From logits to probabilities, in f64, and the best of them.
 
 /// exp(x − max) / Σ exp(x − max)
-pub(crate) fn softmax<T: Copy + Into<f64>>(logits: &[T]) -> Vec<f64> {
-    let highest = logits
-        .iter()
-        .map(|&x| x.into())
-        .fold(f64::NEG_INFINITY, f64::max);
-    let mut scores: Vec<f64> = logits.iter().map(|&x| (x.into() - highest).exp()).collect();
+pub(crate) fn softmax(logits: &[f64]) -> Vec<f64> {
+    let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut scores: Vec<f64> = logits.iter().map(|x| (x - highest).exp()).collect();
     let sum: f64 = scores.iter().sum();
     scores.iter_mut().for_each(|score| *score /= sum);
     scores
@@ -60,11 +57,11 @@ mod tests {
 
     #[test]
     fn softmax_is_stable_and_sums_to_one() {
-        let scores = softmax(&[1000.0f32, 1001.0, -1e30]);
+        let scores = softmax(&[1000.0, 1001.0, -1e30]);
         let e = 1.0f64.exp();
         assert!((scores[1] - e / (1.0 + e)).abs() < 1e-15);
         assert!((scores.iter().sum::<f64>() - 1.0).abs() < 1e-15);
-        assert_eq!(softmax::<f64>(&[]), Vec::<f64>::new());
+        assert_eq!(softmax(&[]), Vec::<f64>::new());
     }
 
     #[test]

@@ -97,11 +97,7 @@ impl<B: Backend> SentenceOrder<B> {
     fn logits(&self, rows: &[&Row]) -> Result<Vec<Vec<f64>>> {
         let logits = self.model.sentence_order_logits(&batch::padded(rows))?;
         let rows = logits.data.chunks_exact(logits.shape[1]);
-        rows.map(|row| {
-            let row: Vec<f64> = row.iter().take(LABELS.len()).map(|&x| x.into()).collect();
-            batch::finite(&row)?;
-            Ok(row)
-        })
-        .collect()
+        rows.map(|row| batch::numbers(&row[..LABELS.len().min(row.len())]))
+            .collect()
     }
 }

@@ -189,12 +189,9 @@ impl<B: Backend> Tag<B> {
         let c = output.logits.shape[2];
         let of = |b: usize| {
             let row = &output.logits.data[b * inputs.length * c..][..rows[b].ids.len() * c];
-            let scores = row.chunks_exact(c).map(|logits| {
-                let scores = softmax(logits);
-                batch::finite(&scores)?;
-                Ok(scores)
-            });
-            scores.collect()
+            row.chunks_exact(c)
+                .map(|logits| Ok(softmax(&batch::numbers(logits)?)))
+                .collect()
         };
         (0..rows.len()).map(of).collect()
     }

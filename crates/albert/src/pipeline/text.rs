@@ -48,11 +48,14 @@ impl Windows {
         self.encodings.iter().map(row).collect()
     }
 
-    /// How much each window counts when answers are averaged: its tokens that no earlier window has.
+    /// How much each window counts when answers are averaged: its tokens of the first text that no earlier window has.
     pub(crate) fn weights(&self, stride: usize) -> Vec<f64> {
         let new = |(i, encoding): (usize, &Encoding)| {
             let shared = if i == 0 { 0 } else { stride };
-            encoding.len().saturating_sub(shared).max(1) as f64
+            let sequences = encoding.sequence_ids();
+            let tokens = sequences.iter().filter(|s| **s == Some(0)).count();
+            // At least 1, for a text without tokens.
+            tokens.saturating_sub(shared).max(1) as f64
         };
         self.encodings.iter().enumerate().map(new).collect()
     }

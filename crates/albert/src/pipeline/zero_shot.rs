@@ -20,7 +20,7 @@ use crate::{AlbertForSequenceClassification, Loaded};
 pub struct ZeroShotOptions {
     /// The labels to choose from.
     pub labels: Vec<String>,
-    /// The hypothesis, with `{}` where the label goes.
+    /// The hypothesis, with `{}` once, where the label goes.
     pub template: String,
     /// Several labels may be true: each score is a softmax of entailment against contradiction. Else all labels
     /// share one softmax of entailment.
@@ -116,7 +116,7 @@ impl<B: Backend> ZeroShot<B> {
     /// Ranks the labels for one text.
     ///
     /// # Errors
-    /// No labels, a template without `{}`, too many tokens.
+    /// No labels, a template that does not hold `{}` once, too many tokens.
     pub fn run(&self, text: &str, options: &ZeroShotOptions) -> Result<Answer<Ranking>> {
         only(self.run_batch(&[text], options)?)
     }
@@ -148,10 +148,10 @@ impl<B: Backend> ZeroShot<B> {
         if options.labels.is_empty() {
             return Err(Error::input("labels", "at least one label", "none"));
         }
-        if !options.template.contains("{}") {
+        if options.template.matches("{}").count() != 1 {
             return Err(Error::input(
                 "template",
-                "{} where the label goes",
+                "{} once, where the label goes",
                 format!("{:?}", options.template),
             ));
         }

@@ -45,7 +45,7 @@ pub(crate) struct TextFlags {
     #[arg(long, value_enum, value_name = "WHAT")]
     long: Option<Long>,
     /// Most tokens in one batch of the model; results do not depend on it
-    #[arg(long, value_name = "N", default_value = "4096")]
+    #[arg(long, value_name = "N", default_value_t = batch_tokens())]
     batch_tokens: NonZeroUsize,
     #[command(flatten)]
     pub(crate) device: DeviceFlags,
@@ -62,6 +62,12 @@ impl TextFlags {
     pub(crate) fn batch_tokens(&self) -> usize {
         self.batch_tokens.get()
     }
+}
+
+/// The library's own.
+fn batch_tokens() -> NonZeroUsize {
+    let tokens = albert::pipeline::Limits::default().batch_tokens;
+    NonZeroUsize::new(tokens).expect("at least one token")
 }
 
 fn column(text: &str) -> Result<(String, String), String> {

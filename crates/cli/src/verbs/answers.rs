@@ -1,9 +1,34 @@
-//! From the library's pipelines to what a verb writes.
+//! What the verbs on texts share: texts and pairs from the command line, and the way from a pipeline to replies.
 
 use albert::pipeline::Results;
 use anyhow::{Result, anyhow};
 
-use crate::stream::{Output, Record, Reply, Task, usage};
+use crate::stream::{Field, Given, Output, Record, Reply, Task, usage};
+
+/// Texts, or pairs of texts, of the verbs that read either.
+#[derive(clap::Args, Default)]
+pub(crate) struct PairFlags {
+    /// Texts; without any, they come from --input or stdin
+    texts: Vec<String>,
+    /// The second text of a pair; the k-th belongs to the k-th text
+    #[arg(long = "pair", value_name = "TEXT")]
+    pairs: Vec<String>,
+}
+
+impl PairFlags {
+    pub(crate) const FIELDS: [Field; 2] = [Field::TEXT, Field::PAIR];
+
+    pub(crate) fn given(self) -> Given {
+        Given::default()
+            .texts("<TEXTS>", self.texts)
+            .texts("--pair", self.pairs)
+    }
+
+    /// The texts without pairs, which another flag excludes.
+    pub(crate) fn alone(self) -> Given {
+        Given::default().texts("<TEXTS>", self.texts)
+    }
+}
 
 /// A verb at work: a function from inputs to replies.
 pub(crate) struct Work<F> {
@@ -55,7 +80,7 @@ pub(crate) fn replies<T>(
 fn with_flags(error: albert::Error) -> anyhow::Error {
     match error {
         albert::Error::TooLong { tokens, limit } => anyhow!(
-            "expected at most {limit} tokens, found {tokens}: --long truncate leaves out the end, --long slide reads all of it in windows"
+            "expected at most {limit} tokens, found {tokens}: --long truncate leaves out the end; --long slide, of the verbs that have windows, reads all of it"
         ),
         error => error.into(),
     }

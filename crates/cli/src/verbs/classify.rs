@@ -7,9 +7,9 @@ use albert::heads::SequenceClassification;
 use albert::pipeline::{self, Apply, ClassifyOptions, Label, Ranking, ZeroShot, ZeroShotOptions};
 use anyhow::Result;
 
-use super::{ModelFlags, Opened, Work, flag, replies};
+use super::{ModelFlags, Opened, PairFlags, Work, flag, replies};
 use crate::demo::Demo;
-use crate::stream::{Field, Given, Job, Long, Output, Record, TextFlags};
+use crate::stream::{Field, Job, Long, Output, Record, TextFlags};
 
 /// Label texts, or pairs of texts
 #[derive(clap::Args)]
@@ -19,11 +19,8 @@ Examples:
   albert classify \"It rains.\" --pair \"It is dry.\" --model DIR --top-k all
   albert classify \"The match ended 3:2.\" --model DIR --labels sport,politics")]
 pub(crate) struct Classify {
-    /// Texts; without any, they come from --input or stdin
-    texts: Vec<String>,
-    /// The second text of a pair; the k-th belongs to the k-th text
-    #[arg(long = "pair", value_name = "TEXT")]
-    pairs: Vec<String>,
+    #[command(flatten)]
+    texts: PairFlags,
     /// Labels to give, the most likely first: a number, or all
     #[arg(long, value_name = "K", default_value = "1", value_parser = top_k)]
     top_k: TopK,
@@ -33,7 +30,7 @@ pub(crate) struct Classify {
     /// Rank these labels by entailment (zero-shot), with a model of natural-language inference
     #[arg(long, value_name = "LABEL", value_delimiter = ',', conflicts_with_all = ["pairs", "top_k"])]
     labels: Vec<String>,
-    /// The hypothesis of --labels, with {} where the label goes
+    /// The hypothesis of --labels, with {} once, where the label goes
     #[arg(
         long,
         value_name = "TEXT",
@@ -104,14 +101,13 @@ impl fmt::Display for Ranked {
 }
 
 impl Classify {
-    pub(crate) fn run(self) -> Result<()> {
-        let given = Given::default().texts("<TEXTS>", self.texts.clone());
+    pub(crate) fn run(mut self) -> Result<()> {
+        let texts = std::mem::take(&mut self.texts);
         if !self.labels.is_empty() {
-            let job = Job::open(&[Field::TEXT], given, false, &self.flags)?;
+            let job = Job::open(&[Field::TEXT], texts.alone(), false, &self.flags)?;
             return self.rank(job);
         }
-        let given = given.texts("--pair", self.pairs.clone());
-        let job = Job::open(&[Field::TEXT, Field::PAIR], given, false, &self.flags)?;
+        let job = Job::open(&PairFlags::FIELDS, texts.given(), false, &self.flags)?;
         let Opened { model, tokenizer } = self.model.open(Demo::Sentiment, &self.flags)?;
         let classify = pipeline::Classify::new(model, tokenizer);
         let options = ClassifyOptions {

@@ -3,8 +3,8 @@
 use albert::pipeline::{self, EmbedOptions, PoolingMode};
 use anyhow::Result;
 
-use super::{ModelFlags, Opened, Work, flag, replies};
-use crate::stream::{Field, Given, Job, Long, Output, Record, TextFlags, usage};
+use super::{ModelFlags, Opened, PairFlags, Work, flag, replies};
+use crate::stream::{Job, Long, Output, Record, TextFlags, usage};
 
 /// Turn each text into a vector
 #[derive(clap::Args)]
@@ -14,11 +14,8 @@ Examples:
   albert embed \"A sentence.\" --model DIR --pooling cls --normalize
   albert embed --input texts.txt --model DIR --output vectors.npy")]
 pub(crate) struct Embed {
-    /// Texts; without any, they come from --input or stdin
-    texts: Vec<String>,
-    /// The second text of a pair; the k-th belongs to the k-th text
-    #[arg(long = "pair", value_name = "TEXT")]
-    pairs: Vec<String>,
+    #[command(flatten)]
+    texts: PairFlags,
     #[command(flatten)]
     vectors: VectorFlags,
     #[command(flatten)]
@@ -127,10 +124,8 @@ impl VectorFlags {
 
 impl Embed {
     pub(crate) fn run(self) -> Result<()> {
-        let given = Given::default()
-            .texts("<TEXTS>", self.texts)
-            .texts("--pair", self.pairs);
-        let job = Job::open(&[Field::TEXT, Field::PAIR], given, true, &self.flags)?;
+        let given = self.texts.given();
+        let job = Job::open(&PairFlags::FIELDS, given, true, &self.flags)?;
         let (embed, options) = self.vectors.open(&self.model, &self.flags)?;
         let width = embed.width(&options);
         let run = |inputs: &[Record]| {

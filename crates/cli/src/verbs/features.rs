@@ -7,9 +7,9 @@ use albert::pipeline::{self, FeaturesOptions, TokenFeatures};
 use anyhow::Result;
 use serde::ser::{Serialize, Serializer};
 
-use super::{ModelFlags, Opened, Work, flag, replies};
+use super::{ModelFlags, Opened, PairFlags, Work, flag, replies};
 use crate::demo::Demo;
-use crate::stream::{Field, Given, Job, Long, Output, Record, TextFlags, usage};
+use crate::stream::{Job, Long, Output, Record, TextFlags, usage};
 
 /// Give the vectors of every token
 #[derive(clap::Args)]
@@ -19,11 +19,8 @@ Examples:
   albert features \"A sentence.\" --model DIR --layers 0,2
   albert features --input texts.txt --model DIR --layers all --output features.jsonl")]
 pub(crate) struct Features {
-    /// Texts; without any, they come from --input or stdin
-    texts: Vec<String>,
-    /// The second text of a pair; the k-th belongs to the k-th text
-    #[arg(long = "pair", value_name = "TEXT")]
-    pairs: Vec<String>,
+    #[command(flatten)]
+    texts: PairFlags,
     /// Layers to give: numbers from 0, the embeddings, to the last one; or all, or last
     #[arg(long, value_name = "LIST", default_value = "last")]
     layers: String,
@@ -57,7 +54,7 @@ struct Vectors(TokenFeatures);
 
 impl Serialize for Vectors {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Rows<'a>(&'a Array<f64>);
+        struct Rows<'a>(&'a Array);
         impl Serialize for Rows<'_> {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_seq(rows(self.0))
@@ -67,10 +64,9 @@ impl Serialize for Vectors {
     }
 }
 
-/// The vectors of the tokens, in the precision in which they were computed.
-fn rows(array: &Array<f64>) -> impl Iterator<Item = Vec<f32>> {
-    let rows = array.data.chunks_exact(array.shape[1]);
-    rows.map(|row| row.iter().map(|&x| x as f32).collect())
+/// The vectors of the tokens.
+fn rows(array: &Array) -> impl Iterator<Item = &[f32]> {
+    array.data.chunks_exact(array.shape[1])
 }
 
 impl fmt::Display for Vectors {
@@ -94,10 +90,8 @@ impl fmt::Display for Vectors {
 
 impl Features {
     pub(crate) fn run(self) -> Result<()> {
-        let given = Given::default()
-            .texts("<TEXTS>", self.texts)
-            .texts("--pair", self.pairs);
-        let job = Job::open(&[Field::TEXT, Field::PAIR], given, false, &self.flags)?;
+        let given = self.texts.given();
+        let job = Job::open(&PairFlags::FIELDS, given, false, &self.flags)?;
         let Opened { model, tokenizer } = self.model.open(Demo::Language, &self.flags)?;
         let features = pipeline::Features::new(model, tokenizer);
         let options = FeaturesOptions {

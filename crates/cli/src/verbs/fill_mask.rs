@@ -71,7 +71,7 @@ fn notes(words: &[String], fill: &pipeline::FillMask) -> Result<Vec<String>> {
     for word in words {
         let begins = format!("\u{2581}{word}");
         if tokenizer.token_to_id(word).is_none() {
-            let (id, _) = fill.targets(&[word]).map_err(flag)?[0];
+            let id = fill.targets(&[word]).map_err(flag)?[0];
             let token = tokenizer.id_to_token(id).unwrap_or_default();
             notes.push(format!(
                 "the target {word} is no token of the vocabulary: its first token, {token}, stands for it"
@@ -98,7 +98,7 @@ impl FillMask {
                 for note in notes(words, &fill)? {
                     self.flags.voice.note(note);
                 }
-                Some(found.into_iter().map(|(id, _)| id).collect())
+                Some(found)
             }
         };
         let options = FillMaskOptions {

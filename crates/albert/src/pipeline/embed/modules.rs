@@ -126,6 +126,8 @@ pub struct SentenceModules {
     /// The first module behind the encoder.
     pub pooling: Pooling,
     rest: Vec<Module>,
+    /// Whether the last module is Normalize; it is not in `rest`.
+    normalizes: bool,
     /// Most tokens of a text (`max_seq_length`).
     pub max_tokens: Option<usize>,
     /// Whether texts are lower-cased before the tokenizer.
@@ -147,6 +149,7 @@ impl Default for SentenceModules {
                 include_prompt: true,
             },
             rest: Vec::new(),
+            normalizes: false,
             max_tokens: None,
             lower_case: false,
             prompts: BTreeMap::new(),
@@ -262,6 +265,10 @@ impl SentenceModules {
                 }
             }
         }
+        modules.normalizes = modules.rest.last() == Some(&Module::Normalize);
+        if modules.normalizes {
+            modules.rest.pop();
+        }
         Ok(modules)
     }
 
@@ -274,9 +281,9 @@ impl SentenceModules {
         }
     }
 
-    /// Whether the last vectors have length 1.
+    /// Whether vectors are scaled to length 1 at the end.
     pub fn normalizes(&self) -> bool {
-        self.rest.last() == Some(&Module::Normalize)
+        self.normalizes
     }
 
     /// The prompt that is used unasked.
@@ -329,8 +336,8 @@ impl SentenceModules {
         Ok(())
     }
 
-    /// Runs the modules behind the pooling; tells whether the result has length 1.
-    pub(super) fn apply(&self, mut vector: Vec<f64>) -> (Vec<f64>, bool) {
+    /// Runs the modules behind the pooling, but for a Normalize at the end.
+    pub(super) fn apply(&self, mut vector: Vec<f64>) -> Vec<f64> {
         for module in &self.rest {
             match module {
                 Module::Normalize => normalize(&mut vector),
@@ -358,7 +365,7 @@ impl SentenceModules {
                 }
             }
         }
-        (vector, self.normalizes())
+        vector
     }
 }
 
