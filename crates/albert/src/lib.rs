@@ -61,7 +61,7 @@ pub use error::{Error, Result};
 pub use inputs::{Inputs, Packed};
 pub use loss::IGNORE_INDEX;
 pub use model::Keep;
-pub use ops::{Cpu, CpuOptions};
+pub use ops::{Cpu, CpuOptions, Precision};
 pub use pretrained::{Albert, Head, Loaded, Pass};
 
 /// Encoder and pooler.

@@ -7,7 +7,7 @@
 mod cpu;
 mod reference;
 
-pub use cpu::{Cpu, CpuOptions};
+pub use cpu::{Cpu, CpuOptions, Precision};
 pub use reference::Reference;
 
 pub use albert_kernels::attention::Sequence;

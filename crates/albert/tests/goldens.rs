@@ -162,7 +162,12 @@ fn processors() -> Vec<(&'static str, Cpu)> {
     let cpu = |isa: Isa| {
         (
             isa.name(),
-            Cpu::new(CpuOptions { isa, threads: 2 }).expect("threads"),
+            Cpu::new(CpuOptions {
+                isa,
+                threads: 2,
+                ..Default::default()
+            })
+            .expect("threads"),
         )
     };
     available.into_iter().map(cpu).collect()

@@ -36,7 +36,12 @@ fn text(random: &mut Random, config: &AlbertConfig, length: usize) -> Text {
 }
 
 fn cpu(isa: Isa, threads: usize) -> Cpu {
-    Cpu::new(CpuOptions { isa, threads }).expect("threads")
+    Cpu::new(CpuOptions {
+        isa,
+        threads,
+        ..Default::default()
+    })
+    .expect("threads")
 }
 
 /// Every instruction set of this machine with 1 and 2 threads, and the best with 7, more than most machines have cores.

@@ -20,7 +20,6 @@ use albert::{
     AlbertModel, Cpu, CpuOptions, Error, Inputs, Keep, LoadOptions, heads_present,
 };
 use albert_formats::{Checkpoint, Dtype, FormatError};
-use albert_kernels::Isa;
 use albert_testing::{Array64, Golden, Random, measure, same_bits};
 use run::{ALL, AnyModel, Arrays, Labels};
 use toy::{CLASSES, NARROW, RELATIVE, WIDE};
@@ -29,8 +28,8 @@ const NO_LIMIT: u64 = u64::MAX;
 
 fn cpu() -> Cpu {
     Cpu::new(CpuOptions {
-        isa: Isa::best(),
         threads: 1,
+        ..CpuOptions::default()
     })
     .expect("threads")
 }

@@ -33,6 +33,7 @@ impl DeviceFlags {
         CpuOptions {
             threads: self.threads.map_or(here.threads, usize::from),
             isa: self.isa.unwrap_or(here.isa),
+            ..here
         }
     }
 

@@ -37,6 +37,7 @@ pub mod activation;
 mod arch;
 pub mod attention;
 pub mod gemm;
+pub mod int8;
 mod isa;
 mod math;
 pub mod norm;

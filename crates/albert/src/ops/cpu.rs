@@ -11,13 +11,27 @@ use albert_kernels::{Isa, Scratch};
 
 use super::{AttentionInput, Backend, Embedding, Epilogue, Norm, ReadRows};
 
-/// Instructions and threads of a [`Cpu`].
+/// The form of weight matrices and their products. Everything else (norms, attention, activations, heads) is f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floating point.
+    #[default]
+    F32,
+    /// Weights and activations rounded to bfloat16, sums in f32.
+    Bf16,
+    /// Weights of 8 bits with a scale for each row, activations of 8 bits with a scale for each token, exact sums.
+    Int8,
+}
+
+/// Instructions, threads and precision of a [`Cpu`].
 #[derive(Clone, Copy, Debug)]
 pub struct CpuOptions {
     /// Instruction set; results do not depend on it.
     pub isa: Isa,
     /// Threads, the caller included; results do not depend on it.
     pub threads: usize,
+    /// Form of the weight matrices; results do depend on it.
+    pub precision: Precision,
 }
 
 impl Default for CpuOptions {
@@ -27,6 +41,7 @@ impl Default for CpuOptions {
         Self {
             isa: Isa::best(),
             threads,
+            precision: Precision::default(),
         }
     }
 }
