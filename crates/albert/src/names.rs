@@ -151,6 +151,14 @@ pub const DELTA_RIGHT: &str = "_delta_right";
 pub const BASE_PREFIX: &str = "albert.";
 
 impl Site {
+    /// Whether this is the last layer of a task: few rows, and what an answer hangs on.
+    pub fn is_task_head(self) -> bool {
+        matches!(
+            self,
+            Self::SentenceOrder | Self::Classifier | Self::QaOutputs
+        )
+    }
+
     fn module(self) -> (String, bool) {
         if let Site::Block(part, Place { group, inner }) = self {
             let (_, module) = BLOCK_SITES

@@ -102,6 +102,19 @@ pub trait Backend: Sync {
         cols: usize,
         read: &ReadRows<'_, E>,
     ) -> Result<Self::Weight, E>;
+    /// As [`Backend::weight`], in the precision of [`Backend::Scalar`] whatever the device's own is: for the heads of
+    /// tasks, which are small and come last.
+    ///
+    /// # Errors
+    /// The first error of `read`.
+    fn exact_weight<E: Send>(
+        &self,
+        rows: usize,
+        cols: usize,
+        read: &ReadRows<'_, E>,
+    ) -> Result<Self::Weight, E> {
+        self.weight(rows, cols, read)
+    }
     /// Gives back one row of a weight matrix.
     fn weight_row(&self, weight: &Self::Weight, row: usize, out: &mut [f32]);
     /// (rows, cols) of a weight matrix.

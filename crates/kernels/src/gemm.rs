@@ -46,6 +46,46 @@ pub struct Epilogue<'a> {
     pub residual: Option<&'a [f32]>,
 }
 
+impl Epilogue<'_> {
+    /// Rows of the product of `inputs` elements with a matrix [n, k].
+    ///
+    /// # Panics
+    /// When sizes do not match.
+    pub(crate) fn check(&self, inputs: usize, k: usize, n: usize) -> usize {
+        assert!(
+            k > 0 && inputs.is_multiple_of(k),
+            "{inputs} inputs in rows of {k}"
+        );
+        let rows = inputs / k;
+        if let Some(bias) = self.bias {
+            assert_eq!(bias.len(), n, "bias");
+        }
+        if let Some(residual) = self.residual {
+            assert_eq!(residual.len(), rows * n, "residual");
+        }
+        rows
+    }
+}
+
+/// How a product [rows, n] is split: every thread has a task, in whole groups of panels. A row of packed activations has
+/// `k` elements.
+pub(crate) fn tasks(rows: usize, k: usize, n: usize, threads: usize) -> Grid<'static> {
+    let row_step = rows_per_task(rows, k, threads);
+    // Few rows: split the columns.
+    let col_parts = threads.div_ceil(rows.div_ceil(row_step));
+    let col_step = n.div_ceil(col_parts).next_multiple_of(GROUP * LANES);
+    Grid {
+        rows: Cuts::Even {
+            len: rows,
+            step: row_step,
+        },
+        cols: Cuts::Even {
+            len: n,
+            step: col_step,
+        },
+    }
+}
+
 /// Rows of one task: as many as stay in cache, spread evenly over tasks that the threads share evenly.
 fn rows_per_task(rows: usize, k: usize, threads: usize) -> usize {
     let most = (PACKED_ELEMENTS / k).clamp(48, 448);
@@ -70,39 +110,13 @@ pub fn linear(
     scratch: &mut [Scratch],
 ) {
     let (k, n) = (w.cols, w.rows);
-    assert!(
-        k > 0 && x.len().is_multiple_of(k),
-        "{} inputs in rows of {k}",
-        x.len()
-    );
-    let rows = x.len() / k;
     assert_eq!(
         w.panels.len(),
         pack::packed_len(n, k),
         "panels of {n} x {k}"
     );
-    if let Some(bias) = epilogue.bias {
-        assert_eq!(bias.len(), n, "bias");
-    }
-    if let Some(residual) = epilogue.residual {
-        assert_eq!(residual.len(), rows * n, "residual");
-    }
-    let row_step = rows_per_task(rows, k, pool.threads());
-    // Few rows: split the columns so that every thread has a task, in whole groups of panels.
-    let row_parts = rows.div_ceil(row_step);
-    let col_parts = pool.threads().div_ceil(row_parts);
-    let group = GROUP * LANES;
-    let col_step = n.div_ceil(col_parts).next_multiple_of(group);
-    let grid = Grid {
-        rows: Cuts::Even {
-            len: rows,
-            step: row_step,
-        },
-        cols: Cuts::Even {
-            len: n,
-            step: col_step,
-        },
-    };
+    let rows = epilogue.check(x.len(), k, n);
+    let grid = tasks(rows, k, n, pool.threads());
     let out = MatMut::new(y, rows, n);
     pool.for_tiles(out, grid, scratch, |scratch, tile| {
         let rows = tile.rows().len();

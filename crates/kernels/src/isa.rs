@@ -4,8 +4,11 @@ use std::fmt;
 
 use crate::arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
-use crate::arch::{x86_avx2::Avx2, x86_avx512::Avx512};
-use crate::simd::Kernel;
+use crate::arch::{
+    x86_avx2::{Avx2, AvxVnni},
+    x86_avx512::{Avx512, Avx512Vnni},
+};
+use crate::simd::{ByPairs, DotKernel, Kernel};
 
 /// An instruction set that this machine has; results do not depend on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,11 +20,15 @@ enum Name {
     #[cfg(target_arch = "x86_64")]
     Avx2,
     #[cfg(target_arch = "x86_64")]
+    AvxVnni,
+    #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
 }
 
 /// Every name that [`Isa::from_name`] knows, slowest first.
-pub const ISA_NAMES: &[&str] = &["portable", "avx2", "avx512"];
+pub const ISA_NAMES: &[&str] = &["portable", "avx2", "avx2-vnni", "avx512", "avx512-vnni"];
 
 impl Isa {
     /// Plain Rust, present everywhere (with hardware FMA where the machine has it).
@@ -49,19 +56,27 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             "avx2" => Avx2::detected().then_some(Isa(Name::Avx2)),
             #[cfg(target_arch = "x86_64")]
+            "avx2-vnni" => AvxVnni::detected().then_some(Isa(Name::AvxVnni)),
+            #[cfg(target_arch = "x86_64")]
             "avx512" => Avx512::detected().then_some(Isa(Name::Avx512)),
+            #[cfg(target_arch = "x86_64")]
+            "avx512-vnni" => Avx512Vnni::detected().then_some(Isa(Name::Avx512Vnni)),
             _ => None,
         }
     }
 
-    /// `portable`, `avx2` or `avx512`.
+    /// One of [`ISA_NAMES`].
     pub fn name(self) -> &'static str {
         match self.0 {
             Name::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Name::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
+            Name::AvxVnni => "avx2-vnni",
+            #[cfg(target_arch = "x86_64")]
             Name::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Name::Avx512Vnni => "avx512-vnni",
         }
     }
 
@@ -71,9 +86,20 @@ impl Isa {
         match self.0 {
             Name::Portable => Portable::run(kernel),
             #[cfg(target_arch = "x86_64")]
-            Name::Avx2 => Avx2::run(kernel),
+            Name::Avx2 | Name::AvxVnni => Avx2::run(kernel),
             #[cfg(target_arch = "x86_64")]
-            Name::Avx512 => Avx512::run(kernel),
+            Name::Avx512 | Name::Avx512Vnni => Avx512::run(kernel),
+        }
+    }
+
+    /// As [`Isa::run`], with the machine's products of bytes.
+    pub(crate) fn run_dot<K: DotKernel>(self, kernel: K) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Name::AvxVnni => AvxVnni::run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Name::Avx512Vnni => Avx512Vnni::run(kernel),
+            _ => self.run(ByPairs(kernel)),
         }
     }
 }

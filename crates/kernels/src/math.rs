@@ -10,7 +10,7 @@ const LOG2_E: f32 = std::f32::consts::LOG2_E;
 const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 /// Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
-const ROUND: f32 = 12_582_912.0;
+pub(crate) const ROUND: f32 = 12_582_912.0;
 /// Below: exp is 0 (it would be subnormal). Above: ∞ (2ⁿ alone would leave the range).
 const EXP_LOW: f32 = -87.336_54;
 const EXP_HIGH: f32 = 88.376_26;

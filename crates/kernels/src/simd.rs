@@ -1,7 +1,8 @@
-//! The vector every kernel is written in: 16 lanes of f32, whatever the registers of the machine.
+//! The vector every kernel is written in: 16 lanes of f32 or of 32-bit whole numbers, whatever the registers of the
+//! machine.
 //!
 //! AVX-512 holds the lanes in one register, AVX2 in two, portable code in an array. All operations
-//! are IEEE 754 operations on each lane (a fused multiply-add rounds once), so a kernel written over
+//! are IEEE 754 operations on each lane (a fused multiply-add rounds once), or exact, so a kernel written over
 //! [`Simd`] gives the same bits on every instruction set.
 
 /// Lanes of one vector and columns of one packed panel.
@@ -10,6 +11,11 @@ pub const LANES: usize = 16;
 /// 16 consecutive f32 in memory.
 pub(crate) type Chunk = [f32; LANES];
 
+/// 16 words of 32 bits, one cache line: sums, four signed bytes each, or a pair of 16-bit numbers each.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C, align(64))]
+pub struct Words(pub [i32; LANES]);
+
 /// An instruction set, proven present: a value of an implementing type exists only where its
 /// instructions do.
 ///
@@ -17,6 +23,8 @@ pub(crate) type Chunk = [f32; LANES];
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// 16 lanes of f32.
     type V: Copy;
+    /// 16 lanes of i32, some operations on which see the two 16-bit or four 8-bit numbers of each.
+    type I: Copy;
     /// Rows of the largest register tile of a matrix product.
     const TILE_ROWS: usize;
     /// Vectors (of 16 columns) across the largest register tile.
@@ -58,6 +66,33 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn transpose(self, rows: [Self::V; LANES]) -> [Self::V; LANES];
     /// Asks for the cache line at `at` in the second-level cache; no effect on results.
     fn prefetch(self, at: &f32);
+
+    /// Every lane `x`.
+    fn splat_words(self, x: i32) -> Self::I;
+    /// Lanes from memory.
+    fn load_words(self, from: &Words) -> Self::I;
+    /// Lanes to memory.
+    fn store_words(self, v: Self::I, to: &mut Words);
+    /// a + b
+    fn add_words(self, a: Self::I, b: Self::I) -> Self::I;
+    /// a − b
+    fn sub_words(self, a: Self::I, b: Self::I) -> Self::I;
+    /// The lower 32 bits of a · b.
+    fn mul_words(self, a: Self::I, b: Self::I) -> Self::I;
+    /// a₀·b₀ + a₁·b₁ of the signed 16-bit numbers in each lane, exact.
+    fn dot_pairs(self, a: Self::I, b: Self::I) -> Self::I;
+    /// Of four signed bytes in each lane, numbers 0 and 2, as two 16-bit numbers.
+    fn even_bytes(self, a: Self::I) -> Self::I;
+    /// Of four signed bytes in each lane, numbers 1 and 3, as two 16-bit numbers.
+    fn odd_bytes(self, a: Self::I) -> Self::I;
+    /// Of four signed bytes in each lane, number `i`, as a 32-bit number.
+    fn byte(self, a: Self::I, i: usize) -> Self::I;
+    /// The lowest byte of each lane.
+    fn low_bytes(self, a: Self::I) -> [u8; LANES];
+    /// The nearest f32 of each lane.
+    fn to_f32(self, a: Self::I) -> Self::V;
+    /// The bits of each lane.
+    fn to_bits(self, a: Self::V) -> Self::I;
 
     /// Lanes from a slice of at most 16 elements, zero beyond its end.
     #[inline(always)]
@@ -109,4 +144,44 @@ pub(crate) trait Kernel {
     /// The computation; implementations are `#[inline(always)]` so that they take on the caller's
     /// instruction set.
     fn eval<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// Sums of products of bytes: four unsigned ones of an activation with four signed ones of a weight, exact.
+pub(crate) trait Dot<S: Simd>: Copy {
+    /// Steps in which four products are taken. 1: a word holds four bytes; 2: bytes 0 and 2 as 16-bit numbers, then
+    /// bytes 1 and 3.
+    const STEPS: usize;
+    /// sum + w · x for one step.
+    fn add(self, s: S, sum: S::I, w: S::I, x: S::I) -> S::I;
+}
+
+/// Without an instruction for it: products of 16-bit numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Pairs;
+
+impl<S: Simd> Dot<S> for Pairs {
+    const STEPS: usize = 2;
+
+    #[inline(always)]
+    fn add(self, s: S, sum: S::I, w: S::I, x: S::I) -> S::I {
+        s.add_words(sum, s.dot_pairs(w, x))
+    }
+}
+
+/// A [`Kernel`] that takes products of bytes.
+pub(crate) trait DotKernel {
+    /// The computation; implementations are `#[inline(always)]`.
+    fn eval<S: Simd, D: Dot<S>>(self, simd: S, dot: D);
+}
+
+/// Products of bytes by [`Pairs`].
+pub(crate) struct ByPairs<K>(pub(crate) K);
+
+impl<K: DotKernel> Kernel for ByPairs<K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        self.0.eval(s, Pairs);
+    }
 }

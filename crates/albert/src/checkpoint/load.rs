@@ -236,7 +236,7 @@ impl<'a, B: Backend> Loader<'a, B> {
             parts.push((total, tensor, source));
         }
         let cols = parts[0].1.shape[1];
-        self.device.weight(total, cols, &|first, out: &mut [f32]| {
+        let read = |first: usize, out: &mut [f32]| {
             let (mut row, mut out) = (first, out);
             while !out.is_empty() {
                 let (end, tensor, source) = parts
@@ -249,7 +249,11 @@ impl<'a, B: Backend> Loader<'a, B> {
                 (row, out) = (row + count, rest);
             }
             Ok(())
-        })
+        };
+        if sites.iter().all(|site| site.is_task_head()) {
+            return self.device.exact_weight(total, cols, &read);
+        }
+        self.device.weight(total, cols, &read)
     }
 
     /// A linear layer.

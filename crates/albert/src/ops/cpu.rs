@@ -1,4 +1,4 @@
-//! The seam on the processor: packed f32 weights and the kernels of `albert-kernels`.
+//! The seam on the processor: packed weights and the kernels of `albert-kernels`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use albert_kernels::gemm::{self, Packed, linear};
 use albert_kernels::norm::{NormWeights, layer_norm};
 use albert_kernels::pack::{LANES, Line, pack_weight_panel, packed_len, unpack_row};
 use albert_kernels::parallel::Pool;
-use albert_kernels::{Isa, Scratch};
+use albert_kernels::{Isa, Scratch, int8};
 
 use super::{AttentionInput, Backend, Embedding, Epilogue, Norm, ReadRows};
 
@@ -51,6 +51,7 @@ impl Default for CpuOptions {
 #[derive(Clone)]
 pub struct Cpu {
     isa: Isa,
+    precision: Precision,
     pool: Arc<Pool>,
     scratch: Arc<Mutex<Vec<Scratch>>>,
     shelf: Arc<Shelf>,
@@ -138,13 +139,31 @@ impl Drop for Matrix {
 pub struct PackedMatrix {
     rows: usize,
     cols: usize,
-    panels: Vec<Line>,
+    form: Form,
+}
+
+/// The elements of a weight matrix, in the precision of its products.
+enum Form {
+    F32(Vec<Line>),
+    Int8(Vec<int8::Words>, Vec<int8::Columns>),
 }
 
 impl PackedMatrix {
-    fn view(&self) -> Packed<'_> {
-        Packed {
-            panels: &self.panels,
+    fn row(&self, row: usize, out: &mut [f32]) {
+        match &self.form {
+            Form::F32(panels) => unpack_row(panels, self.cols, row, out),
+            Form::Int8(panels, columns) => self.int8(panels, columns).unpack_row(row, out),
+        }
+    }
+
+    fn int8<'a>(
+        &self,
+        panels: &'a [int8::Words],
+        columns: &'a [int8::Columns],
+    ) -> int8::Packed<'a> {
+        int8::Packed {
+            panels,
+            columns,
             rows: self.rows,
             cols: self.cols,
         }
@@ -161,6 +180,7 @@ impl Cpu {
         let scratch = (0..pool.threads()).map(|_| Scratch::default()).collect();
         Ok(Self {
             isa: options.isa,
+            precision: options.precision,
             pool: Arc::new(pool),
             scratch: Arc::new(Mutex::new(scratch)),
             shelf: Arc::default(),
@@ -170,6 +190,11 @@ impl Cpu {
     /// Instruction set in use.
     pub fn isa(&self) -> Isa {
         self.isa
+    }
+
+    /// Form of the weight matrices.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Threads in use.
@@ -184,6 +209,31 @@ impl Cpu {
 
     fn with_scratch<R>(&self, f: impl FnOnce(&mut [Scratch]) -> R) -> R {
         f(&mut self.scratch.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads a matrix [rows, cols] in blocks of 16 rows, and packs each into its panel of `size` elements.
+    fn pack<T: Send, E: Send>(
+        &self,
+        rows: usize,
+        cols: usize,
+        read: &ReadRows<'_, E>,
+        panels: &mut [T],
+        size: usize,
+        pack: impl Fn(usize, &[f32], &mut [T]) + Sync,
+    ) -> Result<(), E> {
+        let error = Mutex::new(None);
+        let mut blocks = vec![vec![0.0; LANES * cols]; self.pool.threads()];
+        self.pool
+            .for_chunks(panels, size, &mut blocks, |block, p, panel| {
+                let first = p * LANES;
+                let block = &mut block[..LANES.min(rows - first) * cols];
+                match read(first, block) {
+                    Ok(()) => pack(p, block, panel),
+                    Err(e) => *error.lock().expect("no panic while locked") = Some(e),
+                }
+            });
+        let error = error.into_inner().expect("no panic while locked");
+        error.map_or(Ok(()), Err)
     }
 
     fn norm(&self, x: &mut Matrix, norm: &Norm<Vec<f32>>) {
@@ -208,26 +258,38 @@ impl Backend for Cpu {
         cols: usize,
         read: &ReadRows<'_, E>,
     ) -> Result<PackedMatrix, E> {
+        let form = match self.precision {
+            Precision::Int8 if cols <= int8::MAX_COLS => {
+                let mut panels = vec![int8::Words::default(); int8::packed_len(rows, cols)];
+                let columns = Mutex::new(vec![int8::Columns::default(); rows.div_ceil(LANES)]);
+                let words = panels.len() / rows.div_ceil(LANES).max(1);
+                self.pack(rows, cols, read, &mut panels, words, |p, block, panel| {
+                    let packed = int8::pack_weight_panel(self.isa, block, cols, panel);
+                    columns.lock().expect("no panic while locked")[p] = packed;
+                })?;
+                Form::Int8(panels, columns.into_inner().expect("no panic while locked"))
+            }
+            _ => return self.exact_weight(rows, cols, read),
+        };
+        Ok(PackedMatrix { rows, cols, form })
+    }
+
+    fn exact_weight<E: Send>(
+        &self,
+        rows: usize,
+        cols: usize,
+        read: &ReadRows<'_, E>,
+    ) -> Result<PackedMatrix, E> {
         let mut panels = vec![Line::default(); packed_len(rows, cols)];
-        let error = Mutex::new(None);
-        let mut blocks = vec![vec![0.0; LANES * cols]; self.threads()];
-        self.pool
-            .for_chunks(&mut panels, cols, &mut blocks, |block, p, panel| {
-                let first = p * LANES;
-                let block = &mut block[..LANES.min(rows - first) * cols];
-                match read(first, block) {
-                    Ok(()) => pack_weight_panel(self.isa, block, cols, panel),
-                    Err(e) => *error.lock().expect("no panic while locked") = Some(e),
-                }
-            });
-        match error.into_inner().expect("no panic while locked") {
-            Some(error) => Err(error),
-            None => Ok(PackedMatrix { rows, cols, panels }),
-        }
+        self.pack(rows, cols, read, &mut panels, cols, |_, block, panel| {
+            pack_weight_panel(self.isa, block, cols, panel)
+        })?;
+        let form = Form::F32(panels);
+        Ok(PackedMatrix { rows, cols, form })
     }
 
     fn weight_row(&self, weight: &PackedMatrix, row: usize, out: &mut [f32]) {
-        unpack_row(&weight.panels, weight.cols, row, out);
+        weight.row(row, out);
     }
 
     fn weight_shape(&self, weight: &PackedMatrix) -> (usize, usize) {
@@ -268,7 +330,7 @@ impl Backend for Cpu {
         let mut x = self.buffer(embedding.types.1.len(), cols);
         for (t, row) in x.data_mut().chunks_exact_mut(cols).enumerate() {
             match (embedding.words, embedding.embeds) {
-                (Some((table, ids)), _) => unpack_row(&table.panels, cols, ids[t] as usize, row),
+                (Some((table, ids)), _) => table.row(ids[t] as usize, row),
                 (None, Some(embeds)) => row.copy_from_slice(&embeds[t * cols..][..cols]),
                 (None, None) => unreachable!("checked with the inputs"),
             }
@@ -302,16 +364,20 @@ impl Backend for Cpu {
             activation: epilogue.activation,
             residual: epilogue.residual.map(|r| r.data()),
         };
-        self.with_scratch(|scratch| {
-            linear(
-                self.isa,
-                &self.pool,
-                x.data(),
-                weight.view(),
-                then,
-                out.data_mut(),
-                scratch,
-            )
+        let (isa, pool, x) = (self.isa, &self.pool, x.data());
+        self.with_scratch(|scratch| match &weight.form {
+            Form::F32(panels) => {
+                let packed = Packed {
+                    panels,
+                    rows: weight.rows,
+                    cols: weight.cols,
+                };
+                linear(isa, pool, x, packed, then, out.data_mut(), scratch);
+            }
+            Form::Int8(panels, columns) => {
+                let packed = weight.int8(panels, columns);
+                int8::linear(isa, pool, x, packed, then, out.data_mut(), scratch);
+            }
         });
         if let Some(norm) = epilogue.norm {
             self.norm(out, norm);

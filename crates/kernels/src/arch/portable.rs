@@ -1,6 +1,6 @@
 //! 16 lanes as an array: plain Rust, compiled with hardware FMA where the machine has it.
 
-use crate::simd::{Chunk, Kernel, LANES, Simd};
+use crate::simd::{Chunk, Kernel, LANES, Simd, Words};
 
 /// Plain Rust, any machine.
 #[derive(Clone, Copy)]
@@ -27,10 +27,10 @@ impl Portable {
 }
 
 macro_rules! lanewise {
-    ($($name:ident($($arg:ident),+) => $value:expr;)+) => {$(
+    ($of:ty: $($name:ident($($arg:ident),+) => $value:expr;)+) => {$(
         #[inline(always)]
-        fn $name(self, $($arg: Chunk),+) -> Chunk {
-            let mut out = [0.0; LANES];
+        fn $name(self, $($arg: [$of; LANES]),+) -> [$of; LANES] {
+            let mut out = [<$of>::default(); LANES];
             for i in 0..LANES {
                 $(let $arg = $arg[i];)+
                 out[i] = $value;
@@ -40,8 +40,19 @@ macro_rules! lanewise {
     )+};
 }
 
+/// The two 16-bit numbers of a word.
+fn halves(word: i32) -> [i16; 2] {
+    [word as i16, (word >> 16) as i16]
+}
+
+/// The word of two 16-bit numbers.
+fn word([low, high]: [i16; 2]) -> i32 {
+    i32::from(low as u16) | i32::from(high) << 16
+}
+
 impl Simd for Portable {
     type V = Chunk;
+    type I = [i32; LANES];
     const TILE_ROWS: usize = 4;
     const TILE_VECS: usize = 1;
 
@@ -49,7 +60,7 @@ impl Simd for Portable {
         1024
     }
 
-    lanewise! {
+    lanewise! { f32:
         add(a, b) => a + b;
         sub(a, b) => a - b;
         mul(a, b) => a * b;
@@ -61,6 +72,53 @@ impl Simd for Portable {
         copysign(a, sign) => a.copysign(sign);
         select_lt(a, b, x, y) => if a < b { x } else { y };
         pow2_of_biased(t) => f32::from_bits((t.to_bits() << 23).wrapping_add(0x3f80_0000));
+    }
+
+    lanewise! { i32:
+        add_words(a, b) => a.wrapping_add(b);
+        sub_words(a, b) => a.wrapping_sub(b);
+        mul_words(a, b) => a.wrapping_mul(b);
+        dot_pairs(a, b) => {
+            let ([a, c], [b, d]) = (halves(a), halves(b));
+            (i32::from(a) * i32::from(b)).wrapping_add(i32::from(c) * i32::from(d))
+        };
+        even_bytes(a) => word(halves(a).map(|x| i16::from(x as i8)));
+        odd_bytes(a) => word(halves(a).map(|x| x >> 8));
+    }
+
+    #[inline(always)]
+    fn splat_words(self, x: i32) -> [i32; LANES] {
+        [x; LANES]
+    }
+
+    #[inline(always)]
+    fn load_words(self, from: &Words) -> [i32; LANES] {
+        from.0
+    }
+
+    #[inline(always)]
+    fn store_words(self, v: [i32; LANES], to: &mut Words) {
+        to.0 = v;
+    }
+
+    #[inline(always)]
+    fn byte(self, a: [i32; LANES], i: usize) -> [i32; LANES] {
+        a.map(|x| i32::from((x >> (8 * i)) as i8))
+    }
+
+    #[inline(always)]
+    fn low_bytes(self, a: [i32; LANES]) -> [u8; LANES] {
+        a.map(|x| x as u8)
+    }
+
+    #[inline(always)]
+    fn to_f32(self, a: [i32; LANES]) -> Chunk {
+        a.map(|x| x as f32)
+    }
+
+    #[inline(always)]
+    fn to_bits(self, a: Chunk) -> [i32; LANES] {
+        a.map(|x| x.to_bits() as i32)
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::simd::{Chunk, Kernel, LANES, Simd};
+use crate::simd::{Chunk, Dot, DotKernel, Kernel, LANES, Simd, Words};
 
 /// Proof that AVX2 and FMA are present.
 #[derive(Clone, Copy)]
@@ -10,7 +10,7 @@ pub(crate) struct Avx2(());
 
 /// Lanes 0–7 and 8–15.
 #[derive(Clone, Copy)]
-pub(crate) struct Pair(__m256, __m256);
+pub(crate) struct Pair<T = __m256>(T, T);
 
 impl Avx2 {
     /// Whether this machine has the instructions.
@@ -38,9 +38,9 @@ impl Avx2 {
 
 /// Defines methods that apply an intrinsic to both halves.
 macro_rules! halves {
-    ($($name:ident($($arg:ident),+) => $value:expr;)+) => {$(
+    ($from:ty, $to:ty: $($name:ident($($arg:ident),+) => $value:expr;)+) => {$(
         #[inline(always)]
-        fn $name(self, $($arg: Pair),+) -> Pair {
+        fn $name(self, $($arg: Pair<$from>),+) -> Pair<$to> {
             // SAFETY: `self` exists only inside `Avx2::run`, which detected the features.
             unsafe { Pair({ $(let $arg = $arg.0;)+ $value }, { $(let $arg = $arg.1;)+ $value }) }
         }
@@ -49,6 +49,7 @@ macro_rules! halves {
 
 impl Simd for Avx2 {
     type V = Pair;
+    type I = Pair<__m256i>;
     const TILE_ROWS: usize = 6;
     const TILE_VECS: usize = 1;
 
@@ -57,7 +58,7 @@ impl Simd for Avx2 {
         if rows <= 24 { 64 } else { 192 }
     }
 
-    halves! {
+    halves! { __m256, __m256:
         add(a, b) => _mm256_add_ps(a, b);
         sub(a, b) => _mm256_sub_ps(a, b);
         mul(a, b) => _mm256_mul_ps(a, b);
@@ -75,6 +76,73 @@ impl Simd for Avx2 {
             let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(t));
             _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(0x3f80_0000)))
         };
+    }
+
+    halves! { __m256i, __m256i:
+        add_words(a, b) => _mm256_add_epi32(a, b);
+        sub_words(a, b) => _mm256_sub_epi32(a, b);
+        mul_words(a, b) => _mm256_mullo_epi32(a, b);
+        dot_pairs(a, b) => _mm256_madd_epi16(a, b);
+        even_bytes(a) => _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(a));
+        odd_bytes(a) => _mm256_srai_epi16::<8>(a);
+    }
+
+    halves! { __m256i, __m256:
+        to_f32(a) => _mm256_cvtepi32_ps(a);
+    }
+
+    halves! { __m256, __m256i:
+        to_bits(a) => _mm256_castps_si256(a);
+    }
+
+    #[inline(always)]
+    fn splat_words(self, x: i32) -> Pair<__m256i> {
+        // SAFETY: `self` exists only inside `Avx2::run`, which detected the features.
+        unsafe { Pair(_mm256_set1_epi32(x), _mm256_set1_epi32(x)) }
+    }
+
+    #[inline(always)]
+    fn load_words(self, from: &Words) -> Pair<__m256i> {
+        let from = from.0.as_ptr().cast::<__m256i>();
+        // SAFETY: features as above; both pointers cover 8 readable words of the 16, 64-byte aligned.
+        unsafe { Pair(_mm256_load_si256(from), _mm256_load_si256(from.add(1))) }
+    }
+
+    #[inline(always)]
+    fn store_words(self, v: Pair<__m256i>, to: &mut Words) {
+        let to = to.0.as_mut_ptr().cast::<__m256i>();
+        // SAFETY: features as above; both pointers cover 8 writable words of the 16, 64-byte aligned.
+        unsafe {
+            _mm256_store_si256(to, v.0);
+            _mm256_store_si256(to.add(1), v.1);
+        }
+    }
+
+    #[inline(always)]
+    fn byte(self, a: Pair<__m256i>, i: usize) -> Pair<__m256i> {
+        // SAFETY: `self` exists only inside `Avx2::run`, which detected the features.
+        unsafe {
+            let up = _mm_cvtsi32_si128(24 - 8 * i as i32);
+            Pair(
+                _mm256_srai_epi32::<24>(_mm256_sll_epi32(a.0, up)),
+                _mm256_srai_epi32::<24>(_mm256_sll_epi32(a.1, up)),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn low_bytes(self, a: Pair<__m256i>) -> [u8; LANES] {
+        let mut out = [0; LANES];
+        // SAFETY: features as above; `out` has 16 writable bytes.
+        unsafe {
+            let byte = _mm256_set1_epi32(0xff);
+            let a = _mm256_packus_epi32(_mm256_and_si256(a.0, byte), _mm256_and_si256(a.1, byte));
+            // packus works on 128-bit halves; 0, 2, 1, 3 brings the lanes into order again.
+            let a = _mm256_permute4x64_epi64::<0b11_01_10_00>(a);
+            let a = _mm_packus_epi16(_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a));
+            _mm_storeu_si128(out.as_mut_ptr().cast(), a);
+        }
+        out
     }
 
     #[inline(always)]
@@ -127,6 +195,49 @@ impl Simd for Avx2 {
     fn prefetch(self, at: &f32) {
         // SAFETY: features as above; a prefetch accesses no memory.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(at).cast()) }
+    }
+}
+
+/// Proof that AVX-VNNI is present too.
+#[derive(Clone, Copy)]
+pub(crate) struct AvxVnni(());
+
+impl AvxVnni {
+    /// Whether this machine has the instructions.
+    pub(crate) fn detected() -> bool {
+        Avx2::detected() && is_x86_feature_detected!("avxvnni")
+    }
+
+    /// Runs `kernel` in code compiled for this instruction set.
+    ///
+    /// # Panics
+    /// Where [`AvxVnni::detected`] is false.
+    pub(crate) fn run<K: DotKernel>(kernel: K) {
+        #[target_feature(enable = "avx2,fma,avxvnni")]
+        fn inner<K: DotKernel>(kernel: K) {
+            kernel.eval(Avx2(()), AvxVnni(()));
+        }
+        assert!(
+            Self::detected(),
+            "AVX-VNNI kernel on a machine without AVX-VNNI"
+        );
+        // SAFETY: the features were just detected.
+        unsafe { inner(kernel) }
+    }
+}
+
+impl Dot<Avx2> for AvxVnni {
+    const STEPS: usize = 1;
+
+    #[inline(always)]
+    fn add(self, _: Avx2, sum: Pair<__m256i>, w: Pair<__m256i>, x: Pair<__m256i>) -> Pair<__m256i> {
+        // SAFETY: `self` exists only inside `AvxVnni::run`, which detected the features.
+        unsafe {
+            Pair(
+                _mm256_dpbusd_avx_epi32(sum.0, x.0, w.0),
+                _mm256_dpbusd_avx_epi32(sum.1, x.1, w.1),
+            )
+        }
     }
 }
 

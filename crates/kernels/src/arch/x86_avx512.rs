@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::simd::{Chunk, Kernel, LANES, Simd};
+use crate::simd::{Chunk, Dot, DotKernel, Kernel, LANES, Simd, Words};
 
 /// Proof that AVX-512 F, BW, VL and DQ are present.
 #[derive(Clone, Copy)]
@@ -49,6 +49,7 @@ macro_rules! intrinsics {
 
 impl Simd for Avx512 {
     type V = __m512;
+    type I = __m512i;
     const TILE_ROWS: usize = 9;
     const TILE_VECS: usize = 3;
 
@@ -81,7 +82,31 @@ impl Simd for Avx512 {
             let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(t));
             _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_set1_epi32(0x3f80_0000)))
         };
+        splat_words(x: i32) -> __m512i => _mm512_set1_epi32(x);
+        // The pointer covers 16 readable words, 64-byte aligned.
+        load_words(from: &Words) -> __m512i => _mm512_load_si512(from.0.as_ptr().cast());
+        // The pointer covers 16 writable words, 64-byte aligned.
+        store_words(v: __m512i, to: &mut Words) -> () => _mm512_store_si512(to.0.as_mut_ptr().cast(), v);
+        add_words(a: __m512i, b: __m512i) -> __m512i => _mm512_add_epi32(a, b);
+        sub_words(a: __m512i, b: __m512i) -> __m512i => _mm512_sub_epi32(a, b);
+        mul_words(a: __m512i, b: __m512i) -> __m512i => _mm512_mullo_epi32(a, b);
+        dot_pairs(a: __m512i, b: __m512i) -> __m512i => _mm512_madd_epi16(a, b);
+        even_bytes(a: __m512i) -> __m512i => _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(a));
+        odd_bytes(a: __m512i) -> __m512i => _mm512_srai_epi16::<8>(a);
+        byte(a: __m512i, i: usize) -> __m512i => {
+            _mm512_srai_epi32::<24>(_mm512_sll_epi32(a, _mm_cvtsi32_si128(24 - 8 * i as i32)))
+        };
+        to_f32(a: __m512i) -> __m512 => _mm512_cvtepi32_ps(a);
+        to_bits(a: __m512) -> __m512i => _mm512_castps_si512(a);
         prefetch(at: &f32) -> () => _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(at).cast());
+    }
+
+    #[inline(always)]
+    fn low_bytes(self, a: __m512i) -> [u8; LANES] {
+        let mut out = [0; LANES];
+        // SAFETY: features as above; `out` has 16 writable bytes.
+        unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(a)) };
+        out
     }
 
     #[inline(always)]
@@ -115,5 +140,40 @@ impl Simd for Avx512 {
             }
             out
         }
+    }
+}
+
+/// Proof that AVX-512 VNNI is present too.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512Vnni(());
+
+impl Avx512Vnni {
+    /// Whether this machine has the instructions.
+    pub(crate) fn detected() -> bool {
+        Avx512::detected() && is_x86_feature_detected!("avx512vnni")
+    }
+
+    /// Runs `kernel` in code compiled for this instruction set.
+    ///
+    /// # Panics
+    /// Where [`Avx512Vnni::detected`] is false.
+    pub(crate) fn run<K: DotKernel>(kernel: K) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma,avx2")]
+        fn inner<K: DotKernel>(kernel: K) {
+            kernel.eval(Avx512(()), Avx512Vnni(()));
+        }
+        assert!(Self::detected(), "VNNI kernel on a machine without VNNI");
+        // SAFETY: the features were just detected.
+        unsafe { inner(kernel) }
+    }
+}
+
+impl Dot<Avx512> for Avx512Vnni {
+    const STEPS: usize = 1;
+
+    #[inline(always)]
+    fn add(self, _: Avx512, sum: __m512i, w: __m512i, x: __m512i) -> __m512i {
+        // SAFETY: `self` exists only inside `Avx512Vnni::run`, which detected the features.
+        unsafe { _mm512_dpbusd_epi32(sum, x, w) }
     }
 }
