@@ -37,6 +37,7 @@
 //! This crate prints nothing, reads no clock and no environment, and touches files only in `config`, `checkpoint`,
 //! `pretrained` and `pipeline/embed/modules.rs`, which reads a `modules.json` and what it names.
 
+mod calibrate;
 mod checkpoint;
 pub mod config;
 mod error;

@@ -7,7 +7,7 @@ use albert_kernels::activation::Activation;
 
 use crate::config::{AlbertConfig, PositionEmbeddingType};
 use crate::inputs::{Inputs, Packed};
-use crate::names::Place;
+use crate::names::{BlockSite, Place};
 use crate::ops::{AttentionInput, Backend, Embedding, Epilogue};
 use crate::params::{Block, Encoder, Linear};
 
@@ -42,6 +42,9 @@ pub(crate) fn plain<B: Backend>(linear: &Linear<B>) -> Epilogue<'_, B> {
     }
 }
 
+/// Sees the input [T, K] of a block's matrix: `Query` stands for queries, keys and values.
+pub type Watch<'a, B> = dyn FnMut(BlockSite, Place, &<B as Backend>::Buffer) + 'a;
+
 /// Runs the encoder over a packed batch.
 pub fn encode<B: Backend>(
     device: &B,
@@ -50,6 +53,27 @@ pub fn encode<B: Backend>(
     inputs: &Inputs,
     packed: &Packed,
     keep: Keep,
+) -> Encoded<B> {
+    encode_watched(
+        device,
+        config,
+        encoder,
+        inputs,
+        packed,
+        keep,
+        &mut |_, _, _| {},
+    )
+}
+
+/// As [`encode`], and shows `watch` what the matrices of the blocks are applied to.
+pub(crate) fn encode_watched<B: Backend>(
+    device: &B,
+    config: &AlbertConfig,
+    encoder: &Encoder<B>,
+    inputs: &Inputs,
+    packed: &Packed,
+    keep: Keep,
+    watch: &mut Watch<'_, B>,
 ) -> Encoded<B> {
     let t = packed.rows.len();
     let mut encoded_states = Vec::new();
@@ -86,7 +110,8 @@ pub fn encode<B: Backend>(
     for layer in 0..config.num_hidden_layers {
         let group = config.group_of_layer(layer);
         for inner in 0..config.inner_group_num {
-            let block = encoder.block(config.inner_group_num, Place { group, inner });
+            let place = Place { group, inner };
+            let block = encoder.block(config.inner_group_num, place);
             let head_mask = head_mask_row(config, inputs, group, inner);
             let mut probabilities = keep
                 .attentions
@@ -99,6 +124,7 @@ pub fn encode<B: Backend>(
                 head_mask,
                 &mut workspace,
                 probabilities.as_mut(),
+                &mut |site, input| watch(site, place, input),
             );
             encoded_attentions.extend(probabilities);
             if keep.hidden_states {
@@ -167,6 +193,10 @@ impl<B: Backend> Workspace<B> {
 }
 
 /// One block in place: u = LayerNorm(h + W_o·attention(h)); h ← LayerNorm(u + W₂·act(W₁·u)).
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a block reads and writes, each once"
+)]
 fn run_block<B: Backend>(
     device: &B,
     config: &AlbertConfig,
@@ -175,6 +205,7 @@ fn run_block<B: Backend>(
     head_mask: Option<&[f32]>,
     workspace: &mut Workspace<B>,
     probabilities: Option<&mut B::Buffer>,
+    watch: &mut dyn FnMut(BlockSite, &B::Buffer),
 ) {
     let Workspace {
         hidden,
@@ -199,6 +230,7 @@ fn run_block<B: Backend>(
     };
 
     // [T, 3·A·D] → [T, A·D] → [T, H]
+    watch(BlockSite::Query, hidden);
     device.linear(hidden, &block.qkv.weight, plain(&block.qkv), qkv);
     device.attention(qkv, attention, context, probabilities);
     let output = Epilogue {
@@ -206,6 +238,7 @@ fn run_block<B: Backend>(
         norm: Some(&block.attention_norm),
         ..plain(&block.output)
     };
+    watch(BlockSite::AttentionOutput, context);
     device.linear(context, &block.output.weight, output, attended);
 
     // [T, F] → [T, H]
@@ -213,12 +246,14 @@ fn run_block<B: Backend>(
         activation: config.hidden_act.kernel(),
         ..plain(&block.ffn)
     };
+    watch(BlockSite::Ffn, attended);
     device.linear(attended, &block.ffn.weight, activation, intermediate);
     let output = Epilogue {
         residual: Some(attended),
         norm: Some(&block.norm),
         ..plain(&block.ffn_output)
     };
+    watch(BlockSite::FfnOutput, intermediate);
     device.linear(intermediate, &block.ffn_output.weight, output, hidden);
 }
 

@@ -5,7 +5,7 @@
 use crate::config::{AlbertConfig, PositionEmbeddingType};
 
 /// A place in the model that holds a weight and perhaps a bias.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Site {
     /// Word table [V, E].
     WordEmbeddings,
@@ -38,7 +38,7 @@ pub enum Site {
 }
 
 /// A block by group and position inside the group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     /// g in 0..G
     pub group: usize,
@@ -47,7 +47,7 @@ pub struct Place {
 }
 
 /// The parts of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BlockSite {
     /// [A·D, H]
     Query,
@@ -151,14 +151,6 @@ pub const DELTA_RIGHT: &str = "_delta_right";
 pub const BASE_PREFIX: &str = "albert.";
 
 impl Site {
-    /// Whether this is the last layer of a task: few rows, and what an answer hangs on.
-    pub fn is_task_head(self) -> bool {
-        matches!(
-            self,
-            Self::SentenceOrder | Self::Classifier | Self::QaOutputs
-        )
-    }
-
     fn module(self) -> (String, bool) {
         if let Site::Block(part, Place { group, inner }) = self {
             let (_, module) = BLOCK_SITES

@@ -81,6 +81,28 @@ pub struct Layout {
     pub length: usize,
 }
 
+/// How much of a weight matrix's precision a device may give up.
+#[derive(Clone, Copy, Debug)]
+pub enum Care<'a> {
+    /// As much as it does in general.
+    Plain,
+    /// The same, with what is known about its inputs.
+    Known(&'a Moments),
+    /// Not more than half of the bits: it is applied once, and everything follows from it.
+    Half,
+    /// Nothing: a small matrix, on which an answer hangs.
+    Exact,
+}
+
+/// What a sample told about the inputs of a matrix that is applied several times.
+#[derive(Clone, Debug, Default)]
+pub struct Moments {
+    /// The mean input of each application, `[K]` each.
+    pub means: Vec<Vec<f64>>,
+    /// The variance around those means, averaged over the applications `[K]`.
+    pub variance: Vec<f64>,
+}
+
 /// A device that can run the model. Sizes that do not match are our bug and panic.
 pub trait Backend: Sync {
     /// Element of its results: f32 or f64.
@@ -100,20 +122,12 @@ pub trait Backend: Sync {
         &self,
         rows: usize,
         cols: usize,
+        care: Care<'_>,
         read: &ReadRows<'_, E>,
     ) -> Result<Self::Weight, E>;
-    /// As [`Backend::weight`], in the precision of [`Backend::Scalar`] whatever the device's own is: for the heads of
-    /// tasks, which are small and come last.
-    ///
-    /// # Errors
-    /// The first error of `read`.
-    fn exact_weight<E: Send>(
-        &self,
-        rows: usize,
-        cols: usize,
-        read: &ReadRows<'_, E>,
-    ) -> Result<Self::Weight, E> {
-        self.weight(rows, cols, read)
+    /// Whether weights come out better when the device is told about their inputs: [`Care::Known`].
+    fn wants_moments(&self) -> bool {
+        false
     }
     /// Gives back one row of a weight matrix.
     fn weight_row(&self, weight: &Self::Weight, row: usize, out: &mut [f32]);

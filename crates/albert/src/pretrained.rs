@@ -4,13 +4,14 @@ use std::path::Path;
 
 use albert_formats::{Checkpoint, Dtype, write_atomically};
 
+use crate::calibrate;
 use crate::checkpoint::{LoadOptions, LoadReport, Loader, Saver};
 use crate::config::{AlbertConfig, ConfigDialect, ConfigReport};
 use crate::error::{Error, Result};
 use crate::inputs::{Inputs, Packed};
 use crate::model::{Encoded, Keep, encode};
-use crate::ops::{Backend, Cpu, ReadRows};
-use crate::params::{Encoder, Linear};
+use crate::ops::{Backend, Care, Cpu, ReadRows};
+use crate::params::{Block, Encoder, Linear};
 
 /// What a class adds to the encoder.
 pub trait Head<B: Backend>: Sized {
@@ -128,7 +129,11 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
                 .into_iter()
                 .any(|field| loader.has(Site::Pooler, field))
         });
-        let encoder = loader.encoder(pooler)?;
+        let mut encoder = loader.encoder(pooler)?;
+        if loader.wants_moments() {
+            let sample = calibrate::sample(&config);
+            encoder.blocks = calibrated(&config, checkpoint, path, &device, &encoder, &sample)?;
+        }
         let head = H::load(&mut loader)?;
         if H::POOLER.is_none() && !pooler {
             loader
@@ -146,6 +151,33 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
             },
             report,
         ))
+    }
+
+    /// Rounds the matrices of the blocks anew, with regard to what they are applied to for `inputs`: see
+    /// [`Care::Known`]. `checkpoint` is the one that the model was loaded from; loading did the same with a sample of
+    /// its own. Without effect on a device that does not round, and on a checkpoint of whole numbers.
+    ///
+    /// # Errors
+    /// Inputs that do not fit the model; a checkpoint that does not, or cannot be read.
+    pub fn calibrate(
+        &mut self,
+        checkpoint: &Checkpoint,
+        path: &Path,
+        inputs: &Inputs,
+    ) -> Result<()> {
+        inputs.check(&self.config)?;
+        let options = LoadOptions::default();
+        let loader = Loader::new(&self.device, &self.config, checkpoint, path, options);
+        if loader.wants_moments() {
+            let Self {
+                device,
+                config,
+                encoder,
+                ..
+            } = self;
+            encoder.blocks = calibrated(config, checkpoint, path, device, encoder, inputs)?;
+        }
+        Ok(())
     }
 
     /// Writes config.json and model.safetensors (in shards above 50 GB) as transformers does: tied tensors once.
@@ -350,6 +382,20 @@ fn never<T>(result: std::result::Result<T, std::convert::Infallible>) -> T {
     }
 }
 
+/// The blocks of a checkpoint, rounded with regard to what `encoder` applies them to.
+fn calibrated<B: Backend>(
+    config: &AlbertConfig,
+    checkpoint: &Checkpoint,
+    path: &Path,
+    device: &B,
+    encoder: &Encoder<B>,
+    inputs: &Inputs,
+) -> Result<Vec<Block<B>>> {
+    let mut loader = Loader::new(device, config, checkpoint, path, LoadOptions::default());
+    loader.moments = calibrate::moments(device, config, encoder, inputs);
+    loader.blocks()
+}
+
 /// A matrix whose row i is `fill(i, out)`.
 fn rebuild<B: Backend>(
     device: &B,
@@ -365,7 +411,7 @@ fn rebuild<B: Backend>(
         out.copy_from_slice(&values[first * cols..][..out.len()]);
         Ok(())
     };
-    never(device.weight(rows, cols, read))
+    never(device.weight(rows, cols, Care::Plain, read))
 }
 
 fn prune_block<B: Backend>(

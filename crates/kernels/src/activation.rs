@@ -55,20 +55,16 @@ impl Activation {
     #[inline(always)]
     fn of<S: Simd>(self, s: S, x: S::V) -> S::V {
         let zero = s.splat(0.0);
-        let gelu = |x| {
-            let e = erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
-            s.mul(s.mul(x, s.splat(0.5)), s.add(e, s.splat(1.0)))
-        };
         match self {
             Self::Linear => x,
-            Self::Gelu => gelu(x),
+            Self::Gelu => gelu(s, x),
             Self::GeluTanh => {
                 // 2√(2/π)(x + 0.044715x³)
                 let cubic = s.fma(s.mul(s.splat(0.071_354_82), x), x, s.splat(1.595_769_2));
                 let e = exp(s, s.sub(zero, s.mul(cubic, x)));
                 s.div(x, s.add(e, s.splat(1.0)))
             }
-            Self::Gelu10 => s.max(s.splat(-10.0), s.min(s.splat(10.0), gelu(x))),
+            Self::Gelu10 => s.max(s.splat(-10.0), s.min(s.splat(10.0), gelu(s, x))),
             Self::QuickGelu => s.mul(x, sigmoid(s, s.mul(x, s.splat(1.702)))),
             Self::Relu => s.max(zero, x),
             Self::Relu2 => {
@@ -118,11 +114,12 @@ impl Activation {
         tile: &mut TileMut<'_>,
         cols: Range<usize>,
     ) {
-        // One loop for each function, so that none decides inside.
+        // One loop for each function, so that none decides inside. (A constant, where a closure would read better:
+        // closures do not always inherit the instructions of the function they stand in.)
         macro_rules! each {
             ($($name:ident)+) => {
                 match self {
-                    $(Self::$name => then.rows(s, tile, cols, |x| Self::$name.of(s, x)),)+
+                    $(Self::$name => then.rows(s, tile, cols, Self::$name),)+
                 }
             };
         }
@@ -145,6 +142,13 @@ impl Activation {
     }
 }
 
+/// x · ½(1 + erf(x/√2))
+#[inline(always)]
+fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
+    let e = erf(s, s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
+    s.mul(s.mul(x, s.splat(0.5)), s.add(e, s.splat(1.0)))
+}
+
 /// What happens to finished sums of a linear layer on their way to its output.
 pub(crate) struct Finish<'a> {
     /// [rows][panels]
@@ -162,7 +166,7 @@ impl Finish<'_> {
         s: S,
         tile: &mut TileMut<'_>,
         cols: Range<usize>,
-        f: impl Fn(S::V) -> S::V,
+        activation: Activation,
     ) {
         for (row, sums) in tile.rows().zip(self.sums) {
             let residual = self.residual.map(|(r, n)| &r[row * n..][cols.clone()]);
@@ -173,7 +177,7 @@ impl Finish<'_> {
                 if let Some(bias) = self.bias {
                     v = s.add(v, s.load_partial(&bias[part.clone()]));
                 }
-                v = f(v);
+                v = activation.of(s, v);
                 if let Some(residual) = residual {
                     v = s.add(s.load_partial(&residual[part]), v);
                 }

@@ -314,7 +314,7 @@ impl Iterator for RowTiles {
 
 /// The operands of one register tile.
 #[derive(Clone, Copy)]
-struct Product<'a, const VECS: usize> {
+pub(crate) struct Product<'a, const VECS: usize> {
     /// One panel of activations, [k][rows of the tile].
     a: &'a [f32],
     /// Panels of weights, [k][16] each.
@@ -323,18 +323,27 @@ struct Product<'a, const VECS: usize> {
     ahead: [&'a [Line]; VECS],
 }
 
+impl<'a, const VECS: usize> Product<'a, VECS> {
+    /// Without prefetching.
+    #[inline(always)]
+    pub(crate) fn new(a: &'a [f32], b: [&'a [Line]; VECS]) -> Self {
+        let ahead = [&[] as &[Line]; VECS];
+        Self { a, b, ahead }
+    }
+}
+
 /// Where the sums of one register tile go.
-struct Sums<'a> {
-    rows: &'a mut [[Line; GROUP]],
+pub(crate) struct Sums<'a> {
+    pub(crate) rows: &'a mut [[Line; GROUP]],
     /// The first panel.
-    at: usize,
+    pub(crate) at: usize,
     /// Add to what is there (a later block of k) instead of setting it.
-    add: bool,
+    pub(crate) add: bool,
 }
 
 /// Chooses the register tile for `count` rows at compile time.
 #[inline(always)]
-fn tile_of_rows<S: Simd, const VECS: usize>(
+pub(crate) fn tile_of_rows<S: Simd, const VECS: usize>(
     s: S,
     count: usize,
     operands: Product<'_, VECS>,

@@ -15,15 +15,13 @@ use std::ops::Range;
 
 use crate::Isa;
 use crate::activation::Finish;
+use crate::feedback::{Feedback, MOST_MEANS};
 use crate::gemm::{Epilogue, GROUP, RowTiles, tasks};
 use crate::math::ROUND;
-use crate::norm::sum_row;
 use crate::pack::{LANES, Line, pack_panel};
 use crate::parallel::{MatMut, Pool, TileMut};
-use crate::scratch::{Int8Scratch, Scratch};
-use crate::simd::{Dot, DotKernel, Kernel, Simd};
-
-pub use crate::simd::Words;
+use crate::scratch::{Scratch, WordScratch};
+use crate::simd::{Dot, DotKernel, Kernel, Simd, Words};
 
 /// Largest magnitude of a quantised weight.
 pub const WEIGHT_MAX: f32 = 127.0;
@@ -70,8 +68,13 @@ fn weight_scale(row: &[f32]) -> f32 {
     f32::from_bits(((top / WEIGHT_MAX).to_bits() + low) & !low)
 }
 
-#[inline(always)]
-fn quantize_row(row: &[f32], out: &mut [i8]) -> f32 {
+/// Quantises a row of weights: the nearest multiples of the scale, ties to even. Returns the scale: NaN where a weight is
+/// not finite, 0 where all are 0.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn quantize_weights(row: &[f32], out: &mut [i8]) -> f32 {
+    assert_eq!(row.len(), out.len(), "a row of weights");
     let scale = weight_scale(row);
     let divisor = if scale > 0.0 { scale } else { 1.0 };
     for (q, w) in out.iter_mut().zip(row) {
@@ -81,22 +84,19 @@ fn quantize_row(row: &[f32], out: &mut [i8]) -> f32 {
     scale
 }
 
-/// Quantises a row of weights: the nearest multiples of the scale, ties to even. Returns the scale: NaN where a weight is
-/// not finite, 0 where all are 0.
-///
-/// # Panics
-/// When the lengths differ.
-pub fn quantize_weights(row: &[f32], out: &mut [i8]) -> f32 {
-    assert_eq!(row.len(), out.len(), "a row of weights");
-    quantize_row(row, out)
-}
-
 /// Packs rows `16·p …` of a row-major matrix (`rows`: at most 16 complete rows of `cols` elements) into panel p: word k
-/// of a column holds its weights 4k … 4k + 3; missing ones are zero.
+/// of a column holds its weights 4k … 4k + 3; missing ones are zero. With `feedback` a weight is rounded with regard to
+/// those before it, see [`crate::feedback`]; weights that are whole multiples of their scale stay what they are.
 ///
 /// # Panics
 /// When the sizes do not fit.
-pub fn pack_weight_panel(isa: Isa, rows: &[f32], cols: usize, panel: &mut [Words]) -> Columns {
+pub fn pack_weight_panel(
+    isa: Isa,
+    rows: &[f32],
+    cols: usize,
+    feedback: Option<&Feedback>,
+    panel: &mut [Words],
+) -> Columns {
     assert!(
         cols > 0 && rows.len() <= LANES * cols && rows.len().is_multiple_of(cols),
         "{} elements in rows of {cols}",
@@ -107,28 +107,70 @@ pub fn pack_weight_panel(isa: Isa, rows: &[f32], cols: usize, panel: &mut [Words
         cols.div_ceil(QUAD),
         "a panel of {cols} columns"
     );
-    struct Pack<'a>(&'a [f32], usize, &'a mut [Words]);
-    impl Kernel for Pack<'_> {
-        type Output = Columns;
-        #[inline(always)]
-        fn eval<S: Simd>(self, _: S) -> Columns {
-            let Pack(rows, cols, panel) = self;
-            let mut columns = Columns::default();
-            let mut quantized = vec![0; panel.len() * QUAD];
-            for words in panel.iter_mut() {
-                *words = Words::default();
+    if let Some(feedback) = feedback {
+        assert_eq!(feedback.inputs(), cols, "feedback for {cols} columns");
+    }
+    isa.run(Pack {
+        rows,
+        cols,
+        feedback,
+        panel,
+    })
+}
+
+struct Pack<'a> {
+    rows: &'a [f32],
+    cols: usize,
+    feedback: Option<&'a Feedback>,
+    panel: &'a mut [Words],
+}
+
+impl Kernel for Pack<'_> {
+    type Output = Columns;
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> Columns {
+        let mut columns = Columns::default();
+        let mut divisors = [1.0; LANES];
+        for (r, row) in self.rows.chunks_exact(self.cols).enumerate() {
+            let scale = weight_scale(row);
+            columns.scales.0[r] = scale;
+            divisors[r] = if scale > 0.0 { scale } else { 1.0 };
+        }
+        let divisor = s.load(&divisors);
+        let mut errors = [s.splat(0.0); MOST_MEANS];
+        for (block, panel) in self.panel.chunks_mut(LANES / QUAD).enumerate() {
+            let from = block * LANES;
+            let upto = self.cols.min(from + LANES);
+            let mut weights = [s.splat(0.0); LANES];
+            for (v, row) in weights.iter_mut().zip(self.rows.chunks_exact(self.cols)) {
+                *v = s.load_partial(&row[from..upto]);
             }
-            for (r, row) in rows.chunks_exact(cols).enumerate() {
-                columns.scales.0[r] = quantize_row(row, &mut quantized[..cols]);
-                columns.sums.0[r] = quantized.iter().map(|&q| i32::from(q)).sum();
-                for (words, quad) in panel.iter_mut().zip(quantized.as_chunks::<QUAD>().0) {
-                    words.0[r] = i32::from_le_bytes(quad.map(|q| q as u8));
+            let weights = s.transpose(weights);
+            for (quad, words) in panel.iter_mut().enumerate() {
+                *words = Words::default();
+                for i in 0..QUAD {
+                    let k = from + quad * QUAD + i;
+                    if k >= upto {
+                        break;
+                    }
+                    let w = weights[quad * QUAD + i];
+                    let q = match self.feedback {
+                        Some(f) => f.round(s, k, w, (divisor, WEIGHT_MAX), &mut errors),
+                        None => s.div(w, divisor),
+                    };
+                    let mut whole = Words::default();
+                    s.store_words(s.to_bits(s.add(q, s.splat(ROUND))), &mut whole);
+                    for r in 0..LANES {
+                        let q = whole.0[r] as i8;
+                        columns.sums.0[r] += i32::from(q);
+                        words.0[r] |= i32::from(q as u8) << (8 * i);
+                    }
                 }
             }
-            columns
         }
+        columns
     }
-    isa.run(Pack(rows, cols, panel))
 }
 
 /// What belongs to the 16 columns of a panel.
@@ -240,12 +282,12 @@ impl DotKernel for LinearTask<'_> {
         let (rows, cols) = (tile.rows(), tile.cols());
         let count = rows.len();
         let block = if D::STEPS == 1 { quads } else { BLOCK };
-        let Int8Scratch {
+        let WordScratch {
             flat,
             lines,
             words,
             rows: quantized,
-        } = scratch.int8(
+        } = scratch.words(
             (count + S::TILE_ROWS) * steps + 2 * LANES,
             count * GROUP,
             count * GROUP + D::STEPS * BLOCK * GROUP,
@@ -449,7 +491,7 @@ fn quantize<S: Simd, D: Dot<S>>(s: S, x: &[f32], words: &mut [f32]) -> Row {
         low = if lows[i] < low { lows[i] } else { low };
         high = if highs[i] > high { highs[i] } else { high };
     }
-    let total = sum_row(s, x, |x| s.abs(x));
+    let total = sum_of_magnitudes(s, x);
     let mut row = Row::default();
     if !total.is_finite() {
         row.scale = f32::NAN;
@@ -508,9 +550,30 @@ fn quantize<S: Simd, D: Dot<S>>(s: S, x: &[f32], words: &mut [f32]) -> Row {
     row
 }
 
-/// Elements whose magnitude is above `limit`.
+/// Accumulators of a row's sum: lane i of accumulator j adds elements 16·(4m + j) + i. Part of the numeric
+/// definition.
+const ACCUMULATORS: usize = 4;
+
+/// Σ|x|
+#[inline(always)]
+fn sum_of_magnitudes<S: Simd>(s: S, x: &[f32]) -> f32 {
+    let mut sums = [s.splat(0.0); ACCUMULATORS];
+    for group in x.chunks(LANES * ACCUMULATORS) {
+        for (sum, chunk) in sums.iter_mut().zip(group.chunks(LANES)) {
+            *sum = s.add(*sum, s.abs(s.load_partial(chunk)));
+        }
+    }
+    s.fold_add(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
+}
+
+/// Elements whose magnitude is above `limit`, which is not negative.
 #[inline(always)]
 fn count_above<S: Simd>(s: S, x: &[f32], limit: f32) -> f32 {
-    let (one, zero) = (s.splat(1.0), s.splat(0.0));
-    sum_row(s, x, |x| s.select_lt(s.splat(limit), s.abs(x), one, zero))
+    let (one, limit) = (s.splat(1.0), s.splat(limit));
+    let (zero, mut count) = (s.splat(0.0), s.splat(0.0));
+    for chunk in x.chunks(LANES) {
+        let above = s.select_lt(limit, s.abs(s.load_partial(chunk)), one, zero);
+        count = s.add(count, above);
+    }
+    s.fold_add(count)
 }

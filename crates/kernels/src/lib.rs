@@ -1,4 +1,4 @@
-//! Fast loops over slices of f32: what the processor does for ALBERT, without knowing ALBERT.
+//! Fast loops over slices of f32, bfloat16 and 8-bit numbers: what the processor does for ALBERT, without knowing ALBERT.
 //!
 //! ```
 //! use albert_kernels::gemm::{Epilogue, Packed, linear};
@@ -26,7 +26,8 @@
 //! # Modules in reading order
 //! 1. `simd`: the vector of 16 lanes that every kernel is written in; `arch`: its three implementations; [`Isa`].
 //! 2. [`parallel`]: the pool of threads and the tiles they write.
-//! 3. [`pack`]: the layout of both operands of a product; [`gemm`]: the product and what follows it.
+//! 3. [`pack`]: the layout of both operands of a product; [`gemm`]: the product and what follows it; [`bf16`] and [`int8`]:
+//!    the same in lower precision; [`feedback`]: how weights are rounded to whole numbers.
 //! 4. `math`: exp, tanh, erf; [`activation`], [`norm`], [`attention`].
 //! 5. [`peak`]: what the machine could do at most.
 //!
@@ -36,6 +37,8 @@
 pub mod activation;
 mod arch;
 pub mod attention;
+pub mod bf16;
+pub mod feedback;
 pub mod gemm;
 pub mod int8;
 mod isa;

@@ -4,7 +4,7 @@
 //! `k · width + r`. Weights are packed once in panels of width 16 (16 output columns side by side);
 //! activations are packed as they are used, in panels as wide as a register tile has rows.
 
-pub use crate::simd::LANES;
+pub use crate::simd::{LANES, Words};
 
 use crate::simd::{Kernel, Simd};
 

@@ -13,8 +13,8 @@ pub struct Scratch {
     rows: Vec<Row>,
 }
 
-/// What a product of whole numbers works in; contents are whatever was there.
-pub(crate) struct Int8Scratch<'a> {
+/// What a product with packed words works in; contents are whatever was there.
+pub(crate) struct WordScratch<'a> {
     pub(crate) flat: &'a mut [f32],
     pub(crate) lines: &'a mut [Line],
     pub(crate) words: &'a mut [Words],
@@ -40,15 +40,15 @@ impl Scratch {
         )
     }
 
-    /// As [`Scratch::get`], with `words` words and `rows` rows.
-    pub(crate) fn int8(
+    /// As [`Scratch::get`], with `words` words and `rows` quantised rows; nothing is aligned to more than its type.
+    pub(crate) fn words(
         &mut self,
         flat: usize,
         lines: usize,
         words: usize,
         rows: usize,
-    ) -> Int8Scratch<'_> {
-        Int8Scratch {
+    ) -> WordScratch<'_> {
+        WordScratch {
             flat: grown(&mut self.flat, flat),
             lines: grown(&mut self.lines, lines),
             words: grown(&mut self.words, words),

@@ -91,6 +91,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn low_bytes(self, a: Self::I) -> [u8; LANES];
     /// The nearest f32 of each lane.
     fn to_f32(self, a: Self::I) -> Self::V;
+    /// The upper and the lower half of each lane, as the upper halves of f32.
+    fn halves(self, a: Self::I) -> (Self::V, Self::V);
     /// The bits of each lane.
     fn to_bits(self, a: Self::V) -> Self::I;
 

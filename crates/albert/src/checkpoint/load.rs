@@ -1,6 +1,6 @@
 //! Reads the parameters of a model, and accounts for every tensor of the file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use albert_formats::{Checkpoint, Dtype, TensorInfo};
@@ -9,7 +9,7 @@ use super::{LoadOptions, LoadReport, is_in, refusal};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::names::{self, BlockSite, Field, HEAD_MODULES, Place, Site, Tensor};
-use crate::ops::{Backend, Norm};
+use crate::ops::{Backend, Care, Moments, Norm};
 use crate::params::{Block, Embeddings, Encoder, Linear};
 
 /// Reads the tensors of one class out of a checkpoint and keeps account.
@@ -23,6 +23,8 @@ pub struct Loader<'a, B: Backend> {
     pub(crate) labels: usize,
     pub(crate) report: LoadReport,
     missing: Vec<String>,
+    /// What is known about the inputs of a site's matrix.
+    pub(crate) moments: BTreeMap<Site, Moments>,
 }
 
 /// Where the elements of one tensor come from.
@@ -58,6 +60,7 @@ impl<'a, B: Backend> Loader<'a, B> {
             labels: config.num_labels(),
             report: LoadReport::default(),
             missing: Vec::new(),
+            moments: BTreeMap::new(),
         }
     }
 
@@ -250,10 +253,15 @@ impl<'a, B: Backend> Loader<'a, B> {
             }
             Ok(())
         };
-        if sites.iter().all(|site| site.is_task_head()) {
-            return self.device.exact_weight(total, cols, &read);
-        }
-        self.device.weight(total, cols, &read)
+        let care = match sites[0] {
+            Site::SentenceOrder | Site::Classifier | Site::QaOutputs => Care::Exact,
+            Site::Mapping => Care::Half,
+            site => match self.moments.get(&site) {
+                Some(moments) => Care::Known(moments),
+                None => Care::Plain,
+            },
+        };
+        self.device.weight(total, cols, care, &read)
     }
 
     /// A linear layer.
@@ -293,6 +301,27 @@ impl<'a, B: Backend> Loader<'a, B> {
         })
     }
 
+    /// The distinct blocks, group by group.
+    pub(crate) fn blocks(&mut self) -> Result<Vec<Block<B>>> {
+        let mut blocks = Vec::new();
+        for place in names::places(self.config) {
+            blocks.push(self.block(place)?);
+        }
+        Ok(blocks)
+    }
+
+    /// Whether a matrix of a block is stored as whole numbers.
+    fn is_quantized(&self) -> bool {
+        let place = Place { group: 0, inner: 0 };
+        let ffn = self.tensor(Site::Block(BlockSite::Ffn, place), Field::Weight);
+        self.find(&ffn).is_some_and(|info| info.dtype == Dtype::I8)
+    }
+
+    /// Whether the blocks should be loaded again with moments of their inputs.
+    pub(crate) fn wants_moments(&self) -> bool {
+        self.device.wants_moments() && !self.is_quantized() && self.missing.is_empty()
+    }
+
     /// Everything below the heads; the pooler only when wanted.
     pub(crate) fn encoder(&mut self, pooler: bool) -> Result<Encoder<B>> {
         // A file that holds only the decoder's copy of the word table is complete.
@@ -310,10 +339,7 @@ impl<'a, B: Backend> Loader<'a, B> {
             norm: self.norm(Site::EmbeddingNorm)?,
         };
         let mapping = self.linear(Site::Mapping)?;
-        let mut blocks = Vec::new();
-        for place in names::places(self.config) {
-            blocks.push(self.block(place)?);
-        }
+        let blocks = self.blocks()?;
         let pooler = if pooler {
             Some(self.linear(Site::Pooler)?)
         } else {

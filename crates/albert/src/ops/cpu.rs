@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use albert_kernels::attention::{Attention, Relative, attention};
+use albert_kernels::feedback::Feedback;
 use albert_kernels::gemm::{self, Packed, linear};
 use albert_kernels::norm::{NormWeights, layer_norm};
-use albert_kernels::pack::{LANES, Line, pack_weight_panel, packed_len, unpack_row};
+use albert_kernels::pack::{LANES, Line, Words, pack_weight_panel, packed_len, unpack_row};
 use albert_kernels::parallel::Pool;
-use albert_kernels::{Isa, Scratch, int8};
+use albert_kernels::{Isa, Scratch, bf16, int8};
 
-use super::{AttentionInput, Backend, Embedding, Epilogue, Norm, ReadRows};
+use super::{AttentionInput, Backend, Care, Embedding, Epilogue, Norm, ReadRows};
 
 /// The form of weight matrices and their products. Everything else (norms, attention, activations, heads) is f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,22 +146,28 @@ pub struct PackedMatrix {
 /// The elements of a weight matrix, in the precision of its products.
 enum Form {
     F32(Vec<Line>),
-    Int8(Vec<int8::Words>, Vec<int8::Columns>),
+    Bf16(Vec<Words>),
+    Int8(Vec<Words>, Vec<int8::Columns>),
 }
 
 impl PackedMatrix {
     fn row(&self, row: usize, out: &mut [f32]) {
         match &self.form {
             Form::F32(panels) => unpack_row(panels, self.cols, row, out),
+            Form::Bf16(panels) => self.bf16(panels).unpack_row(row, out),
             Form::Int8(panels, columns) => self.int8(panels, columns).unpack_row(row, out),
         }
     }
 
-    fn int8<'a>(
-        &self,
-        panels: &'a [int8::Words],
-        columns: &'a [int8::Columns],
-    ) -> int8::Packed<'a> {
+    fn bf16<'a>(&self, panels: &'a [Words]) -> bf16::Packed<'a> {
+        bf16::Packed {
+            panels,
+            rows: self.rows,
+            cols: self.cols,
+        }
+    }
+
+    fn int8<'a>(&self, panels: &'a [Words], columns: &'a [int8::Columns]) -> int8::Packed<'a> {
         int8::Packed {
             panels,
             columns,
@@ -211,18 +218,18 @@ impl Cpu {
         f(&mut self.scratch.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads a matrix [rows, cols] in blocks of 16 rows, and packs each into its panel of `size` elements.
+    /// Reads a matrix [rows, cols] in blocks of 16 rows, and packs each into its panel.
     fn pack<T: Send, E: Send>(
         &self,
         rows: usize,
         cols: usize,
         read: &ReadRows<'_, E>,
         panels: &mut [T],
-        size: usize,
         pack: impl Fn(usize, &[f32], &mut [T]) + Sync,
     ) -> Result<(), E> {
         let error = Mutex::new(None);
         let mut blocks = vec![vec![0.0; LANES * cols]; self.pool.threads()];
+        let size = panels.len() / rows.div_ceil(LANES).max(1);
         self.pool
             .for_chunks(panels, size, &mut blocks, |block, p, panel| {
                 let first = p * LANES;
@@ -256,36 +263,50 @@ impl Backend for Cpu {
         &self,
         rows: usize,
         cols: usize,
+        care: Care<'_>,
         read: &ReadRows<'_, E>,
     ) -> Result<PackedMatrix, E> {
-        let form = match self.precision {
-            Precision::Int8 if cols <= int8::MAX_COLS => {
-                let mut panels = vec![int8::Words::default(); int8::packed_len(rows, cols)];
+        let precision = match (self.precision, care) {
+            (_, Care::Exact) => Precision::F32,
+            (Precision::Int8, Care::Half) => Precision::Bf16,
+            (Precision::Int8, _) if cols > int8::MAX_COLS => Precision::F32,
+            (precision, _) => precision,
+        };
+        let form = match precision {
+            Precision::F32 => {
+                let mut panels = vec![Line::default(); packed_len(rows, cols)];
+                self.pack(rows, cols, read, &mut panels, |_, block, panel| {
+                    pack_weight_panel(self.isa, block, cols, panel)
+                })?;
+                Form::F32(panels)
+            }
+            Precision::Bf16 => {
+                let mut panels = vec![Words::default(); bf16::packed_len(rows, cols)];
+                self.pack(rows, cols, read, &mut panels, |_, block, panel| {
+                    bf16::pack_weight_panel(self.isa, block, cols, panel)
+                })?;
+                Form::Bf16(panels)
+            }
+            Precision::Int8 => {
+                let feedback = match care {
+                    Care::Known(moments) => Feedback::new(&moments.means, &moments.variance),
+                    _ => None,
+                };
+                let mut panels = vec![Words::default(); int8::packed_len(rows, cols)];
                 let columns = Mutex::new(vec![int8::Columns::default(); rows.div_ceil(LANES)]);
-                let words = panels.len() / rows.div_ceil(LANES).max(1);
-                self.pack(rows, cols, read, &mut panels, words, |p, block, panel| {
-                    let packed = int8::pack_weight_panel(self.isa, block, cols, panel);
+                self.pack(rows, cols, read, &mut panels, |p, block, panel| {
+                    let packed =
+                        int8::pack_weight_panel(self.isa, block, cols, feedback.as_ref(), panel);
                     columns.lock().expect("no panic while locked")[p] = packed;
                 })?;
                 Form::Int8(panels, columns.into_inner().expect("no panic while locked"))
             }
-            _ => return self.exact_weight(rows, cols, read),
         };
         Ok(PackedMatrix { rows, cols, form })
     }
 
-    fn exact_weight<E: Send>(
-        &self,
-        rows: usize,
-        cols: usize,
-        read: &ReadRows<'_, E>,
-    ) -> Result<PackedMatrix, E> {
-        let mut panels = vec![Line::default(); packed_len(rows, cols)];
-        self.pack(rows, cols, read, &mut panels, cols, |_, block, panel| {
-            pack_weight_panel(self.isa, block, cols, panel)
-        })?;
-        let form = Form::F32(panels);
-        Ok(PackedMatrix { rows, cols, form })
+    fn wants_moments(&self) -> bool {
+        self.precision == Precision::Int8
     }
 
     fn weight_row(&self, weight: &PackedMatrix, row: usize, out: &mut [f32]) {
@@ -373,6 +394,10 @@ impl Backend for Cpu {
                     cols: weight.cols,
                 };
                 linear(isa, pool, x, packed, then, out.data_mut(), scratch);
+            }
+            Form::Bf16(panels) => {
+                let packed = weight.bf16(panels);
+                bf16::linear(isa, pool, x, packed, then, out.data_mut(), scratch);
             }
             Form::Int8(panels, columns) => {
                 let packed = weight.int8(panels, columns);

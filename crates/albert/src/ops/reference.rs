@@ -3,7 +3,7 @@
 
 use albert_kernels::activation::Activation;
 
-use super::{AttentionInput, Backend, Embedding, Epilogue, Norm, ReadRows};
+use super::{AttentionInput, Backend, Care, Embedding, Epilogue, Norm, ReadRows};
 
 /// Laplace's μ as transformers rounds it.
 #[expect(clippy::approx_constant, reason = "μ is rounded, not 1/√2")]
@@ -85,6 +85,7 @@ impl Backend for Reference {
         &self,
         rows: usize,
         cols: usize,
+        _: Care<'_>,
         read: &ReadRows<'_, E>,
     ) -> Result<Matrix64, E> {
         let mut values = vec![0.0; rows * cols];

@@ -117,6 +117,16 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn halves(self, a: [i32; LANES]) -> (Chunk, Chunk) {
+        let (mut high, mut low) = ([0.0; LANES], [0.0; LANES]);
+        for (i, x) in a.into_iter().enumerate() {
+            high[i] = f32::from_bits(x as u32 & 0xffff_0000);
+            low[i] = f32::from_bits((x as u32) << 16);
+        }
+        (high, low)
+    }
+
+    #[inline(always)]
     fn to_bits(self, a: Chunk) -> [i32; LANES] {
         a.map(|x| x.to_bits() as i32)
     }

@@ -91,6 +91,23 @@ impl Simd for Avx2 {
         to_f32(a) => _mm256_cvtepi32_ps(a);
     }
 
+    #[inline(always)]
+    fn halves(self, a: Pair<__m256i>) -> (Pair, Pair) {
+        // SAFETY: `self` exists only inside `Avx2::run`, which detected the features.
+        unsafe {
+            let upper = _mm256_castsi256_ps(_mm256_set1_epi32(!0xffff));
+            let high = Pair(
+                _mm256_and_ps(_mm256_castsi256_ps(a.0), upper),
+                _mm256_and_ps(_mm256_castsi256_ps(a.1), upper),
+            );
+            let low = Pair(
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(a.0)),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(a.1)),
+            );
+            (high, low)
+        }
+    }
+
     halves! { __m256, __m256i:
         to_bits(a) => _mm256_castps_si256(a);
     }

@@ -97,6 +97,13 @@ impl Simd for Avx512 {
             _mm512_srai_epi32::<24>(_mm512_sll_epi32(a, _mm_cvtsi32_si128(24 - 8 * i as i32)))
         };
         to_f32(a: __m512i) -> __m512 => _mm512_cvtepi32_ps(a);
+        halves(a: __m512i) -> (__m512, __m512) => {
+            let high = _mm512_and_si512(a, _mm512_set1_epi32(!0xffff));
+            (
+                _mm512_castsi512_ps(high),
+                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(a)),
+            )
+        };
         to_bits(a: __m512) -> __m512i => _mm512_castps_si512(a);
         prefetch(at: &f32) -> () => _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(at).cast());
     }
