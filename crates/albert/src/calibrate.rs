@@ -15,7 +15,7 @@ use crate::params::Encoder;
 
 /// Sequences and tokens of the built-in sample.
 const SEQUENCES: usize = 2;
-const TOKENS: usize = 32;
+const TOKENS: usize = 64;
 
 /// Token numbers spread over the vocabulary, between the configuration's first and last token.
 pub(crate) fn sample(config: &AlbertConfig) -> Inputs {

@@ -52,6 +52,9 @@ const QUAD: usize = 4;
 /// first-level cache.
 const BLOCK: usize = 96;
 
+/// Steps of a register tile in straight-line code: the end of a short loop is foreseen, that of a long one is not.
+const UNROLL: usize = 4;
+
 /// Lines of a matrix [rows, cols] packed in panels of 16 rows.
 pub const fn packed_len(rows: usize, cols: usize) -> usize {
     rows.div_ceil(LANES) * cols.div_ceil(QUAD)
@@ -431,18 +434,23 @@ impl Operands<'_> {
         for (b, panel) in b.iter_mut().zip(self.b) {
             *b = &panel[..self.part.len()];
         }
+        let (blocks, rest) = a.as_chunks::<ROWS>().0.as_chunks::<UNROLL>();
+        let (mut starts, mut ends) = ([&[] as &[[Words; UNROLL]]; VECS], [&[] as &[Words]; VECS]);
+        for j in 0..VECS {
+            (starts[j], ends[j]) = b[j].as_chunks();
+        }
         let mut sums = [[s.splat_words(0); VECS]; ROWS];
-        for (k, a) in a.as_chunks::<ROWS>().0.iter().enumerate() {
-            let mut w = [s.splat_words(0); VECS];
+        for (i, a) in blocks.iter().enumerate() {
+            let mut b = [&[] as &[Words]; VECS];
             for j in 0..VECS {
-                w[j] = s.load_words(&b[j][k]);
+                b[j] = &starts[j][i];
             }
-            for i in 0..ROWS {
-                let x = s.splat_words(a[i].to_bits() as i32);
-                for j in 0..VECS {
-                    sums[i][j] = dot.add(s, sums[i][j], w[j], x);
-                }
+            for (k, a) in a.iter().enumerate() {
+                step(s, dot, a, b, k, &mut sums);
             }
+        }
+        for (k, a) in rest.iter().enumerate() {
+            step(s, dot, a, ends, k, &mut sums);
         }
         for (sums, to) in sums.into_iter().zip(to) {
             for (sum, to) in sums.into_iter().zip(&mut to[self.at..]) {
@@ -453,6 +461,28 @@ impl Operands<'_> {
                 };
                 s.store_words(sum, to);
             }
+        }
+    }
+}
+
+/// Step k of a register tile.
+#[inline(always)]
+fn step<S: Simd, D: Dot<S>, const ROWS: usize, const VECS: usize>(
+    s: S,
+    dot: D,
+    a: &[f32; ROWS],
+    b: [&[Words]; VECS],
+    k: usize,
+    sums: &mut [[S::I; VECS]; ROWS],
+) {
+    let mut w = [s.splat_words(0); VECS];
+    for j in 0..VECS {
+        w[j] = s.load_words(&b[j][k]);
+    }
+    for i in 0..ROWS {
+        let x = s.splat_words(a[i].to_bits() as i32);
+        for j in 0..VECS {
+            sums[i][j] = dot.add(s, sums[i][j], w[j], x);
         }
     }
 }
