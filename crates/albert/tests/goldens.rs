@@ -10,7 +10,7 @@ mod run;
 
 use std::collections::BTreeMap;
 
-use albert::ops::{AttentionInput, Backend, Embedding, Epilogue, Norm, ReadRows, Reference};
+use albert::ops::{AttentionInput, Backend, Care, Embedding, Epilogue, Norm, ReadRows, Reference};
 use albert::output::Array;
 use albert::params::Linear;
 use albert::{
@@ -846,7 +846,7 @@ fn activated<B: Backend>(device: &B, activation: Kernel, x: &[f32]) -> Vec<f64> 
         out.fill(0.0);
         Ok(())
     };
-    let Ok(weight) = device.weight(x.len(), 1, zeros);
+    let Ok(weight) = device.weight(x.len(), 1, Care::Plain, zeros);
     let bias = device.vector(x.to_vec());
     let mut out = device.buffer(1, x.len());
     let epilogue = Epilogue {

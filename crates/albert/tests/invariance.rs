@@ -1,5 +1,5 @@
-//! The same text gives the same f32 bits: alone, anywhere in a batch, with any padding, on any number of threads and on
-//! every instruction set. Everything is compared with one run: alone, unpadded, portable code, one thread.
+//! The same text gives the same bits in each precision: alone, anywhere in a batch, with any padding, on any number of
+//! threads and on every instruction set. Everything is compared with one run: alone, unpadded, portable code, one thread.
 //!
 //! Left out, as the guarantee says: a row without any key, and other position_ids. One file, because all of it is one
 //! statement about one run.
@@ -14,12 +14,14 @@ mod toy;
 use std::collections::{BTreeMap, BTreeSet};
 
 use albert::output::Array;
-use albert::{AlbertConfig, Cpu, CpuOptions, Inputs, Keep, LoadOptions};
+use albert::{AlbertConfig, Cpu, CpuOptions, Inputs, Keep, LoadOptions, Precision};
 use albert_kernels::Isa;
 use albert_testing::{Random, same_bits};
 use run::{ALL, AnyModel, Arrays, Labels};
 use tempfile::TempDir;
 use toy::{CLASSES, NARROW, RELATIVE, Sizes, WIDE};
+
+const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
 
 /// A text: token numbers and their types.
 #[derive(Clone, Debug)]
@@ -35,17 +37,17 @@ fn text(random: &mut Random, config: &AlbertConfig, length: usize) -> Text {
     }
 }
 
-fn cpu(isa: Isa, threads: usize) -> Cpu {
+fn cpu(precision: Precision, isa: Isa, threads: usize) -> Cpu {
     Cpu::new(CpuOptions {
         isa,
         threads,
-        ..Default::default()
+        precision,
     })
     .expect("threads")
 }
 
 /// Every instruction set of this machine with 1 and 2 threads, and the best with 7, more than most machines have cores.
-fn every_cpu() -> Vec<(String, Cpu)> {
+fn every_cpu(precision: Precision) -> Vec<(String, Cpu)> {
     let isas = Isa::available().into_iter();
     let mut pairs: Vec<(Isa, usize)> = isas.flat_map(|isa| [(isa, 1), (isa, 2)]).collect();
     pairs.push((Isa::best(), 7));
@@ -53,8 +55,8 @@ fn every_cpu() -> Vec<(String, Cpu)> {
         .into_iter()
         .map(|(isa, threads)| {
             (
-                format!("{} with {threads} threads", isa.name()),
-                cpu(isa, threads),
+                format!("{precision:?} on {} with {threads} threads", isa.name()),
+                cpu(precision, isa, threads),
             )
         })
         .collect()
@@ -212,8 +214,9 @@ fn baseline(
     folder: &TempDir,
     texts: &[Text],
     keep: Keep,
+    precision: Precision,
 ) -> Vec<BTreeMap<String, Vec<f32>>> {
-    let model = load(class, folder, cpu(Isa::PORTABLE, 1));
+    let model = load(class, folder, cpu(precision, Isa::PORTABLE, 1));
     texts
         .iter()
         .map(|text| alone(&*model, text, keep))
@@ -286,15 +289,15 @@ fn ragged(random: &mut Random, config: &AlbertConfig, count: usize) -> Vec<Text>
         .collect()
 }
 
-fn all_classes(sizes: Sizes) {
+fn all_classes(sizes: Sizes, precision: Precision) {
     let mut random = Random::new(11);
     for class in CLASSES {
         let folder = sizes.folder(class);
         let config = sizes.config(class);
         let texts = ragged(&mut random, &config, 6);
-        let expected = baseline(class, &folder, &texts, ALL);
+        let expected = baseline(class, &folder, &texts, ALL, precision);
         let arrangements = arrangements(&mut random, &config, &texts);
-        for (name, cpu) in every_cpu() {
+        for (name, cpu) in every_cpu(precision) {
             let model = load(class, &folder, cpu);
             let alone_here: Vec<_> = texts.iter().map(|text| alone(&*model, text, ALL)).collect();
             for (b, (found, expected)) in alone_here.iter().zip(&expected).enumerate() {
@@ -322,24 +325,32 @@ fn all_classes(sizes: Sizes) {
 
 #[test]
 fn seven_narrow_classes() {
-    all_classes(NARROW);
+    for precision in PRECISIONS {
+        all_classes(NARROW, precision);
+    }
 }
 
 #[test]
 fn seven_wide_classes() {
-    all_classes(WIDE);
+    for precision in PRECISIONS {
+        all_classes(WIDE, precision);
+    }
 }
 
 /// 64 ragged texts; then in another order, so that each stands elsewhere.
 #[test]
 fn anywhere_in_a_batch_of_64() {
-    for (sizes, class) in [(NARROW, "AlbertForPreTraining"), (WIDE, "AlbertModel")] {
+    let classes = [(NARROW, "AlbertForPreTraining"), (WIDE, "AlbertModel")];
+    for ((sizes, class), precision) in classes
+        .into_iter()
+        .flat_map(|class| PRECISIONS.map(|precision| (class, precision)))
+    {
         let mut random = Random::new(5);
         let folder = sizes.folder(class);
         let config = sizes.config(class);
         let texts = ragged(&mut random, &config, 64);
-        let expected = baseline(class, &folder, &texts, ALL);
-        for (name, cpu) in every_cpu() {
+        let expected = baseline(class, &folder, &texts, ALL, precision);
+        for (name, cpu) in every_cpu(precision) {
             let model = load(class, &folder, cpu);
             for turn in [0, 31] {
                 let (mut texts, mut expected) = (texts.clone(), expected.clone());
@@ -383,8 +394,8 @@ fn long_texts() {
         let texts: Vec<Text> = [300, 1, 129, 257]
             .map(|length| text(&mut random, &config, length))
             .into();
-        let expected = baseline(class, &folder, &texts, ALL);
-        for (name, cpu) in every_cpu() {
+        let expected = baseline(class, &folder, &texts, ALL, Precision::F32);
+        for (name, cpu) in every_cpu(Precision::F32) {
             let model = load(class, &folder, cpu);
             for (how, length, pooled) in [
                 ("padded on the right", 320, true),
@@ -413,8 +424,8 @@ fn relative_positions() {
     let folder = RELATIVE.folder(class);
     let config = RELATIVE.config(class);
     let texts = ragged(&mut random, &config, 12);
-    let expected = baseline(class, &folder, &texts, ALL);
-    for (name, cpu) in every_cpu() {
+    let expected = baseline(class, &folder, &texts, ALL, Precision::F32);
+    for (name, cpu) in every_cpu(Precision::F32) {
         let model = load(class, &folder, cpu);
         for length in [40, 64] {
             let batch = batch(
@@ -447,8 +458,8 @@ fn keeping_and_labels() {
         let folder = NARROW.folder(class);
         let config = NARROW.config(class);
         let texts = ragged(&mut random, &config, 5);
-        let mut expected = baseline(class, &folder, &texts, Keep::default());
-        let model = load(class, &folder, cpu(Isa::best(), 2));
+        let mut expected = baseline(class, &folder, &texts, Keep::default(), Precision::F32);
+        let model = load(class, &folder, cpu(Precision::F32, Isa::best(), 2));
         let batch = batch(
             &mut random,
             &config,
@@ -539,7 +550,7 @@ fn losses() {
         ..Labels::default()
     };
     let mut first = None;
-    for (name, cpu) in every_cpu() {
+    for (name, cpu) in every_cpu(Precision::F32) {
         let arrays = load(class, &folder, cpu)
             .run(&batch.inputs, &labels, Keep::default())
             .expect("runs");
@@ -565,7 +576,7 @@ fn many_callers_at_once() {
     for (sizes, threads) in [(NARROW, 1), (NARROW, 2), (WIDE, 3)] {
         let folder = sizes.folder(class);
         let config = sizes.config(class);
-        let shared = cpu(Isa::best(), threads);
+        let shared = cpu(Precision::F32, Isa::best(), threads);
         let model = load(class, &folder, shared.clone());
         std::thread::scope(|scope| {
             for caller in 0..6 {
@@ -576,7 +587,7 @@ fn many_callers_at_once() {
                     let own = (caller % 2 == 1).then(|| load(class, folder, shared));
                     let model = own.as_deref().unwrap_or(model);
                     let texts = ragged(&mut random, config, 4);
-                    let expected = baseline(class, folder, &texts, ALL);
+                    let expected = baseline(class, folder, &texts, ALL, Precision::F32);
                     for round in 0..8 {
                         let length = 40 + round * 3;
                         let batch = batch(
@@ -612,7 +623,7 @@ fn head_masks() {
     let mut random = Random::new(77);
     let texts = ragged(&mut random, &config, 7);
     let mask = Some(random.values(3 * 2, 0.5, 0.5));
-    let reference = load(class, &folder, cpu(Isa::PORTABLE, 1));
+    let reference = load(class, &folder, cpu(Precision::F32, Isa::PORTABLE, 1));
     let expected: Vec<BTreeMap<String, Vec<f32>>> = texts
         .iter()
         .map(|text| {
@@ -630,7 +641,7 @@ fn head_masks() {
                 .collect()
         })
         .collect();
-    for (name, cpu) in every_cpu() {
+    for (name, cpu) in every_cpu(Precision::F32) {
         let model = load(class, &folder, cpu);
         for (how, mut batch, pooled) in arrangements(&mut random, &config, &texts) {
             batch.inputs.head_mask = mask.clone();

@@ -101,6 +101,9 @@ impl Feedback {
         for (v, error) in v.iter().zip(errors.iter()) {
             shifted = s.fma(s.splat(-v), *error, shifted);
         }
+        // The largest weights stay the largest: the scale of the rounded row is that of the row.
+        let large = s.mul(scale, s.splat(most - 0.5));
+        let shifted = s.select_lt(s.abs(w), large, shifted, w);
         let q = s.max(s.splat(-most), s.min(s.splat(most), s.div(shifted, scale)));
         let q = s.sub(s.add(q, s.splat(ROUND)), s.splat(ROUND));
         let error = s.fma(q, scale, s.sub(s.splat(0.0), w));
