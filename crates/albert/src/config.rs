@@ -19,8 +19,8 @@
 //!
 //! In reading order: this file ([`AlbertConfig`]), `named` (its enums, each with its names in JSON),
 //! `error` ([`ConfigError`]), `presets` (published models), `json` (both dialects,
-//! one table of fields), `validate` (what no model can have), `lint` (configuration against
-//! tensors).
+//! one table of fields), `quantization` (8-bit weights), `validate` (what no model can have), `lint`
+//! (configuration against tensors).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,6 +32,7 @@ mod json;
 mod lint;
 mod named;
 mod presets;
+mod quantization;
 mod validate;
 
 pub use error::ConfigError;
@@ -39,6 +40,8 @@ pub use json::{ConfigDialect, ConfigReport, MAX_CONFIG_BYTES};
 pub use lint::{Lint, LintKind};
 pub use named::{Activation, ModelClass, PositionEmbeddingType, ProblemType};
 pub use presets::{PRESETS, Preset};
+pub use quantization::Quantization;
+pub(crate) use quantization::METHOD as QUANTIZATION_METHOD;
 pub use validate::{MAX_BLOCK_APPLICATIONS, MAX_LABELS, MAX_PARAMETERS};
 
 /// Everything that decides what an ALBERT model computes, plus the keys that ride along.

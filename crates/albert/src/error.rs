@@ -73,6 +73,32 @@ pub enum Error {
         /// Name and shape of the tensor that is missing.
         companion: String,
     },
+    /// A folder, or a file of it, is not what is needed.
+    #[error("{}: {problem}", path.display())]
+    Folder {
+        /// The folder or file.
+        path: PathBuf,
+        /// What was expected, what was found, what to do.
+        problem: String,
+    },
+    /// The system refused something about a file or folder.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was attempted.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// An example of an evaluation cannot be answered.
+    #[error("example {}", index + 1)]
+    Example {
+        /// Which one, from 0.
+        index: usize,
+        /// Why.
+        source: Box<Error>,
+    },
     /// An argument of a call is wrong.
     #[error("{what}: expected {expected}, found {found}")]
     Input {
@@ -97,6 +123,18 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// An error of the system about a path.
+    pub(crate) fn file<'a>(
+        action: &'static str,
+        path: &'a std::path::Path,
+    ) -> impl Fn(std::io::Error) -> Self + 'a {
+        move |source| Self::File {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     pub(crate) fn input(
         what: impl Into<String>,
         expected: impl Into<String>,

@@ -51,6 +51,7 @@ pub mod output;
 pub mod params;
 pub mod pipeline;
 mod pretrained;
+pub mod quantize;
 mod random;
 
 pub use checkpoint::{LoadOptions, LoadReport, Loader, MlmBias, Saver, heads_present};
@@ -63,6 +64,7 @@ pub use inputs::{Inputs, Packed};
 pub use loss::IGNORE_INDEX;
 pub use model::Keep;
 pub use ops::{Cpu, CpuOptions, Precision};
+pub use quantize::stored_precision;
 pub use pretrained::{Albert, Head, Loaded, Pass};
 
 /// Encoder and pooler.

@@ -151,6 +151,23 @@ pub const DELTA_RIGHT: &str = "_delta_right";
 pub const BASE_PREFIX: &str = "albert.";
 
 impl Site {
+    /// Whether the weight here is one of the matrices that are stored and multiplied as 8-bit integers: those of the
+    /// encoder, the word table and the decoder. Heads and the tables of positions and token types are small.
+    pub fn is_quantized(self) -> bool {
+        use BlockSite::{AttentionOutput, Ffn, FfnOutput, Key, Query, Value};
+        match self {
+            Site::WordEmbeddings
+            | Site::Mapping
+            | Site::Pooler
+            | Site::MlmDense
+            | Site::Decoder => true,
+            Site::Block(part, _) => {
+                matches!(part, Query | Key | Value | AttentionOutput | Ffn | FfnOutput)
+            }
+            _ => false,
+        }
+    }
+
     fn module(self) -> (String, bool) {
         if let Site::Block(part, Place { group, inner }) = self {
             let (_, module) = BLOCK_SITES

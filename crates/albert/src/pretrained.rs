@@ -205,6 +205,7 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
             Dtype::F64 => "float64",
             _ => "float32",
         };
+        config.set_quantization(None);
         config.extra.remove("torch_dtype");
         config.extra.insert("dtype".to_owned(), name.into());
         let json = config.to_json(ConfigDialect::HuggingFace)?;

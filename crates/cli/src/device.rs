@@ -1,6 +1,8 @@
-//! Flags that choose instructions and threads.
+//! Flags that choose instructions, threads and the form of the weights.
 
-use albert::{Cpu, CpuOptions};
+use std::path::Path;
+
+use albert::{Cpu, CpuOptions, Precision, stored_precision};
 use albert_kernels::{ISA_NAMES, Isa};
 use anyhow::{Context, Result};
 
@@ -37,14 +39,56 @@ impl DeviceFlags {
         }
     }
 
-    pub(crate) fn open(&self) -> Result<Cpu> {
-        Cpu::new(self.options()).context("cannot start the threads")
+    /// A device whose weights have this form.
+    pub(crate) fn open(&self, precision: Precision) -> Result<Cpu> {
+        let options = CpuOptions {
+            precision,
+            ..self.options()
+        };
+        Cpu::new(options).context("cannot start the threads")
     }
 }
 
-/// Precision of weights and products; only f32 so far.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Precision {
+/// Where and in which precision to compute: the flags of every verb that runs a model.
+#[derive(clap::Args)]
+pub(crate) struct ComputeFlags {
+    /// Form of the weights and of their products; results do depend on it
+    #[arg(long, value_enum, value_name = "TYPE", default_value = "auto")]
+    dtype: Dtype,
+    #[command(flatten)]
+    device: DeviceFlags,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Dtype {
+    /// int8 for a folder that `albert quantize` wrote, else f32
+    Auto,
     /// 32-bit floating point
     F32,
+    /// bfloat16, sums in f32
+    Bf16,
+    /// 8-bit integers with a scale for each row
+    Int8,
+}
+
+impl ComputeFlags {
+    /// The device for the model of a folder (its config.json may name a precision), or for one inside the program.
+    pub(crate) fn open(&self, model: Option<&Path>) -> Result<(Cpu, Precision)> {
+        let precision = match (self.dtype, model) {
+            (Dtype::Auto, Some(folder)) => stored_precision(folder)?,
+            (Dtype::Auto, None) | (Dtype::F32, _) => Precision::F32,
+            (Dtype::Bf16, _) => Precision::Bf16,
+            (Dtype::Int8, _) => Precision::Int8,
+        };
+        Ok((self.device.open(precision)?, precision))
+    }
+}
+
+/// The name of a precision, as in `--dtype`.
+pub(crate) fn name(precision: Precision) -> &'static str {
+    match precision {
+        Precision::F32 => "f32",
+        Precision::Bf16 => "bf16",
+        Precision::Int8 => "int8",
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use albert_formats::{Checkpoint, Dtype, TensorInfo};
+use albert_formats::{Checkpoint, Dtype, FormatError, TensorInfo};
 
 use super::{LoadOptions, LoadReport, is_in, refusal};
 use crate::config::AlbertConfig;
@@ -353,6 +353,17 @@ impl<'a, B: Backend> Loader<'a, B> {
         })
     }
 
+    /// Counts a tensor as loaded that is equal to another one which was read.
+    pub(crate) fn account_for(&mut self, site: Site, field: Field) {
+        let Some(info) = self.find(&self.tensor(site, field)) else {
+            return;
+        };
+        let suffixes = ["", names::SCALE, names::DELTA_LEFT, names::DELTA_RIGHT];
+        let names = suffixes.map(|suffix| format!("{}{suffix}", info.name));
+        let stored = names.into_iter().filter(|name| self.checkpoint.get(name).is_some());
+        self.report.loaded.extend(stored);
+    }
+
     /// Whether two tensors of the file differ in any element; they have the same shape.
     pub(crate) fn differ(&self, a: (Site, Field), b: (Site, Field)) -> Result<bool> {
         let [a, b] = [a, b].map(|(site, field)| self.find(&self.tensor(site, field)));
@@ -362,17 +373,43 @@ impl<'a, B: Backend> Loader<'a, B> {
         if a.shape != b.shape {
             return Ok(true);
         }
-        let (mut x, mut y) = (vec![0.0; 1 << 14], vec![0.0; 1 << 14]);
-        for first in (0..a.elements()).step_by(x.len()) {
-            let count = x.len().min(a.elements() - first);
-            self.checkpoint.read_f32(a, first, &mut x[..count])?;
-            self.checkpoint.read_f32(b, first, &mut y[..count])?;
-            if x[..count]
-                .iter()
-                .zip(&y[..count])
-                .any(|(x, y)| x.to_bits() != y.to_bits())
-            {
-                return Ok(true);
+        if a.dtype == Dtype::I8 || b.dtype == Dtype::I8 {
+            return self.integers_differ(a, b);
+        }
+        let read = |info: &TensorInfo, first, out: &mut [f32]| {
+            self.checkpoint.read_f32(info, first, out)
+        };
+        let same = |x: &f32, y: &f32| x.to_bits() == y.to_bits();
+        Ok(!equal(a, b, read, same)?)
+    }
+
+    /// Whether two matrices differ of which at least one is I8: in type, in an integer, in a scale.
+    fn integers_differ(&self, a: &TensorInfo, b: &TensorInfo) -> Result<bool> {
+        if a.dtype != b.dtype {
+            return Ok(true);
+        }
+        let read = |info: &TensorInfo, first, out: &mut [i8]| {
+            self.checkpoint.read_i8(info, first, out)
+        };
+        if !equal(a, b, read, i8::eq)? {
+            return Ok(true);
+        }
+        // What is missing or misshapen is told when the matrix is read.
+        let suffixes = [names::SCALE, names::DELTA_LEFT, names::DELTA_RIGHT];
+        for suffix in suffixes {
+            let [a, b] = [a, b].map(|info| self.checkpoint.get(&format!("{}{suffix}", info.name)));
+            let read = |info: &TensorInfo, first, out: &mut [f32]| {
+                self.checkpoint.read_f32(info, first, out)
+            };
+            match (a, b) {
+                (None, None) => {}
+                (Some(a), Some(b)) if a.shape == b.shape => {
+                    let same = |x: &f32, y: &f32| x.to_bits() == y.to_bits();
+                    if !equal(a, b, read, same)? {
+                        return Ok(true);
+                    }
+                }
+                _ => return Ok(true),
             }
         }
         Ok(false)
@@ -400,4 +437,23 @@ impl<'a, B: Backend> Loader<'a, B> {
         }
         Ok(self.report)
     }
+}
+
+/// Whether two tensors of the same shape have the same elements.
+fn equal<T: Copy + Default>(
+    a: &TensorInfo,
+    b: &TensorInfo,
+    read: impl Fn(&TensorInfo, usize, &mut [T]) -> std::result::Result<(), FormatError>,
+    same: impl Fn(&T, &T) -> bool,
+) -> Result<bool> {
+    let (mut x, mut y) = (vec![T::default(); 1 << 14], vec![T::default(); 1 << 14]);
+    for first in (0..a.elements()).step_by(x.len()) {
+        let count = x.len().min(a.elements() - first);
+        read(a, first, &mut x[..count])?;
+        read(b, first, &mut y[..count])?;
+        if !x[..count].iter().zip(&y[..count]).all(|(x, y)| same(x, y)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

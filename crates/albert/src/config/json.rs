@@ -17,6 +17,7 @@ mod strict;
 mod values;
 mod write;
 
+pub(super) use strict::describe;
 pub(super) use write::to_json;
 
 /// The largest configuration text that is read: 8 MiB. A file of ten thousand labels has one.

@@ -82,10 +82,7 @@ impl<B: Backend> Head<B> for MaskedLm<B> {
             Some(loader.weights(&[Site::Decoder])?)
         } else {
             if stored {
-                loader
-                    .report
-                    .loaded
-                    .extend(["predictions.decoder.weight".to_owned()]);
+                loader.account_for(Site::Decoder, Field::Weight);
             }
             None
         };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::voice::Voice;
-use crate::device::DeviceFlags;
+use crate::device::ComputeFlags;
 
 /// Where inputs come from and answers go to, and how they are computed.
 #[derive(clap::Args)]
@@ -48,7 +48,7 @@ pub(crate) struct TextFlags {
     #[arg(long, value_name = "N", default_value_t = batch_tokens())]
     batch_tokens: NonZeroUsize,
     #[command(flatten)]
-    pub(crate) device: DeviceFlags,
+    pub(crate) device: ComputeFlags,
     #[command(flatten)]
     pub(crate) voice: Voice,
 }

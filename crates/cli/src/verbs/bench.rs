@@ -5,11 +5,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use albert::{AlbertConfig, AlbertModel, Inputs, LoadOptions};
+use albert::{AlbertConfig, AlbertModel, Inputs, LoadOptions, Precision};
 use albert_kernels::peak::{PEAK_OPERATIONS, run_peak};
 use anyhow::{Result, bail};
 
-use crate::device::{DeviceFlags, Precision};
+use crate::device::{ComputeFlags, DeviceFlags};
 
 /// Measure how fast a model runs here
 #[derive(clap::Args)]
@@ -40,9 +40,6 @@ struct ForwardBench {
     /// Model folder
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// Precision of weights and products
-    #[arg(long, value_enum, default_value = "f32")]
-    dtype: Precision,
     /// Sequences
     #[arg(long, default_value_t = 1)]
     batch: usize,
@@ -59,7 +56,7 @@ struct ForwardBench {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    device: DeviceFlags,
+    device: ComputeFlags,
 }
 
 /// The machine's limit: fused multiply-adds on registers alone
@@ -96,13 +93,13 @@ fn operations(config: &AlbertConfig, lengths: &[usize]) -> f64 {
 
 impl ForwardBench {
     fn run(self) -> Result<()> {
-        let Precision::F32 = self.dtype;
         let lengths = self
             .lengths
             .clone()
             .unwrap_or_else(|| vec![self.seq; self.batch]);
+        let (device, _) = self.device.open(Some(&self.model))?;
         let (model, _) =
-            AlbertModel::from_pretrained(&self.model, self.device.open()?, LoadOptions::default())?;
+            AlbertModel::from_pretrained(&self.model, device, LoadOptions::default())?;
         let vocabulary = model.config().vocab_size as u64;
         if lengths.is_empty() || lengths.contains(&0) {
             bail!("at least one sequence of at least one token");
@@ -152,7 +149,7 @@ impl ForwardBench {
 
 impl PeakBench {
     fn run(self) -> Result<()> {
-        let device = self.device.open()?;
+        let device = self.device.open(Precision::F32)?;
         let operations = (PEAK_OPERATIONS * device.threads()) as f64;
         let seconds = (0..20)
             .map(|_| {

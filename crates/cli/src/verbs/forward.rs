@@ -8,7 +8,7 @@ use albert::{Albert, AlbertConfig, Cpu, Head, Keep, LoadOptions, MlmBias};
 use anyhow::{Context, Result, bail};
 
 use crate::arrays::{self, InputFile};
-use crate::device::{DeviceFlags, Precision};
+use crate::device::ComputeFlags;
 
 /// Run a model on tensors from a safetensors file and write its outputs to another
 #[derive(clap::Args)]
@@ -36,9 +36,6 @@ pub(crate) struct Forward {
     /// Class to run [default: the first of config.json's architectures]
     #[arg(long, value_name = "NAME", value_parser = CLASSES)]
     class: Option<String>,
-    /// Precision of weights and products
-    #[arg(long, value_enum, default_value = "f32")]
-    dtype: Precision,
     /// Write hidden_states.0 … too
     #[arg(long)]
     hidden_states: bool,
@@ -49,7 +46,7 @@ pub(crate) struct Forward {
     #[arg(long)]
     google_mlm_bias: bool,
     #[command(flatten)]
-    device: DeviceFlags,
+    device: ComputeFlags,
 }
 
 /// The names of the library's classes.
@@ -65,7 +62,6 @@ const CLASSES: [&str; 7] = [
 
 impl Forward {
     pub(crate) fn run(self) -> Result<()> {
-        let Precision::F32 = self.dtype;
         let class = match &self.class {
             Some(class) => class.clone(),
             None => {
@@ -145,8 +141,8 @@ impl Forward {
             mlm_bias,
             ..LoadOptions::default()
         };
-        let (model, loaded) =
-            Albert::<H>::from_pretrained(&self.model, self.device.open()?, options)?;
+        let (device, _) = self.device.open(Some(&self.model))?;
+        let (model, loaded) = Albert::<H>::from_pretrained(&self.model, device, options)?;
         super::tell(&loaded, crate::stream::Voice::default());
         let inputs = file.inputs(model.config())?;
         let keep = Keep {

@@ -8,6 +8,7 @@ use albert_tokenizer::{AlbertTokenizer, Mode};
 use anyhow::{Result, bail};
 
 use crate::demo::{self, Demo};
+use crate::device;
 use crate::stream::{Long, TextFlags};
 
 /// The model, and how much text it reads at once.
@@ -47,9 +48,13 @@ impl ModelFlags {
         flags: &TextFlags,
     ) -> Result<Opened<H>> {
         let options = albert_tokenizer::LoadOptions::mode(self.tokenizer_mode);
-        let device = flags.device.open()?;
-        let place = format!("{} with {} threads", device.isa().name(), device.threads());
+        let place = |device: &Cpu, precision| {
+            let (isa, threads) = (device.isa().name(), device.threads());
+            format!("{} on {isa} with {threads} threads", device::name(precision))
+        };
         let Some(folder) = folder else {
+            let (device, precision) = flags.device.open(None)?;
+            let place = place(&device, precision);
             flags.voice.detail(format_args!("demo model, {place}"));
             return demo::open(demo, device, options);
         };
@@ -61,6 +66,8 @@ impl ModelFlags {
             };
             bail!("{}: {what}", folder.display());
         }
+        let (device, precision) = flags.device.open(Some(folder))?;
+        let place = place(&device, precision);
         flags
             .voice
             .detail(format_args!("model {}, {place}", folder.display()));

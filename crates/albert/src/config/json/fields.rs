@@ -83,7 +83,8 @@ pub(super) const LABEL_MAPS: &[&str] = &["id2label", "label2id"];
 pub(super) const REWRITTEN: &[&str] = &["model_type", "num_labels"];
 
 /// Keys of transformers' base class that change nothing a model computes here; kept in silence.
-/// Among them `chunk_size_feed_forward`, which cuts the same sums into pieces.
+/// Among them `chunk_size_feed_forward`, which cuts the same sums into pieces, and `quantization_config`, which
+/// `quantization` reads.
 #[rustfmt::skip]
 pub(super) const PASSIVE: &[&str] = &[
     "_attn_implementation_autoset", "_commit_hash", "_name_or_path", "_num_labels", "attn_implementation",
@@ -92,7 +93,7 @@ pub(super) const PASSIVE: &[&str] = &[
     "exponential_decay_length_penalty", "finetuning_task", "forced_bos_token_id",
     "forced_eos_token_id", "gradient_checkpointing", "length_penalty", "max_length", "min_length",
     "model_type", "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_return_sequences",
-    "output_past", "output_scores", "prefix", "remove_invalid_values", "repetition_penalty",
+    "output_past", "output_scores", "prefix", "quantization_config", "remove_invalid_values", "repetition_penalty",
     "return_dict", "return_dict_in_generate", "sep_token_id", "suppress_tokens",
     "task_specific_params", "temperature", "tf_legacy_loss", "tokenizer_class", "top_k", "top_p",
     "torch_dtype", "torchscript", "transformers_version", "typical_p", "use_bfloat16", "use_cache",
@@ -131,7 +132,6 @@ pub(super) const FEATURES: &[NoOp] = &[
     no_op("add_cross_attention", &["false"], "ALBERT is an encoder; set it to false"),
     no_op("cross_attention_hidden_size", &[], "ALBERT is an encoder; remove it"),
     no_op("tie_encoder_decoder", &["false"], "ALBERT is an encoder; set it to false"),
-    no_op("quantization_config", &["{}"], "its weights are packed by another library; take the original checkpoint"),
     no_op("per_layer_config", &["{}"], "layers of different shape cannot share weights; remove it"),
 ];
 

@@ -11,7 +11,7 @@ use super::fields::{
 use super::labels::{read_labels, written_labels};
 use super::strict::{describe, parse, shorten};
 use super::write::written_value;
-use crate::config::{AlbertConfig, ConfigDialect, ConfigError, ConfigReport};
+use crate::config::{AlbertConfig, ConfigDialect, ConfigError, ConfigReport, quantization};
 
 /// Reads the text; the file's name is added to an error by the caller.
 pub(super) fn read(
@@ -126,6 +126,7 @@ fn refuse_features(
     object: &Map<String, Value>,
     report: &mut ConfigReport,
 ) -> Result<(), ConfigError> {
+    quantization::check(object)?;
     for no_op in FEATURES.iter().chain(LEGACY) {
         let Some(value) = object.get(no_op.key) else {
             continue;

@@ -27,7 +27,7 @@ pub(super) fn parse(text: &str) -> Result<Map<String, Value>, ConfigError> {
 }
 
 /// A JSON value in words, for messages: never longer than a line.
-pub(super) fn describe(value: &Value) -> String {
+pub(in crate::config) fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
         Value::Bool(switch) => switch.to_string(),
