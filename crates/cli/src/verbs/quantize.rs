@@ -146,7 +146,7 @@ impl Quantize {
         texts: &[String],
     ) -> Result<Report> {
         let written = quantize_into(&self.source, draft.path())?;
-        self.voice.detail(format_args!("{} written", quantized.display()));
+        self.voice.detail(format_args!("weights written to {}", draft.path().display()));
         let layers = match self.layers(source, quantized, texts) {
             Ok(layers) => layers,
             // A folder without a tokenizer is a model all the same.
