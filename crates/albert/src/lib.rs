@@ -28,6 +28,7 @@
 //! 6. [`heads`]: the seven classes; `loss`; [`output`].
 //! 7. `pretrained`: [`Albert`], which holds all of it together: load, run, save, prune, resize.
 //! 8. [`pipeline`]: from text to answer, a type for each task.
+//! 9. [`metrics`], [`evaluate`]: how good answers are. [`quantize`]: folders whose matrices are 8-bit integers.
 //!
 //! # Shapes
 //! B batch, S padded length, T packed tokens, V vocabulary, E embedding, H hidden, A heads, D head size, F intermediate,
@@ -35,15 +36,17 @@
 //!
 //! # Invariants
 //! This crate prints nothing, reads no clock and no environment, and touches files only in `config`, `checkpoint`,
-//! `pretrained` and `pipeline/embed/modules.rs`, which reads a `modules.json` and what it names.
+//! `pretrained`, `quantize` and `pipeline/embed/modules.rs`, which reads a `modules.json` and what it names.
 
 mod calibrate;
 mod checkpoint;
 pub mod config;
 mod error;
+pub mod evaluate;
 pub mod heads;
 mod inputs;
 mod loss;
+pub mod metrics;
 pub mod model;
 pub mod names;
 pub mod ops;

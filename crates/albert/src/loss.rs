@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 pub const IGNORE_INDEX: i64 = -100;
 
 /// −log softmax(logits)[target]
-fn negative_log_likelihood<T: Copy + Into<f64>>(logits: &[T], target: usize) -> f64 {
+pub(crate) fn negative_log_likelihood<T: Copy + Into<f64>>(logits: &[T], target: usize) -> f64 {
     let top = logits
         .iter()
         .map(|&x| x.into())

@@ -44,7 +44,7 @@ pub use choose::{Choice, Choose, ChooseOptions};
 pub use classify::{Apply, Classify, ClassifyOptions, Label};
 pub use embed::{Embed, EmbedOptions, Pooling, PoolingMode, SentenceModules, cosine_similarity};
 pub use features::{Features, FeaturesOptions, TokenFeatures};
-pub use fill_mask::{FillMask, FillMaskOptions, Filled};
+pub use fill_mask::{FillMask, FillMaskOptions, Filled, Guesses};
 pub use sentence_order::{SentenceOrder, SentenceOrderOptions};
 pub use span::Span;
 pub use tag::{Aggregation, Entity, Tag, TagInput, TagOptions};

@@ -3,6 +3,7 @@
 mod arrays;
 mod demo;
 mod device;
+mod labelled;
 mod lines;
 mod stream;
 mod text;

@@ -8,7 +8,7 @@
 mod columns;
 mod feed;
 mod flags;
-mod interrupt;
+pub(crate) mod interrupt;
 mod job;
 mod line;
 mod progress;
@@ -20,9 +20,10 @@ mod task;
 mod voice;
 mod write;
 
-pub(crate) use flags::{Long, TextFlags};
+pub(crate) use flags::{Format, Long, TableFlags, TextFlags};
 pub(crate) use job::Job;
 pub(crate) use record::{Field, Given, Kind, Record};
+pub(crate) use source::read_all;
 pub(crate) use target::Target;
 pub(crate) use task::{Output, Reply, Task};
 pub(crate) use voice::Voice;

@@ -15,6 +15,7 @@ mod forward;
 mod inspect;
 mod man;
 mod model;
+mod quantize;
 mod sentence_order;
 mod similarity;
 mod tag;
@@ -43,6 +44,7 @@ pub(crate) enum Verb {
     Features(features::Features),
     Tokenize(tokenize::Tokenize),
     Decode(decode::Decode),
+    Quantize(quantize::Quantize),
     Inspect(inspect::Inspect),
     Doctor(doctor::Doctor),
     Forward(forward::Forward),
@@ -65,6 +67,7 @@ impl Verb {
             Self::Features(verb) => verb.run(),
             Self::Tokenize(verb) => verb.run(),
             Self::Decode(verb) => verb.run(),
+            Self::Quantize(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
             Self::Forward(verb) => verb.run(),

@@ -1,5 +1,7 @@
 //! Fill-mask: the most likely tokens for each `[MASK]` of a text.
 
+mod guess;
+
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -13,6 +15,8 @@ use super::{Answer, Limits, Results, only};
 use crate::error::{Error, Result};
 use crate::ops::{Backend, Cpu};
 use crate::{AlbertForMaskedLM, Loaded};
+
+pub use guess::Guesses;
 
 /// What to fill masks with, and how many answers to give.
 #[derive(Clone, Debug)]

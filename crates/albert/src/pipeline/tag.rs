@@ -1,6 +1,7 @@
 //! Token classification: the entities of a text, or a label for every token.
 
 mod aggregate;
+mod words;
 
 use std::path::Path;
 

@@ -8,15 +8,9 @@ use clap::ValueEnum;
 use super::voice::Voice;
 use crate::device::ComputeFlags;
 
-/// Where inputs come from and answers go to, and how they are computed.
-#[derive(clap::Args)]
-pub(crate) struct TextFlags {
-    /// Read inputs from FILE (- is stdin); without it and without arguments, from stdin
-    #[arg(long, value_name = "FILE", help_heading = "Input")]
-    pub(super) input: Option<PathBuf>,
-    /// Form of the input [default: by the file's extension; else text]
-    #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Input")]
-    pub(super) format: Option<Format>,
+/// How tables and JSON lines are read.
+#[derive(Default, clap::Args)]
+pub(crate) struct TableFlags {
     /// Which columns to read: NAME=COLUMN, by the header, a JSON key, or a number with --no-header
     #[arg(long, value_name = "NAME=COLUMN", value_delimiter = ',', value_parser = column, help_heading = "Input")]
     pub(super) columns: Vec<(String, String)>,
@@ -26,6 +20,19 @@ pub(crate) struct TextFlags {
     /// Cells of tab-separated tables may stand in double quotes, as in CSV
     #[arg(long, help_heading = "Input")]
     pub(super) quotes: bool,
+}
+
+/// Where inputs come from and answers go to, and how they are computed.
+#[derive(clap::Args)]
+pub(crate) struct TextFlags {
+    /// Read inputs from FILE (- is stdin); without it and without arguments, from stdin
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub(super) input: Option<PathBuf>,
+    /// Form of the input [default: by the file's extension; else text]
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Input")]
+    pub(super) format: Option<Format>,
+    #[command(flatten)]
+    pub(super) table: TableFlags,
     /// What to do with an input that cannot be read or answered
     #[arg(
         long,

@@ -1,14 +1,15 @@
-//! Ctrl-C and other signals that end the program: unfinished files are removed, then the program
-//! dies of the signal, as shells expect.
+//! Ctrl-C and other signals that end the program: unfinished files and folders are removed, then the
+//! program dies of the signal, as shells expect.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use albert::quantize::Draft;
 use anyhow::Result;
 use tempfile::TempPath;
 
-/// Files to remove.
+/// Files and folders to remove.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Makes a file that is removed when the program is interrupted, at whatever moment that is.
@@ -21,10 +22,42 @@ pub(super) fn create(make: impl FnOnce() -> Result<(File, TempPath)>) -> Result<
     Ok((file, path))
 }
 
+/// Makes a folder that is removed in the same way.
+pub(crate) fn create_folder(make: impl FnOnce() -> Result<Draft>) -> Result<Draft> {
+    watch()?;
+    let mut files = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    let draft = make()?;
+    files.push(draft.path().to_owned());
+    Ok(draft)
+}
+
+/// Gives a folder its name, or removes it. A signal waits until that is done.
+pub(crate) fn finish_folder<T>(draft: Draft, finish: impl FnOnce(Draft) -> T) -> T {
+    let mut files = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = draft.path().to_owned();
+    let result = finish(draft);
+    files.retain(|known| *known != path);
+    result
+}
+
 /// The file has got its name, or is gone.
 pub(super) fn forget(file: &Path) {
     let mut files = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     files.retain(|known| known != file);
+}
+
+#[cfg(unix)]
+fn remove(path: &Path) {
+    if !path.is_dir() {
+        let _ = std::fs::remove_file(path);
+        return;
+    }
+    // The program still writes to it, so that it may not be empty when its turn comes.
+    for _ in 0..100 {
+        if std::fs::remove_dir_all(path).is_ok() {
+            return;
+        }
+    }
 }
 
 #[cfg(unix)]
@@ -43,7 +76,7 @@ fn watch() -> Result<()> {
                     for signal in &mut signals {
                         let files = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
                         for file in files.iter() {
-                            let _ = std::fs::remove_file(file);
+                            remove(file);
                         }
                         let _ = signal_hook::low_level::emulate_default_handler(signal);
                     }

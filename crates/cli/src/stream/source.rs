@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::columns::{self, Wanted, quoted};
-use super::flags::{Format, TextFlags};
+use super::flags::{Format, TableFlags, TextFlags};
 use super::line::{LONGEST, Lines};
 use super::read::{Input, Item, Source, open as reader};
 use super::record::{Field, Given, Place, Record, Value};
@@ -51,7 +51,7 @@ pub(super) fn open(fields: &[Field], given: Given, flags: &TextFlags) -> Result<
         }
     }
     let constants: Result<Vec<Option<Value>>> = given.columns.into_iter().map(constant).collect();
-    let wanted = columns::wanted(fields, constants?, &flags.columns)?;
+    let wanted = columns::wanted(fields, constants?, &flags.table.columns)?;
     let path = flags
         .input
         .as_deref()
@@ -76,10 +76,33 @@ pub(super) fn open(fields: &[Field], given: Given, flags: &TextFlags) -> Result<
         wanted,
     };
     Ok(Opened {
-        source: reader(input, format, !flags.no_header, flags.quotes)?,
+        source: reader(input, format, !flags.table.no_header, flags.table.quotes)?,
         live: regular.is_none(),
         total: regular.map(|known| known.len()),
     })
+}
+
+/// All records of a file; the first that cannot be read is an error.
+pub(crate) fn read_all(
+    path: &Path,
+    fields: &[Field],
+    format: Option<Format>,
+    table: &TableFlags,
+) -> Result<Vec<Record>> {
+    let name = path.display().to_string();
+    let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+    let input = Input {
+        lines: Lines::new(Box::new(file), LONGEST),
+        file: name.into(),
+        wanted: columns::wanted(fields, vec![None; fields.len()], &table.columns)?,
+    };
+    let format = format.unwrap_or_else(|| by_extension(Some(path)));
+    let mut source = reader(input, format, !table.no_header, table.quotes)?;
+    let mut records = Vec::new();
+    while let Some(item) = source.next()? {
+        records.push(item.map_err(|failure| failure.error.context(failure.place))?);
+    }
+    Ok(records)
 }
 
 /// The one value of a field for all inputs.
@@ -136,7 +159,7 @@ fn hint(flags: &TextFlags, wanted: &[Wanted], format: Format) {
 
 /// Inputs from the command line: the k-th values of all columns are the k-th input.
 fn arguments(given: Given, flags: &TextFlags) -> Result<Opened> {
-    if flags.format.is_some() || !flags.columns.is_empty() || flags.no_header || flags.quotes {
+    if flags.format.is_some() || !flags.table.columns.is_empty() || flags.table.no_header || flags.table.quotes {
         return Err(usage(
             "--format, --columns, --no-header and --quotes are about files: give --input FILE, or leave them out",
         ));

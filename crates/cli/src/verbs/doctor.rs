@@ -22,6 +22,9 @@ pub(crate) struct Doctor {
     device: DeviceFlags,
 }
 
+/// What `--dtype` takes, on every instruction set.
+const DTYPES: [&str; 3] = ["f32", "bf16", "int8"];
+
 /// Processor abilities that matter here, and whether this machine has them.
 fn abilities() -> Vec<(&'static str, bool)> {
     #[cfg(target_arch = "x86_64")]
@@ -52,6 +55,7 @@ impl Doctor {
                 serde_json::json!({
                     "version": env!("CARGO_PKG_VERSION"), "architecture": std::env::consts::ARCH, "abilities": abilities,
                     "instruction_sets": sets, "isa": options.isa.name(), "cores": cores, "threads": options.threads,
+                    "dtypes": DTYPES,
                 })
             )?;
             return Ok(());
@@ -73,6 +77,7 @@ impl Doctor {
             "threads           {} of {cores} cores",
             options.threads
         )?;
+        writeln!(out, "dtypes            {}", DTYPES.join(", "))?;
         if options.isa == Isa::PORTABLE {
             eprintln!(
                 "hint: portable code is many times slower than avx2 or avx512; results are the same"

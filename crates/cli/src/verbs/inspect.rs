@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use albert::config::ModelClass;
-use albert::{AlbertConfig, heads_present};
+use albert::quantize::memory_bytes;
+use albert::{AlbertConfig, Precision, heads_present};
 use albert_formats::Checkpoint;
 use anyhow::Result;
 
@@ -47,6 +48,7 @@ impl Inspect {
             .collect();
         let heads = heads_present(&checkpoint);
         let parameters = config.parameter_count(ModelClass::ModelWithoutPooler);
+        let memory = |precision| memory_bytes(&config, precision);
         let mut dtypes: Vec<String> = checkpoint.tensors().map(|t| t.dtype.to_string()).collect();
         dtypes.sort();
         dtypes.dedup();
@@ -58,7 +60,9 @@ impl Inspect {
                 "{}",
                 serde_json::json!({
                     "family": config.family(), "architectures": config.architectures, "heads": heads, "parameters": parameters,
-                    "file_bytes": checkpoint.total_bytes(), "memory_bytes": parameters * 4, "dtypes": dtypes, "labels": config.id2label,
+                    "file_bytes": checkpoint.total_bytes(), "memory_bytes": parameters * 4,
+                    "memory_bytes_bf16": memory(Precision::Bf16), "memory_bytes_int8": memory(Precision::Int8),
+                    "quantization": config.quantization().map(|quantization| quantization.version), "dtypes": dtypes, "labels": config.id2label,
                     "unknown_keys": report.unknown, "legacy_keys": report.legacy, "notes": report.notes, "lint": lints, "tensors": tensors,
                 })
             )?;
@@ -86,8 +90,10 @@ impl Inspect {
         writeln!(out, "activation   {}", config.hidden_act)?;
         writeln!(
             out,
-            "encoder      {parameters} parameters, {} in memory as f32",
-            megabytes(parameters * 4)
+            "encoder      {parameters} parameters, in memory {} as f32, {} as bf16, {} as int8",
+            megabytes(memory(Precision::F32)),
+            megabytes(memory(Precision::Bf16)),
+            megabytes(memory(Precision::Int8))
         )?;
         writeln!(
             out,
@@ -96,6 +102,14 @@ impl Inspect {
             megabytes(checkpoint.total_bytes()),
             dtypes.join(" ")
         )?;
+        match config.quantization() {
+            Some(quantization) => writeln!(
+                out,
+                "quantised    int8, version {} (docs/quantization.md)",
+                quantization.version
+            )?,
+            None => writeln!(out, "quantised    no")?,
+        }
         writeln!(
             out,
             "class        {}",

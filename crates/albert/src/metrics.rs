@@ -1,0 +1,138 @@
+//! Measures of answers against labels: of classes, of real numbers, of entities (`tags`), of answers to questions
+//! (`squad`). All lie between −1 or 0 and 1.
+
+mod squad;
+mod tags;
+
+pub use squad::{answer_f1, exact_match, normalize_answer};
+pub use tags::{Entity, entities, entity_f1, micro_f1};
+
+/// The share of equal elements; NaN of none.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn accuracy<T: PartialEq>(predicted: &[T], expected: &[T]) -> f64 {
+    assert_eq!(predicted.len(), expected.len(), "a prediction for each label");
+    let hits = predicted.iter().zip(expected).filter(|(p, e)| p == e).count();
+    hits as f64 / predicted.len() as f64
+}
+
+/// F1 of one class: 2·tp / (2·tp + fp + fn), 0 where the class is neither predicted nor expected.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn f1(predicted: &[usize], expected: &[usize], class: usize) -> f64 {
+    assert_eq!(predicted.len(), expected.len(), "a prediction for each label");
+    let both = predicted
+        .iter()
+        .zip(expected)
+        .filter(|&(&p, &e)| p == class && e == class);
+    let of = |list: &[usize]| list.iter().filter(|&&x| x == class).count();
+    f1_of_counts(both.count(), of(predicted), of(expected))
+}
+
+/// 2·hits / (predicted + expected), 0 where there are neither.
+fn f1_of_counts(hits: usize, predicted: usize, expected: usize) -> f64 {
+    2.0 * hits as f64 / (predicted + expected).max(1) as f64
+}
+
+/// Matthews' correlation of classes, of two or more (Gorodkin 2004), 0 where one side has a single class.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn matthews(predicted: &[usize], expected: &[usize]) -> f64 {
+    assert_eq!(predicted.len(), expected.len(), "a prediction for each label");
+    let classes = predicted.iter().chain(expected).max().map_or(0, |&top| top + 1);
+    let counts = |list: &[usize]| {
+        let mut counts = vec![0.0; classes];
+        list.iter().for_each(|&class| counts[class] += 1.0);
+        counts
+    };
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let (p, e) = (counts(predicted), counts(expected));
+    let n = predicted.len() as f64;
+    let hits = predicted.iter().zip(expected).filter(|(p, e)| p == e).count() as f64;
+    let scale = ((n * n - dot(&p, &p)) * (n * n - dot(&e, &e))).sqrt();
+    if scale == 0.0 {
+        return 0.0;
+    }
+    (hits * n - dot(&p, &e)) / scale
+}
+
+/// Pearson's correlation; NaN where a side is constant or there are fewer than two.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
+    assert_eq!(x.len(), y.len(), "pairs");
+    let mean = |list: &[f64]| list.iter().sum::<f64>() / list.len() as f64;
+    let (mx, my) = (mean(x), mean(y));
+    let (mut xy, mut xx, mut yy) = (0.0, 0.0, 0.0);
+    for (x, y) in x.iter().zip(y) {
+        let (x, y) = (x - mx, y - my);
+        (xy, xx, yy) = (xy + x * y, xx + x * x, yy + y * y);
+    }
+    xy / (xx * yy).sqrt()
+}
+
+/// Spearman's correlation: Pearson's of the ranks, equal numbers sharing the mean of theirs.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn spearman(x: &[f64], y: &[f64]) -> f64 {
+    pearson(&ranks(x), &ranks(y))
+}
+
+fn ranks(list: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..list.len()).collect();
+    order.sort_by(|&a, &b| list[a].total_cmp(&list[b]));
+    let mut ranks = vec![0.0; list.len()];
+    for group in order.chunk_by(|&a, &b| list[a] == list[b]) {
+        // Ranks from 1, the mean of those of the group.
+        let first = order.partition_point(|&i| list[i] < list[group[0]]);
+        for &i in group {
+            ranks[i] = first as f64 + (group.len() + 1) as f64 / 2.0;
+        }
+    }
+    ranks
+}
+
+#[cfg(test)]
+mod tests {
+    //! Expected numbers: scikit-learn 1.9.1 (`accuracy_score`, `f1_score`, `matthews_corrcoef`) and SciPy 1.17.1
+    //! (`pearsonr`, `spearmanr`) on the lists here, `python -c "…; print(repr(…))"`.
+
+    use super::*;
+
+    #[track_caller]
+    fn near(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-15, "{found}, expected {expected}");
+    }
+
+    #[test]
+    fn classes_are_measured_as_scikit_learn_does() {
+        let (p, e) = ([1, 0, 1, 1, 0, 0, 1, 0, 1, 1], [1, 0, 0, 1, 0, 1, 1, 0, 1, 0]);
+        near(accuracy(&p, &e), 0.7);
+        near(f1(&p, &e, 1), 0.7272727272727273);
+        near(matthews(&p, &e), 0.408248290463863);
+        let (p, e) = ([0, 1, 2, 2, 1, 0, 0, 2], [0, 1, 1, 2, 1, 0, 2, 2]);
+        near(accuracy(&p, &e), 0.75);
+        near(matthews(&p, &e), 0.6428571428571429);
+    }
+
+    #[test]
+    fn what_is_undefined_is_said() {
+        assert!(accuracy::<usize>(&[], &[]).is_nan());
+        assert_eq!((f1(&[0, 0], &[0, 0], 1), matthews(&[0, 0], &[0, 1])), (0.0, 0.0));
+        assert_eq!(matthews(&[], &[]), 0.0);
+        assert!(pearson(&[1.0, 1.0], &[1.0, 2.0]).is_nan() && pearson(&[], &[]).is_nan());
+    }
+
+    #[test]
+    fn correlations_are_those_of_scipy() {
+        let x = [1.5, 2.0, 2.0, 3.5, -1.0, 0.25, 7.0];
+        let y = [1.0, 2.5, 1.5, 4.0, -0.5, 1.0, 3.0];
+        near(pearson(&x, &y), 0.7839258712943762);
+        near(spearman(&x, &y), 0.9454545454545454);
+    }
+}
