@@ -5,7 +5,8 @@ Usage: python tools/make_quantized_fixture.py [OUT]      OUT defaults to fixture
 The source is fixtures/model/pretraining. The rules of docs/quantization.md are followed here in NumPy, apart from the Rust
 code, so that a test which compares the two pins the layout:
   config.json            the source's, with quantization_config
-  model.safetensors      I8 matrices X [N,K], F32 X_scale [N,1], everything else F32
+  model.safetensors      I8 matrices X [N,K], F32 X_scale [N,1], the mapping in BF16, everything else F32; here the
+                         integers are the nearest, while `albert quantize` chooses those of the blocks with feedback
   inputs.safetensors     those of the source
   expected.safetensors   f64 outputs of transformers with the weights X · X_scale: the words of the file, not of a device
 """
@@ -21,7 +22,7 @@ import torch
 from transformers import AlbertConfig, AlbertForPreTraining
 
 ROOT = pathlib.Path(__file__).parent.parent
-MATRICES = ["embeddings.word_embeddings", "encoder.embedding_hidden_mapping_in", "pooler", "predictions.dense",
+MATRICES = ["embeddings.word_embeddings", "pooler", "predictions.dense",
             "predictions.decoder", "attention.query", "attention.key", "attention.value", "attention.dense", "ffn",
             "ffn_output"]
 
@@ -44,6 +45,10 @@ def main(out):
     out.mkdir(parents=True, exist_ok=True)
     stored, real = {}, {}
     for name, weight in safetensors.numpy.load_file(source / "model.safetensors").items():
+        if name.endswith("embedding_hidden_mapping_in.weight"):
+            stored[name] = torch.from_numpy(weight).to(torch.bfloat16)
+            real[name] = stored[name].double().numpy()
+            continue
         if not is_matrix(name):
             stored[name] = real[name] = weight
             continue
@@ -51,7 +56,8 @@ def main(out):
         stored[f"{name}_scale"] = scale
         real[name] = stored[name].astype(np.float64) * scale.astype(np.float64)
     metadata = {"format": "pt", "quant_method": "albert-int8", "quant_version": "1"}
-    safetensors.numpy.save_file(stored, out / "model.safetensors", metadata)
+    stored = {name: torch.as_tensor(weight) for name, weight in stored.items()}
+    safetensors.torch.save_file(stored, out / "model.safetensors", metadata)
     config = json.loads((source / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "albert-int8", "version": 1, "bits": 8}
     (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -5,8 +5,13 @@
 //! model more than on the tokens (measured in docs/quantization.md).
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use albert_formats::Checkpoint;
+
+use crate::checkpoint::{LoadOptions, Loader};
 use crate::config::AlbertConfig;
+use crate::error::Result;
 use crate::inputs::Inputs;
 use crate::model::{Keep, encode_watched};
 use crate::names::{BlockSite, Place, Site};
@@ -16,6 +21,21 @@ use crate::params::Encoder;
 /// Sequences and tokens of the built-in sample.
 const SEQUENCES: usize = 2;
 const TOKENS: usize = 64;
+
+/// The moments that loading a checkpoint on a device of this precision takes, with the built-in sample.
+///
+/// # Errors
+/// As loading.
+pub(crate) fn of_checkpoint<B: Backend>(
+    config: &AlbertConfig,
+    checkpoint: &Checkpoint,
+    path: &Path,
+    device: &B,
+) -> Result<BTreeMap<Site, Moments>> {
+    let options = LoadOptions::default();
+    let encoder = Loader::new(device, config, checkpoint, path, options).encoder(false)?;
+    Ok(moments(device, config, &encoder, &sample(config)))
+}
 
 /// Token numbers spread over the vocabulary, between the configuration's first and last token.
 pub(crate) fn sample(config: &AlbertConfig) -> Inputs {

@@ -151,23 +151,26 @@ pub const DELTA_RIGHT: &str = "_delta_right";
 pub const BASE_PREFIX: &str = "albert.";
 
 impl Site {
-    /// Whether the weight here is one of the matrices that are stored and multiplied as 8-bit integers: those of the
-    /// encoder, the word table and the decoder. Heads and the tables of positions and token types are small.
-    pub fn is_quantized(self) -> bool {
+    /// Bits of the weight's elements in a quantised model. 8: the matrices of the blocks, the pooler, the masked-LM head and
+    /// the word table. 16, in bfloat16: the mapping, which is applied once and from which everything follows. 32: norms,
+    /// small tables and the last layers of tasks.
+    pub fn quantized_bits(self) -> u32 {
         use BlockSite::{AttentionOutput, Ffn, FfnOutput, Key, Query, Value};
         match self {
-            Site::WordEmbeddings
-            | Site::Mapping
-            | Site::Pooler
-            | Site::MlmDense
-            | Site::Decoder => true,
-            Site::Block(part, _) => {
-                matches!(
-                    part,
-                    Query | Key | Value | AttentionOutput | Ffn | FfnOutput
-                )
+            Site::WordEmbeddings | Site::Pooler | Site::MlmDense | Site::Decoder => 8,
+            Site::Block(Query | Key | Value | AttentionOutput | Ffn | FfnOutput, _) => 8,
+            Site::Mapping => 16,
+            _ => 32,
+        }
+    }
+
+    /// The site under which the inputs of this matrix are known: queries, keys and values see the same.
+    pub fn input_site(self) -> Self {
+        match self {
+            Site::Block(BlockSite::Key | BlockSite::Value, place) => {
+                Site::Block(BlockSite::Query, place)
             }
-            _ => false,
+            site => site,
         }
     }
 

@@ -78,9 +78,10 @@ pub fn memory_bytes(config: &AlbertConfig, precision: Precision) -> u64 {
     let bytes = tensors.map(|tensor| {
         let elements = tensor.shape.iter().map(|&n| n as u64).product::<u64>();
         match precision {
-            _ if !tensor.site.is_quantized() || tensor.field == Field::Bias => elements * 4,
+            _ if tensor.site.quantized_bits() == 32 || tensor.field == Field::Bias => elements * 4,
             Precision::F32 => elements * 4,
             Precision::Bf16 => elements * 2,
+            Precision::Int8 if tensor.site.quantized_bits() == 16 => elements * 2,
             Precision::Int8 => elements + tensor.shape[0] as u64 * 4,
         }
     });

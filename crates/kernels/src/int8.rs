@@ -71,20 +71,29 @@ fn weight_scale(row: &[f32]) -> f32 {
     f32::from_bits(((top / WEIGHT_MAX).to_bits() + low) & !low)
 }
 
-/// Quantises a row of weights: the nearest multiples of the scale, ties to even. Returns the scale: NaN where a weight is
-/// not finite, 0 where all are 0.
+/// Quantises at most 16 complete rows of `cols` weights as [`pack_weight_panel`] does, into whole numbers in the same
+/// order; `panel` is room to work in. A scale is NaN where a weight is not finite, 0 where all are 0.
 ///
 /// # Panics
-/// When the lengths differ.
-pub fn quantize_weights(row: &[f32], out: &mut [i8]) -> f32 {
-    assert_eq!(row.len(), out.len(), "a row of weights");
-    let scale = weight_scale(row);
-    let divisor = if scale > 0.0 { scale } else { 1.0 };
-    for (q, w) in out.iter_mut().zip(row) {
-        // Adding 1.5·2²³ rounds to an integer, ties to even, and leaves it in the low bits.
-        *q = (w / divisor + ROUND).to_bits() as i8;
+/// When the sizes do not fit.
+pub fn quantize_rows(
+    isa: Isa,
+    rows: &[f32],
+    cols: usize,
+    feedback: Option<&Feedback>,
+    panel: &mut [Words],
+    out: &mut [i8],
+) -> Columns {
+    assert_eq!(rows.len(), out.len(), "rows of weights");
+    let columns = pack_weight_panel(isa, rows, cols, feedback, panel);
+    for (r, row) in out.chunks_exact_mut(cols).enumerate() {
+        for (quad, words) in row.chunks_mut(QUAD).zip(&*panel) {
+            for (q, byte) in quad.iter_mut().zip(words.0[r].to_le_bytes()) {
+                *q = byte as i8;
+            }
+        }
     }
-    scale
+    columns
 }
 
 /// Packs rows `16·p …` of a row-major matrix (`rows`: at most 16 complete rows of `cols` elements) into panel p: word k

@@ -5,8 +5,7 @@ mod common;
 use albert_kernels::feedback::Feedback;
 use albert_kernels::gemm::Epilogue;
 use albert_kernels::int8::{
-    Columns, OUTLIER_RATIO, OUTLIERS, Packed, linear, pack_weight_panel, packed_len,
-    quantize_weights,
+    Columns, OUTLIER_RATIO, OUTLIERS, Packed, linear, pack_weight_panel, packed_len, quantize_rows,
 };
 use albert_kernels::pack::{LANES, Words};
 use albert_kernels::{Activation, Isa};
@@ -17,6 +16,20 @@ struct Whole {
     numbers: Vec<i8>,
     scales: Vec<f32>,
     cols: usize,
+}
+
+/// The scale is max|w|/127 with its last eight bits rounded up; whole numbers are the nearest, ties to even.
+fn quantize_weights(row: &[f32], out: &mut [i8]) -> f32 {
+    let top = row.iter().fold(0.0f32, |top, w| top.max(w.abs()));
+    let scale = f32::from_bits(((top / 127.0).to_bits() + 0xff) & !0xff);
+    for (q, w) in out.iter_mut().zip(row) {
+        *q = if scale == 0.0 {
+            0.0
+        } else {
+            (w / scale).round_ties_even()
+        } as i8;
+    }
+    scale
 }
 
 impl Whole {
@@ -206,6 +219,21 @@ fn every_product_equals_its_definition_on_every_instruction_set_and_thread_count
                 }
             }
         }
+    }
+}
+
+#[test]
+fn rows_become_the_numbers_of_their_definition() {
+    let (n, k) = (13, 53);
+    let mut w = Numbers(12).take(n * k);
+    w[2 * k..3 * k].fill(0.0);
+    let whole = Whole::new(&w, k);
+    for isa in Isa::available() {
+        let mut panel = vec![Words::default(); k.div_ceil(4)];
+        let mut numbers = vec![0; n * k];
+        let columns = quantize_rows(isa, &w, k, None, &mut panel, &mut numbers);
+        assert_eq!(numbers, whole.numbers, "{isa:?}");
+        assert_eq!(bits(&columns.scales.0[..n]), bits(&whole.scales), "{isa:?}");
     }
 }
 

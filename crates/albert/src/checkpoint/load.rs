@@ -253,13 +253,11 @@ impl<'a, B: Backend> Loader<'a, B> {
             }
             Ok(())
         };
-        let care = match sites[0] {
-            Site::SentenceOrder | Site::Classifier | Site::QaOutputs => Care::Exact,
-            Site::Mapping => Care::Half,
-            site => match self.moments.get(&site) {
-                Some(moments) => Care::Known(moments),
-                None => Care::Plain,
-            },
+        let care = match (sites[0].quantized_bits(), self.moments.get(&sites[0])) {
+            (8, Some(moments)) => Care::Known(moments),
+            (8, None) => Care::Plain,
+            (16, _) => Care::Half,
+            _ => Care::Exact,
         };
         self.device.weight(total, cols, care, &read)
     }

@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use albert_formats::{Checkpoint, Dtype, FormatError, TensorInfo};
-use albert_kernels::int8::quantize_weights;
+use albert_kernels::Isa;
+use albert_kernels::feedback::Feedback;
+use albert_kernels::int8::{packed_len, quantize_rows};
+use albert_kernels::pack::{LANES, Words};
 
 use super::quantized_already;
+use crate::calibrate;
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::names::{self, Field, Site};
+use crate::ops::{Cpu, CpuOptions, Moments, Precision};
 
 /// A tensor on its way.
 pub(super) struct Planned<'a> {
@@ -20,7 +25,13 @@ pub(super) struct Planned<'a> {
 /// What a tensor becomes.
 pub(super) enum Kind {
     /// Integers; a scale for each row, and √(Σ(w − s·q)² / Σw²).
-    Matrix { scales: Vec<f32>, error: f64 },
+    Matrix {
+        scales: Vec<f32>,
+        error: f64,
+        feedback: Option<Feedback>,
+    },
+    /// bfloat16.
+    Half,
     /// f32.
     Real,
     /// Whole numbers stay as they are: the buffers that old files carry.
@@ -48,6 +59,7 @@ pub(super) fn plan<'a>(
         ));
     }
     let matrices = matrices(config);
+    let moments = moments(folder, config, checkpoint)?;
     let copy = copy_of_the_word_table(config, checkpoint)?;
     let mut planned = Vec::new();
     for info in checkpoint.tensors() {
@@ -56,7 +68,7 @@ pub(super) fn plan<'a>(
             continue;
         }
         let kind = match (matrices.get(&info.name), info.dtype) {
-            (Some(shape), _) if *shape != info.shape => {
+            (Some((shape, _)), _) if *shape != info.shape => {
                 return Err(Error::Shape {
                     path: folder.to_owned(),
                     name: info.name.clone(),
@@ -64,8 +76,16 @@ pub(super) fn plan<'a>(
                     found: info.shape.clone(),
                 });
             }
-            (Some(_), Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16) => {
-                matrix(folder, checkpoint, info)?
+            (Some((_, site)), Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16) => {
+                if site.quantized_bits() == 16 {
+                    check_finite(folder, checkpoint, info)?;
+                    Kind::Half
+                } else {
+                    let known = moments.get(&site.input_site());
+                    let feedback =
+                        known.and_then(|known| Feedback::new(&known.means, &known.variance));
+                    matrix(folder, checkpoint, info, feedback)?
+                }
             }
             (None, Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16) => {
                 check_finite(folder, checkpoint, info)?;
@@ -95,20 +115,38 @@ pub(super) fn plan<'a>(
     Ok(planned)
 }
 
-/// Names under which a matrix that becomes integers may stand in a file, and its shape.
-fn matrices(config: &AlbertConfig) -> BTreeMap<String, Vec<usize>> {
+/// What loading this checkpoint on a device of integers would learn about the inputs of its blocks: the folder gives the
+/// same answers as loading its source so. Nothing where the file is not a whole encoder: it may hold a head alone.
+fn moments(
+    folder: &Path,
+    config: &AlbertConfig,
+    checkpoint: &Checkpoint,
+) -> Result<BTreeMap<Site, Moments>> {
+    let options = CpuOptions {
+        precision: Precision::Int8,
+        ..CpuOptions::default()
+    };
+    let device = Cpu::new(options).map_err(|source| Error::System {
+        action: "start the threads",
+        source,
+    })?;
+    calibrate::of_checkpoint(config, checkpoint, folder, &device)
+}
+
+/// Names under which a matrix that loses bits may stand in a file, its shape and its place.
+fn matrices(config: &AlbertConfig) -> BTreeMap<String, (Vec<usize>, Site)> {
     let sites =
         names::base_sites(config)
             .into_iter()
             .chain([Site::Pooler, Site::MlmDense, Site::Decoder]);
     let tensors = sites
-        .filter(|site| site.is_quantized())
+        .filter(|site| site.quantized_bits() < 32)
         .flat_map(|site| site.tensors(config, config.num_labels()))
         .filter(|tensor| tensor.field == Field::Weight);
     let mut found = BTreeMap::new();
     for tensor in tensors {
         for name in names::spellings(&tensor.name) {
-            found.insert(name, tensor.shape.clone());
+            found.insert(name, (tensor.shape.clone(), tensor.site));
         }
     }
     found
@@ -162,22 +200,53 @@ pub(super) fn for_rows(
     Ok(())
 }
 
-fn matrix(folder: &Path, checkpoint: &Checkpoint, info: &TensorInfo) -> Result<Kind> {
+/// Calls `each` with the number of each row of a matrix, its elements, its integers and its scale.
+pub(super) fn for_integers(
+    checkpoint: &Checkpoint,
+    info: &TensorInfo,
+    feedback: Option<&Feedback>,
+    mut each: impl FnMut(usize, &[f32], &[i8], f32) -> std::result::Result<(), FormatError>,
+) -> std::result::Result<(), FormatError> {
+    let (rows, cols) = (info.shape[0], info.shape[1]);
+    let mut panel = vec![Words::default(); packed_len(1, cols)];
+    let (mut weights, mut integers) = (vec![0.0; LANES * cols], vec![0; LANES * cols]);
+    for first in (0..rows).step_by(LANES) {
+        let count = LANES.min(rows - first) * cols;
+        let (weights, integers) = (&mut weights[..count], &mut integers[..count]);
+        checkpoint.read_f32(info, first * cols, weights)?;
+        let columns = quantize_rows(Isa::best(), weights, cols, feedback, &mut panel, integers);
+        let rows = weights.chunks_exact(cols).zip(integers.chunks_exact(cols));
+        for (i, ((row, integers), scale)) in rows.zip(columns.scales.0).enumerate() {
+            each(first + i, row, integers, scale)?;
+        }
+    }
+    Ok(())
+}
+
+fn matrix(
+    folder: &Path,
+    checkpoint: &Checkpoint,
+    info: &TensorInfo,
+    feedback: Option<Feedback>,
+) -> Result<Kind> {
     let mut scales = Vec::with_capacity(info.shape[0]);
-    let mut integers = vec![0; info.shape[1]];
     let (mut wrong, mut lost, mut total) = (None, 0.0, 0.0);
-    for_rows(checkpoint, info, |i, row| {
-        let scale = quantize_weights(row, &mut integers);
-        if !scale.is_finite() {
-            wrong.get_or_insert(i);
-        }
-        for (&w, &q) in row.iter().zip(&integers) {
-            lost += (f64::from(w) - f64::from(scale) * f64::from(q)).powi(2);
-            total += f64::from(w).powi(2);
-        }
-        scales.push(scale);
-        Ok(())
-    })?;
+    for_integers(
+        checkpoint,
+        info,
+        feedback.as_ref(),
+        |i, row, integers, scale| {
+            if !scale.is_finite() {
+                wrong.get_or_insert(i);
+            }
+            for (&w, &q) in row.iter().zip(integers) {
+                lost += (f64::from(w) - f64::from(scale) * f64::from(q)).powi(2);
+                total += f64::from(w).powi(2);
+            }
+            scales.push(scale);
+            Ok(())
+        },
+    )?;
     match wrong {
         Some(row) => Err(not_finite(folder, info, row)),
         None => Ok(Kind::Matrix {
@@ -187,6 +256,7 @@ fn matrix(folder: &Path, checkpoint: &Checkpoint, info: &TensorInfo) -> Result<K
             } else {
                 (lost / total).sqrt()
             },
+            feedback,
         }),
     }
 }

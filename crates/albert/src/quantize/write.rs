@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use albert_formats::{
-    Checkpoint, Dtype, FormatError, TensorSink, TensorSpec, write_atomically, write_safetensors,
-};
-use albert_kernels::int8::quantize_weights;
-
-use super::plan::{AT_ONCE, Kind, Planned, for_rows, plan};
+use super::plan::{AT_ONCE, Kind, Planned, for_integers, for_rows, plan};
 use super::{MatrixError, Written, quantized_already};
 use crate::config::{AlbertConfig, ConfigDialect, Quantization};
 use crate::error::{Error, Result};
 use crate::names::SCALE;
+use albert_formats::{
+    Checkpoint, Dtype, FormatError, TensorSink, TensorSpec, write_atomically, write_safetensors,
+};
 
 /// The file of the weights.
 const WEIGHTS: &str = "model.safetensors";
@@ -45,7 +43,7 @@ pub(super) fn write(source: &Path, folder: &Path) -> Result<Written> {
             shape: [planned.info.shape[0], planned.info.shape[1]],
             error,
         }),
-        Kind::Real | Kind::Whole => None,
+        Kind::Half | Kind::Real | Kind::Whole => None,
     });
     Ok(Written {
         matrices: matrices.collect(),
@@ -67,13 +65,14 @@ fn write_tensors(file: &Path, checkpoint: &Checkpoint, planned: &[Planned<'_>]) 
             let name = format!("{}{SCALE}", planned.info.name);
             Some((name, ([scales.len(), 1], scales)))
         }
-        Kind::Real | Kind::Whole => None,
+        Kind::Half | Kind::Real | Kind::Whole => None,
     });
     let scales: BTreeMap<String, ([usize; 2], &Vec<f32>)> = matrices.collect();
     let own = planned.iter().map(|Planned { info, kind }| TensorSpec {
         name: &info.name,
         dtype: match kind {
             Kind::Matrix { .. } => Dtype::I8,
+            Kind::Half => Dtype::BF16,
             Kind::Real => Dtype::F32,
             Kind::Whole => info.dtype,
         },
@@ -110,16 +109,14 @@ fn tensor(
     sink: &mut dyn TensorSink,
 ) -> std::result::Result<(), FormatError> {
     let info = planned.info;
-    match planned.kind {
-        Kind::Matrix { .. } => {
-            let mut integers = vec![0; info.shape[1]];
-            for_rows(checkpoint, info, |_, row| {
-                quantize_weights(row, &mut integers);
+    match &planned.kind {
+        Kind::Matrix { feedback, .. } => {
+            for_integers(checkpoint, info, feedback.as_ref(), |_, _, integers, _| {
                 let wide: Vec<i64> = integers.iter().copied().map(i64::from).collect();
                 sink.write_i64(&wide)
             })
         }
-        Kind::Real => for_rows(checkpoint, info, |_, row| sink.write_f32(row)),
+        Kind::Half | Kind::Real => for_rows(checkpoint, info, |_, row| sink.write_f32(row)),
         Kind::Whole => {
             let mut buffer = vec![0; AT_ONCE.min(info.elements())];
             for first in (0..info.elements()).step_by(AT_ONCE) {
