@@ -572,6 +572,9 @@ fn inspect_json_has_the_same_facts() {
         "parameters",
         "file_bytes",
         "memory_bytes",
+        "memory_bytes_bf16",
+        "memory_bytes_int8",
+        "quantization",
         "dtypes",
         "labels",
         "unknown_keys",
@@ -631,6 +634,7 @@ fn doctor_names_what_is_used() {
         (Some("portable"), Some(3))
     );
     assert_eq!(value["instruction_sets"][0], "portable");
+    assert_eq!(value["dtypes"], serde_json::json!(["f32", "bf16", "int8"]));
     // The hint is a message, not data.
     let (out, hint) = run(&["doctor", "--isa", "portable"]);
     assert!(
@@ -1228,6 +1232,7 @@ const VERBS: &[&[&str]] = &[
     &["features"],
     &["tokenize"],
     &["decode"],
+    &["quantize"],
     &["inspect"],
     &["doctor"],
     &["forward"],
@@ -1284,6 +1289,7 @@ fn every_help_opens_with_three_examples_that_run() {
             "{\"article\": \"A river.\", \"question\": \"It\", \"options\": [\"is old\", \"reads\"]}\n",
         ),
         ("book.txt", "She was in Paris.\n"),
+        ("dev.tsv", "sentence\tlabel\nthe river\tneutral\n"),
     ] {
         std::fs::write(scratch.path().join(file), content).expect("written");
     }
@@ -1297,7 +1303,7 @@ fn every_help_opens_with_three_examples_that_run() {
             let task = |name: &str| path(&fixtures().join("pipelines/models").join(name));
             let folder = match line.split(' ').next() {
                 Some("forward") => path(&model("masked_lm")),
-                Some("classify") => task("three"),
+                Some("classify" | "quantize") => task("three"),
                 Some("tag") => task("tags"),
                 Some("answer") => task("answer"),
                 Some("choose") => task("choose"),

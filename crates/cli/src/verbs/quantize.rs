@@ -22,7 +22,7 @@ use report::{Evaluation, Report};
     before_help = "\
 Examples:
   albert quantize DIR int8
-  albert quantize DIR int8 --evaluate dev.tsv --max-drop 0.5
+  albert quantize DIR checked --evaluate dev.tsv --max-drop 0.5
   albert quantize DIR int8 --text texts.txt --json --force",
     after_help = "\
 Without --evaluate nothing but the weights and the hidden states is compared: measure before you trust the answers."

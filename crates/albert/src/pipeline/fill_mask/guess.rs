@@ -25,9 +25,20 @@ pub struct Guesses {
     pub loss: f64,
 }
 
+/// Which tokens are hidden: 15 of 100 of those that are not special, at least one, in the order of their places.
+fn hidden(ids: &[i64], special: &[u32]) -> Vec<usize> {
+    let is_special = |s: &usize| special.iter().any(|&id| i64::from(id) == ids[*s]);
+    let mut places: Vec<usize> = (0..ids.len()).filter(|s| !is_special(s)).collect();
+    let count = ((places.len() as f64 * HIDDEN).round() as usize).max(1);
+    places.sort_by(|&a, &b| chance(ids, a).total_cmp(&chance(ids, b)));
+    places.truncate(count);
+    places.sort_unstable();
+    places
+}
+
 impl<B: Backend> FillMask<B> {
-    /// Hides about 15 of 100 tokens of each text, never special ones, and lets the model guess them. Which ones depends
-    /// on the tokens of the text alone.
+    /// Hides 15 of 100 tokens of each text, at least one, never special ones, and lets the model guess them. Which ones
+    /// depends on the tokens of the text alone.
     ///
     /// # Errors
     /// Options that do not fit the model.
@@ -60,12 +71,9 @@ impl<B: Backend> FillMask<B> {
         let mut places = Vec::new();
         let mut masked: Vec<Row> = rows.iter().map(|row| (*row).clone()).collect();
         for (b, row) in rows.iter().enumerate() {
-            for s in 0..row.ids.len() {
-                let is_special = special.iter().any(|&id| i64::from(id) == row.ids[s]);
-                if !is_special && chance(&row.ids, s) < HIDDEN {
-                    masked[b].ids[s] = i64::from(self.mask);
-                    places.push((b, s));
-                }
+            for s in hidden(&row.ids, special) {
+                masked[b].ids[s] = i64::from(self.mask);
+                places.push((b, s));
             }
         }
         let mut guesses = vec![Guesses::default(); rows.len()];
@@ -85,5 +93,23 @@ impl<B: Backend> FillMask<B> {
             }
         }
         Ok(guesses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hidden;
+
+    #[test]
+    fn a_share_of_the_tokens_is_hidden_and_always_the_same() {
+        let ids: Vec<i64> = (0..102).collect();
+        let places = hidden(&ids, &[0, 101]);
+        assert_eq!(places.len(), 15);
+        assert!(places.is_sorted() && !places.contains(&0) && !places.contains(&101));
+        assert_eq!(hidden(&ids, &[0, 101]), places);
+        assert_ne!(hidden(&(1..103).collect::<Vec<i64>>(), &[1, 102]), places);
+        // At least one, of those that there are.
+        assert_eq!(hidden(&[2, 9, 3], &[2, 3]), [1]);
+        assert!(hidden(&[2, 3], &[2, 3]).is_empty());
     }
 }
