@@ -133,7 +133,9 @@ impl Task {
         }
         let found = match config.architectures.as_slice() {
             [] => "no architectures".to_owned(),
-            list if many || regression => format!("{}, with several labels at once", list.join(", ")),
+            list if many || regression => {
+                format!("{}, with several labels at once", list.join(", "))
+            }
             list => list.join(", "),
         };
         Err(Error::input(
@@ -156,13 +158,22 @@ pub fn class_of(config: &AlbertConfig, label: &str) -> Result<usize> {
     });
     let numbered = || label.parse().ok().filter(|&n| n < config.num_labels());
     named.or_else(numbered).ok_or_else(|| {
-        let names: Vec<&str> = config.id2label.iter().take(20).map(String::as_str).collect();
+        let names: Vec<&str> = config
+            .id2label
+            .iter()
+            .take(20)
+            .map(String::as_str)
+            .collect();
         Error::input(
             "label",
             format!(
                 "a label of the model ({}{}) or its number",
                 names.join(", "),
-                if config.num_labels() > names.len() { ", …" } else { "" }
+                if config.num_labels() > names.len() {
+                    ", …"
+                } else {
+                    ""
+                }
             ),
             format!("{label:?}"),
         )
@@ -195,7 +206,10 @@ mod tests {
     #[test]
     fn the_task_is_that_of_the_class() {
         let of = |class, labels: &[&str]| Task::of(&config(class, labels)).expect("a task");
-        assert_eq!(of("AlbertForSequenceClassification", &["a", "b"]), Task::Classes);
+        assert_eq!(
+            of("AlbertForSequenceClassification", &["a", "b"]),
+            Task::Classes
+        );
         assert_eq!(of("AlbertForSequenceClassification", &["a"]), Task::Values);
         assert_eq!(of("AlbertForPreTraining", &["a", "b"]), Task::Texts);
         let mut many = config("AlbertForSequenceClassification", &["a", "b"]);
@@ -210,7 +224,10 @@ mod tests {
     fn classes_have_names_and_numbers() {
         let named = config("AlbertForSequenceClassification", &["negative", "positive"]);
         let of = |label| class_of(&named, label).ok();
-        assert_eq!([of("positive"), of("Positive "), of("0"), of("1")], [Some(1), Some(1), Some(0), Some(1)]);
+        assert_eq!(
+            [of("positive"), of("Positive "), of("0"), of("1")],
+            [Some(1), Some(1), Some(0), Some(1)]
+        );
         assert_eq!([of("2"), of("-1"), of("good"), of("")], [None; 4]);
         // A name counts more than a number.
         let numbers = config("AlbertForSequenceClassification", &["1", "0"]);

@@ -66,8 +66,8 @@ pub use inputs::{Inputs, Packed};
 pub use loss::IGNORE_INDEX;
 pub use model::Keep;
 pub use ops::{Cpu, CpuOptions, Precision};
-pub use quantize::stored_precision;
 pub use pretrained::{Albert, Head, Loaded, Pass};
+pub use quantize::stored_precision;
 
 /// Encoder and pooler.
 pub type AlbertModel<B = Cpu> = Albert<heads::Base, B>;

@@ -12,8 +12,16 @@ pub use tags::{Entity, entities, entity_f1, micro_f1};
 /// # Panics
 /// When the lengths differ.
 pub fn accuracy<T: PartialEq>(predicted: &[T], expected: &[T]) -> f64 {
-    assert_eq!(predicted.len(), expected.len(), "a prediction for each label");
-    let hits = predicted.iter().zip(expected).filter(|(p, e)| p == e).count();
+    assert_eq!(
+        predicted.len(),
+        expected.len(),
+        "a prediction for each label"
+    );
+    let hits = predicted
+        .iter()
+        .zip(expected)
+        .filter(|(p, e)| p == e)
+        .count();
     hits as f64 / predicted.len() as f64
 }
 
@@ -22,7 +30,11 @@ pub fn accuracy<T: PartialEq>(predicted: &[T], expected: &[T]) -> f64 {
 /// # Panics
 /// When the lengths differ.
 pub fn f1(predicted: &[usize], expected: &[usize], class: usize) -> f64 {
-    assert_eq!(predicted.len(), expected.len(), "a prediction for each label");
+    assert_eq!(
+        predicted.len(),
+        expected.len(),
+        "a prediction for each label"
+    );
     let both = predicted
         .iter()
         .zip(expected)
@@ -41,8 +53,16 @@ fn f1_of_counts(hits: usize, predicted: usize, expected: usize) -> f64 {
 /// # Panics
 /// When the lengths differ.
 pub fn matthews(predicted: &[usize], expected: &[usize]) -> f64 {
-    assert_eq!(predicted.len(), expected.len(), "a prediction for each label");
-    let classes = predicted.iter().chain(expected).max().map_or(0, |&top| top + 1);
+    assert_eq!(
+        predicted.len(),
+        expected.len(),
+        "a prediction for each label"
+    );
+    let classes = predicted
+        .iter()
+        .chain(expected)
+        .max()
+        .map_or(0, |&top| top + 1);
     let counts = |list: &[usize]| {
         let mut counts = vec![0.0; classes];
         list.iter().for_each(|&class| counts[class] += 1.0);
@@ -51,7 +71,11 @@ pub fn matthews(predicted: &[usize], expected: &[usize]) -> f64 {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let (p, e) = (counts(predicted), counts(expected));
     let n = predicted.len() as f64;
-    let hits = predicted.iter().zip(expected).filter(|(p, e)| p == e).count() as f64;
+    let hits = predicted
+        .iter()
+        .zip(expected)
+        .filter(|(p, e)| p == e)
+        .count() as f64;
     let scale = ((n * n - dot(&p, &p)) * (n * n - dot(&e, &e))).sqrt();
     if scale == 0.0 {
         return 0.0;
@@ -106,12 +130,18 @@ mod tests {
 
     #[track_caller]
     fn near(found: f64, expected: f64) {
-        assert!((found - expected).abs() < 1e-15, "{found}, expected {expected}");
+        assert!(
+            (found - expected).abs() < 1e-15,
+            "{found}, expected {expected}"
+        );
     }
 
     #[test]
     fn classes_are_measured_as_scikit_learn_does() {
-        let (p, e) = ([1, 0, 1, 1, 0, 0, 1, 0, 1, 1], [1, 0, 0, 1, 0, 1, 1, 0, 1, 0]);
+        let (p, e) = (
+            [1, 0, 1, 1, 0, 0, 1, 0, 1, 1],
+            [1, 0, 0, 1, 0, 1, 1, 0, 1, 0],
+        );
         near(accuracy(&p, &e), 0.7);
         near(f1(&p, &e, 1), 0.7272727272727273);
         near(matthews(&p, &e), 0.408248290463863);
@@ -123,7 +153,10 @@ mod tests {
     #[test]
     fn what_is_undefined_is_said() {
         assert!(accuracy::<usize>(&[], &[]).is_nan());
-        assert_eq!((f1(&[0, 0], &[0, 0], 1), matthews(&[0, 0], &[0, 1])), (0.0, 0.0));
+        assert_eq!(
+            (f1(&[0, 0], &[0, 0], 1), matthews(&[0, 0], &[0, 1])),
+            (0.0, 0.0)
+        );
         assert_eq!(matthews(&[], &[]), 0.0);
         assert!(pearson(&[1.0, 1.0], &[1.0, 2.0]).is_nan() && pearson(&[], &[]).is_nan());
     }

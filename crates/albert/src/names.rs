@@ -162,7 +162,10 @@ impl Site {
             | Site::MlmDense
             | Site::Decoder => true,
             Site::Block(part, _) => {
-                matches!(part, Query | Key | Value | AttentionOutput | Ffn | FfnOutput)
+                matches!(
+                    part,
+                    Query | Key | Value | AttentionOutput | Ffn | FfnOutput
+                )
             }
             _ => false,
         }

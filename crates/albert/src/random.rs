@@ -30,7 +30,9 @@ pub(crate) fn fill_normal(seed: u64, name: &str, first: usize, std: f64, out: &m
 
 /// Uniform in (0, 1], for place `index` of a list; the same for the same list.
 pub(crate) fn chance(list: &[i64], index: usize) -> f64 {
-    let stream = list.iter().fold(mix(0), |hash, x| mix(hash ^ x.cast_unsigned()));
+    let stream = list
+        .iter()
+        .fold(mix(0), |hash, x| mix(hash ^ x.cast_unsigned()));
     uniform(mix(stream ^ mix(index as u64)))
 }
 

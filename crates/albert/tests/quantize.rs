@@ -36,7 +36,9 @@ fn tensors(folder: &Path) -> BTreeMap<String, (Dtype, Vec<usize>, Vec<i64>)> {
     let bits = |info: &albert_formats::TensorInfo| {
         if info.dtype == Dtype::I8 {
             let mut integers = vec![0; info.elements()];
-            checkpoint.read_i64(info, 0, &mut integers).expect("integers");
+            checkpoint
+                .read_i64(info, 0, &mut integers)
+                .expect("integers");
             return integers;
         }
         let mut values = vec![0.0f32; info.elements()];
@@ -45,14 +47,25 @@ fn tensors(folder: &Path) -> BTreeMap<String, (Dtype, Vec<usize>, Vec<i64>)> {
     };
     checkpoint
         .tensors()
-        .map(|info| (info.name.clone(), (info.dtype, info.shape.clone(), bits(info))))
+        .map(|info| {
+            (
+                info.name.clone(),
+                (info.dtype, info.shape.clone(), bits(info)),
+            )
+        })
         .collect()
 }
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("a folder");
     let mut names: Vec<String> = entries
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
         .collect();
     names.sort();
     names
@@ -75,10 +88,14 @@ fn what_is_written_is_what_the_script_wrote_by_the_document() {
 #[test]
 fn the_frozen_folder_gives_its_numbers() {
     let folder = fixtures().join("quantized");
-    assert_eq!(stored_precision(&folder).expect("a precision"), Precision::Int8);
+    assert_eq!(
+        stored_precision(&folder).expect("a precision"),
+        Precision::Int8
+    );
     // In f32 the integers times their scales are the weights: what transformers computed in f64.
     let (model, loaded) =
-        AlbertForPreTraining::from_pretrained(&folder, device(), LoadOptions::default()).expect("it");
+        AlbertForPreTraining::from_pretrained(&folder, device(), LoadOptions::default())
+            .expect("it");
     assert_eq!(loaded.tensors.unexpected, Vec::<String>::new());
     let given = Checkpoint::open(&folder.join("inputs.safetensors")).expect("inputs");
     let whole = |name: &str| {
@@ -113,7 +130,10 @@ fn the_frozen_folder_gives_its_numbers() {
             }
         }
         // Sums of at most 80 products of f32, two layers deep; the goldens of f32 models are as near.
-        assert!(largest > 0.01 && furthest < 1e-5 * largest.max(1.0), "{name}: {furthest:e}");
+        assert!(
+            largest > 0.01 && furthest < 1e-5 * largest.max(1.0),
+            "{name}: {furthest:e}"
+        );
     }
 }
 
@@ -127,7 +147,12 @@ fn a_newer_layout_is_refused_with_what_to_do() {
     std::fs::write(&path, newer).expect("written");
     let loaded = AlbertForMaskedLM::from_pretrained(&folder, device(), LoadOptions::default());
     let error = loaded.err().expect("refused").to_string();
-    for word in ["config.json", "`quantization_config.version` is 2", "up to version 1", "newer"] {
+    for word in [
+        "config.json",
+        "`quantization_config.version` is 2",
+        "up to version 1",
+        "newer",
+    ] {
         assert!(error.contains(word), "{word}: {error}");
     }
 }
@@ -145,10 +170,14 @@ fn check<H: Head<Cpu>>(source: &Path, logits: impl Fn(&Albert<H>) -> Vec<f32>) {
     };
     let ((original, before), (other, after)) = (load(source), load(&folder));
     let place = source.display();
-    assert_eq!(before.tensors.unexpected, after.tensors.unexpected, "{place}");
+    assert_eq!(
+        before.tensors.unexpected, after.tensors.unexpected,
+        "{place}"
+    );
     assert_eq!(before.tensors.notes, after.tensors.notes, "{place}");
     let (x, y) = (logits(&original), logits(&other));
-    let square = |list: &mut dyn Iterator<Item = f32>| list.map(|x| f64::from(x).powi(2)).sum::<f64>();
+    let square =
+        |list: &mut dyn Iterator<Item = f32>| list.map(|x| f64::from(x).powi(2)).sum::<f64>();
     let lost = square(&mut x.iter().zip(&y).map(|(x, y)| y - x));
     let error = (lost / square(&mut x.iter().copied())).sqrt();
     assert!(error > 1e-6 && error < 0.05, "{place}: {error}");
@@ -156,16 +185,26 @@ fn check<H: Head<Cpu>>(source: &Path, logits: impl Fn(&Albert<H>) -> Vec<f32>) {
     let checkpoint = Checkpoint::open(&folder).expect("it");
     let mut matrices = 0;
     for info in checkpoint.tensors().filter(|info| info.dtype == Dtype::I8) {
-        let scales = checkpoint.get(&format!("{}_scale", info.name)).expect("scales");
+        let scales = checkpoint
+            .get(&format!("{}_scale", info.name))
+            .expect("scales");
         let (mut integers, mut of_rows) = (vec![0; info.elements()], vec![0.0; scales.elements()]);
-        checkpoint.read_i8(info, 0, &mut integers).expect("integers");
-        checkpoint.read_f32(scales, 0, &mut of_rows).expect("scales");
+        checkpoint
+            .read_i8(info, 0, &mut integers)
+            .expect("integers");
+        checkpoint
+            .read_f32(scales, 0, &mut of_rows)
+            .expect("scales");
         let cols = info.shape[1];
         let mut again = vec![0; cols];
         for (row, scale) in integers.chunks_exact(cols).zip(&of_rows) {
             let real: Vec<f32> = row.iter().map(|&q| f32::from(q) * scale).collect();
             let scale_again = quantize_weights(&real, &mut again);
-            assert_eq!((scale_again.to_bits(), &again[..]), (scale.to_bits(), row), "{place}");
+            assert_eq!(
+                (scale_again.to_bits(), &again[..]),
+                (scale.to_bits(), row),
+                "{place}"
+            );
         }
         matrices += 1;
     }
@@ -187,7 +226,11 @@ fn every_form_of_checkpoint_is_quantised() {
         "sharded",
     ] {
         check::<albert::heads::MaskedLm<Cpu>>(&fixtures().join("model").join(case), |model| {
-            model.forward(&inputs, None, Keep::default()).expect("run").logits.data
+            model
+                .forward(&inputs, None, Keep::default())
+                .expect("run")
+                .logits
+                .data
         });
     }
     for case in [
@@ -199,29 +242,61 @@ fn every_form_of_checkpoint_is_quantised() {
         "pruned_heads",
     ] {
         check::<albert::heads::Base>(&fixtures().join("model").join(case), |model| {
-            model.forward(&inputs, None, Keep::default()).expect("run").last_hidden_state.data
+            model
+                .forward(&inputs, None, Keep::default())
+                .expect("run")
+                .last_hidden_state
+                .data
         });
     }
     for case in ["pretraining", "decoder_and_sources"] {
         check::<albert::heads::PreTraining<Cpu>>(&fixtures().join("model").join(case), |model| {
-            model.forward(&inputs, None, Keep::default()).expect("run").prediction_logits.data
+            model
+                .forward(&inputs, None, Keep::default())
+                .expect("run")
+                .prediction_logits
+                .data
         });
     }
     check::<albert::heads::SequenceClassification<Cpu>>(
         &fixtures().join("model/sequence_classification"),
-        |model| model.forward(&inputs, None, Keep::default()).expect("run").logits.data,
+        |model| {
+            model
+                .forward(&inputs, None, Keep::default())
+                .expect("run")
+                .logits
+                .data
+        },
     );
     check::<albert::heads::TokenClassification<Cpu>>(
         &fixtures().join("model/token_classification"),
-        |model| model.forward(&inputs, None, Keep::default()).expect("run").logits.data,
+        |model| {
+            model
+                .forward(&inputs, None, Keep::default())
+                .expect("run")
+                .logits
+                .data
+        },
     );
     check::<albert::heads::MultipleChoice<Cpu>>(
         &fixtures().join("model/multiple_choice"),
-        |model| model.forward(&inputs, None, Keep::default()).expect("run").logits.data,
+        |model| {
+            model
+                .forward(&inputs, None, Keep::default())
+                .expect("run")
+                .logits
+                .data
+        },
     );
     check::<albert::heads::QuestionAnswering<Cpu>>(
         &fixtures().join("model/question_answering"),
-        |model| model.forward(&inputs, None, Keep::default()).expect("run").start_logits.data,
+        |model| {
+            model
+                .forward(&inputs, None, Keep::default())
+                .expect("run")
+                .start_logits
+                .data
+        },
     );
 }
 
@@ -239,10 +314,21 @@ fn a_pickle_is_quantised_and_its_file_stays_behind() {
     let home = tempfile::tempdir().expect("a folder");
     let folder = home.path().join("int8");
     let written = quantize_folder(source.path(), &folder, false).expect("written");
-    assert_eq!(names(&folder), ["README.md", "config.json", "model.safetensors", "tokenizer.json"]);
+    assert_eq!(
+        names(&folder),
+        [
+            "README.md",
+            "config.json",
+            "model.safetensors",
+            "tokenizer.json"
+        ]
+    );
     assert_eq!(
         written.left_out,
-        [".hidden: hidden", "pytorch_model.bin: weights in floating point"]
+        [
+            ".hidden: hidden",
+            "pytorch_model.bin: weights in floating point"
+        ]
     );
     let (_home, same) = quantized(&three);
     assert_eq!(tensors(&folder), tensors(&same));
@@ -253,7 +339,10 @@ fn a_repeated_word_table_is_stored_once() {
     let (_home, folder) = quantized(&fixtures().join("model/decoder_and_sources"));
     let tensors = tensors(&folder);
     assert!(!tensors.contains_key("predictions.decoder.weight"));
-    assert_eq!(tensors["albert.embeddings.word_embeddings.weight"].0, Dtype::I8);
+    assert_eq!(
+        tensors["albert.embeddings.word_embeddings.weight"].0,
+        Dtype::I8
+    );
 }
 
 #[test]
@@ -261,10 +350,16 @@ fn a_folder_of_sentence_transformers_keeps_its_modules() {
     let source = fixtures().join("pipelines/models/st6-mean-last");
     let (_home, folder) = quantized(&source);
     assert_eq!(names(&folder), names(&source));
-    assert_eq!(names(&folder.join("1_Pooling")), names(&source.join("1_Pooling")));
+    assert_eq!(
+        names(&folder.join("1_Pooling")),
+        names(&source.join("1_Pooling"))
+    );
     let vector = |folder: &Path| {
         let (embed, _) = Embed::from_pretrained(folder, device()).expect("it");
-        embed.run("the river", None, &EmbedOptions::default()).expect("a vector").output
+        embed
+            .run("the river", None, &EmbedOptions::default())
+            .expect("a vector")
+            .output
     };
     let (x, y) = (vector(&source), vector(&folder));
     let cosine = albert::pipeline::cosine_similarity(&x, &y);
@@ -275,8 +370,16 @@ fn a_folder_of_sentence_transformers_keeps_its_modules() {
 fn base_takes_a_quarter_of_its_memory() {
     let config = AlbertConfig::base_v2();
     let of = |precision| memory_bytes(&config, precision) as f64 / 1e6;
-    assert!((of(Precision::F32) - 44.4).abs() < 0.1, "{}", of(Precision::F32));
-    assert!((of(Precision::Int8) - 11.5).abs() < 0.1, "{}", of(Precision::Int8));
+    assert!(
+        (of(Precision::F32) - 44.4).abs() < 0.1,
+        "{}",
+        of(Precision::F32)
+    );
+    assert!(
+        (of(Precision::Int8) - 11.5).abs() < 0.1,
+        "{}",
+        of(Precision::Int8)
+    );
     assert!(of(Precision::Bf16) * 2.0 - of(Precision::F32) < 0.5);
 }
 
@@ -288,7 +391,9 @@ fn base_takes_a_quarter_of_its_memory() {
 fn refused(source: &Path, destination: &Path, replace: bool, words: &[&str]) {
     let home = destination.parent().expect("a folder");
     let before = names(home);
-    let error = quantize_folder(source, destination, replace).expect_err("refused").to_string();
+    let error = quantize_folder(source, destination, replace)
+        .expect_err("refused")
+        .to_string();
     for word in words {
         assert!(error.contains(word), "{word:?} is not in {error}");
     }
@@ -304,8 +409,18 @@ fn destinations_that_are_something_else_are_refused() {
     refused(&source, &path("file"), true, &["file", "found a file"]);
     std::fs::create_dir(path("full")).expect("made");
     std::fs::write(path("full/notes.txt"), "mine").expect("written");
-    refused(&source, &path("full"), false, &["new or empty folder", "--force"]);
-    refused(&source, &path("full"), true, &["a quantised model to replace"]);
+    refused(
+        &source,
+        &path("full"),
+        false,
+        &["new or empty folder", "--force"],
+    );
+    refused(
+        &source,
+        &path("full"),
+        true,
+        &["a quantised model to replace"],
+    );
     assert_eq!(names(&path("full")), ["notes.txt"]);
     // An empty one will do, and one that was written before if asked for.
     std::fs::create_dir(path("int8")).expect("made");
@@ -327,7 +442,11 @@ fn a_destination_is_never_the_source_nor_in_it_nor_around_it() {
         let from = fixtures().join("model/masked_lm").join(name);
         std::fs::copy(from, source.join(name)).expect("copied");
     }
-    for destination in [source.clone(), source.join("int8"), home.path().join("around")] {
+    for destination in [
+        source.clone(),
+        source.join("int8"),
+        home.path().join("around"),
+    ] {
         refused(&source, &destination, true, &["apart from the source"]);
     }
     #[cfg(unix)]
@@ -341,20 +460,37 @@ fn a_destination_is_never_the_source_nor_in_it_nor_around_it() {
 #[test]
 fn what_is_quantised_already_is_refused() {
     let (home, folder) = quantized(&fixtures().join("model/masked_lm"));
-    refused(&folder, &home.path().join("again"), false, &["quantised already", "config.json"]);
+    refused(
+        &folder,
+        &home.path().join("again"),
+        false,
+        &["quantised already", "config.json"],
+    );
     // Without the word in its config.json too.
     let text = std::fs::read_to_string(folder.join("config.json")).expect("it");
     let mut config: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    config.as_object_mut().expect("an object").remove("quantization_config");
+    config
+        .as_object_mut()
+        .expect("an object")
+        .remove("quantization_config");
     std::fs::write(folder.join("config.json"), config.to_string()).expect("written");
-    refused(&folder, &home.path().join("again"), false, &["quantised already", "of type I8"]);
+    refused(
+        &folder,
+        &home.path().join("again"),
+        false,
+        &["quantised already", "of type I8"],
+    );
 }
 
 /// A copy of a golden's folder with one element of a tensor changed.
 fn damaged(tensor: &str, element: usize, value: f32) -> tempfile::TempDir {
     let source = fixtures().join("model/masked_lm");
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::copy(source.join("config.json"), folder.path().join("config.json")).expect("copied");
+    std::fs::copy(
+        source.join("config.json"),
+        folder.path().join("config.json"),
+    )
+    .expect("copied");
     let checkpoint = Checkpoint::open(&source).expect("it");
     let specs: Vec<TensorSpec<'_>> = checkpoint
         .tensors()
@@ -389,7 +525,10 @@ fn weights_that_are_not_finite_are_refused_by_tensor_and_row() {
     ] {
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let source = damaged(tensor, element, value);
-            let words = [&format!("tensor {tensor}, row {row}"), "expected finite numbers"];
+            let words = [
+                &format!("tensor {tensor}, row {row}"),
+                "expected finite numbers",
+            ];
             refused(source.path(), &destination, false, &words);
         }
     }
@@ -406,8 +545,17 @@ fn shapes_and_folders_that_do_not_fit_are_refused() {
     let source = damaged("", 0, 0.0);
     let path = source.path().join("config.json");
     let text = std::fs::read_to_string(&path).expect("it");
-    std::fs::write(&path, text.replace("\"vocab_size\": 61", "\"vocab_size\": 62")).expect("written");
-    refused(source.path(), &destination, false, &["word_embeddings.weight", "[61, 12]", "[62, 12]"]);
+    std::fs::write(
+        &path,
+        text.replace("\"vocab_size\": 61", "\"vocab_size\": 62"),
+    )
+    .expect("written");
+    refused(
+        source.path(),
+        &destination,
+        false,
+        &["word_embeddings.weight", "[61, 12]", "[62, 12]"],
+    );
     refused(&home.path().join("none"), &destination, false, &["none"]);
     let empty = tempfile::tempdir().expect("a folder");
     refused(empty.path(), &destination, false, &["config.json"]);

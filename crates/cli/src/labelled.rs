@@ -107,8 +107,12 @@ pub(crate) fn read(
     let stream = match (format, task) {
         (Some(LabelledFormat::Conll), Task::Tags) => return conll::read(path, config, most),
         (Some(LabelledFormat::Squad), Task::Answers) => return squad::read(path, most),
-        (Some(LabelledFormat::Conll), _) => bail!("--format conll: labels of words, but the model is none of token classification"),
-        (Some(LabelledFormat::Squad), _) => bail!("--format squad: questions, but the model is none of question answering"),
+        (Some(LabelledFormat::Conll), _) => {
+            bail!("--format conll: labels of words, but the model is none of token classification")
+        }
+        (Some(LabelledFormat::Squad), _) => {
+            bail!("--format squad: questions, but the model is none of question answering")
+        }
         (None, _) => None,
         (Some(LabelledFormat::Text), _) => Some(Format::Text),
         (Some(LabelledFormat::Jsonl), _) => Some(Format::Jsonl),
@@ -116,7 +120,15 @@ pub(crate) fn read(
         (Some(LabelledFormat::Csv), _) => Some(Format::Csv),
     };
     let text = Field {
-        also: &["sentence", "sentence1", "premise", "input", "context", "passage", "article"],
+        also: &[
+            "sentence",
+            "sentence1",
+            "premise",
+            "input",
+            "context",
+            "passage",
+            "article",
+        ],
         ..Field::TEXT
     };
     let question = Field {
@@ -135,7 +147,10 @@ pub(crate) fn read(
     if task == Task::Texts {
         records.retain(|record| !record.required(0).trim().is_empty());
     }
-    let places = records.iter().map(|record| record.place.to_string()).collect();
+    let places = records
+        .iter()
+        .map(|record| record.place.to_string())
+        .collect();
     let examples = match task {
         Task::Classes => Examples::Classes(each(&records, |record| {
             Ok(example(pair(record), class_of(config, record.required(2))?))
@@ -198,7 +213,9 @@ fn chosen(record: &Record) -> Result<Example<(String, Vec<String>), usize>> {
     let choices = owned(record, 1);
     let label = record.required(3).trim();
     let letter = match label.as_bytes() {
-        [letter] if letter.is_ascii_alphabetic() => Some(usize::from(letter.to_ascii_uppercase() - b'A')),
+        [letter] if letter.is_ascii_alphabetic() => {
+            Some(usize::from(letter.to_ascii_uppercase() - b'A'))
+        }
         _ => None,
     };
     let place = choices.iter().position(|choice| choice == label);
@@ -213,19 +230,29 @@ fn chosen(record: &Record) -> Result<Example<(String, Vec<String>), usize>> {
         Some(question) => format!("{question} {choice}"),
         None => choice,
     });
-    Ok(example((record.required(0).to_owned(), seconds.collect()), place))
+    Ok(example(
+        (record.required(0).to_owned(), seconds.collect()),
+        place,
+    ))
 }
 
 /// A whole file as text.
 fn text_of(path: &Path) -> Result<String> {
-    let known = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let known =
+        std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
     if !known.is_file() {
         bail!("{}: expected a regular file", path.display());
     }
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        anyhow!("{}: byte {at} is not UTF-8: convert the file (iconv -t utf-8)", path.display())
+        anyhow!(
+            "{}: byte {at} is not UTF-8: convert the file (iconv -t utf-8)",
+            path.display()
+        )
     })?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+    Ok(text
+        .strip_prefix('\u{feff}')
+        .map(str::to_owned)
+        .unwrap_or(text))
 }

@@ -330,7 +330,9 @@ impl<'a, B: Backend> Loader<'a, B> {
         };
         let suffixes = ["", names::SCALE, names::DELTA_LEFT, names::DELTA_RIGHT];
         let names = suffixes.map(|suffix| format!("{}{suffix}", info.name));
-        let stored = names.into_iter().filter(|name| self.checkpoint.get(name).is_some());
+        let stored = names
+            .into_iter()
+            .filter(|name| self.checkpoint.get(name).is_some());
         self.report.loaded.extend(stored);
     }
 
@@ -346,9 +348,8 @@ impl<'a, B: Backend> Loader<'a, B> {
         if a.dtype == Dtype::I8 || b.dtype == Dtype::I8 {
             return self.integers_differ(a, b);
         }
-        let read = |info: &TensorInfo, first, out: &mut [f32]| {
-            self.checkpoint.read_f32(info, first, out)
-        };
+        let read =
+            |info: &TensorInfo, first, out: &mut [f32]| self.checkpoint.read_f32(info, first, out);
         let same = |x: &f32, y: &f32| x.to_bits() == y.to_bits();
         Ok(!equal(a, b, read, same)?)
     }
@@ -358,9 +359,8 @@ impl<'a, B: Backend> Loader<'a, B> {
         if a.dtype != b.dtype {
             return Ok(true);
         }
-        let read = |info: &TensorInfo, first, out: &mut [i8]| {
-            self.checkpoint.read_i8(info, first, out)
-        };
+        let read =
+            |info: &TensorInfo, first, out: &mut [i8]| self.checkpoint.read_i8(info, first, out);
         if !equal(a, b, read, i8::eq)? {
             return Ok(true);
         }

@@ -46,7 +46,9 @@ impl AlbertConfig {
 
 /// Refuses weights that are packed in a way that is not known here.
 pub(super) fn check(object: &Map<String, Value>) -> Result<(), ConfigError> {
-    object.get(KEY).map_or(Ok(()), |value| read(value).map(|_| ()))
+    object
+        .get(KEY)
+        .map_or(Ok(()), |value| read(value).map(|_| ()))
 }
 
 fn read(value: &Value) -> Result<Option<Quantization>, ConfigError> {
@@ -61,7 +63,10 @@ fn read(value: &Value) -> Result<Option<Quantization>, ConfigError> {
             "its weights are packed by another library; take the original checkpoint",
         ));
     }
-    match value.get("version").map(|version| (version, version.as_u64())) {
+    match value
+        .get("version")
+        .map(|version| (version, version.as_u64()))
+    {
         Some((_, Some(version @ 1..=VERSION))) => Ok(Some(Quantization { version })),
         Some((_, Some(version))) if version > VERSION => Err(ConfigError::unsupported(
             format!("{KEY}.version"),
@@ -93,7 +98,10 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let written = Quantization::CURRENT.to_json();
-        assert_eq!(read(&written).expect("known"), Some(Quantization { version: 1 }));
+        assert_eq!(
+            read(&written).expect("known"),
+            Some(Quantization { version: 1 })
+        );
         assert_eq!(read(&json!({})).expect("nothing"), None);
         assert_eq!(read(&Value::Null).expect("nothing"), None);
     }

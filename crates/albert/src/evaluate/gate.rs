@@ -74,7 +74,13 @@ mod tests {
     use super::*;
 
     fn passed(unit: Unit, before: f64, after: f64) -> bool {
-        let metric = |value| [Metric { name: "m", value, unit }];
+        let metric = |value| {
+            [Metric {
+                name: "m",
+                value,
+                unit,
+            }]
+        };
         Gate::default().compare(&metric(before), &metric(after))[0].passed
     }
 

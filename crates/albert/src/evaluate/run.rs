@@ -7,19 +7,25 @@ use crate::error::{Error, Result};
 use crate::metrics;
 use crate::ops::Backend;
 use crate::pipeline::{
-    AnswerOptions, Apply, Choose, ChooseOptions, Classify, ClassifyOptions, FillMask, Label, Limits,
-    Long, QuestionAnswering, Results, Tag,
+    AnswerOptions, Apply, Choose, ChooseOptions, Classify, ClassifyOptions, FillMask, Label,
+    Limits, Long, QuestionAnswering, Results, Tag,
 };
 
 /// Examples that are encoded at once.
 const AT_ONCE: usize = 1024;
 
-pub(super) fn run<B: Backend>(folder: &Path, device: B, examples: &Examples) -> Result<Vec<Metric>> {
+pub(super) fn run<B: Backend>(
+    folder: &Path,
+    device: B,
+    examples: &Examples,
+) -> Result<Vec<Metric>> {
     match examples {
         Examples::Classes(list) => classes(&Classify::from_pretrained(folder, device)?.0, list),
         Examples::Values(list) => values(&Classify::from_pretrained(folder, device)?.0, list),
         Examples::Tags(list) => tags(&Tag::from_pretrained(folder, device)?.0, list),
-        Examples::Answers(list) => answers(&QuestionAnswering::from_pretrained(folder, device)?.0, list),
+        Examples::Answers(list) => {
+            answers(&QuestionAnswering::from_pretrained(folder, device)?.0, list)
+        }
         Examples::Choices(list) => choices(&Choose::from_pretrained(folder, device)?.0, list),
         Examples::Texts(list) => texts(&FillMask::from_pretrained(folder, device)?.0, list),
     }
@@ -59,23 +65,29 @@ fn first_labels<B: Backend, L>(
             .collect();
         model.run_batch(&texts, &options)
     })?;
-    Ok(labels.into_iter().map(|mut labels| labels.remove(0)).collect())
+    Ok(labels
+        .into_iter()
+        .map(|mut labels| labels.remove(0))
+        .collect())
 }
 
-fn classes<B: Backend>(
-    model: &Classify<B>,
-    list: &[Example<Texts, usize>],
-) -> Result<Vec<Metric>> {
+fn classes<B: Backend>(model: &Classify<B>, list: &[Example<Texts, usize>]) -> Result<Vec<Metric>> {
     let config = model.model().config();
     let predicted: Vec<usize> = first_labels(model, list, None)?
         .iter()
         .map(|label| config.label_id(&label.label).unwrap_or_default())
         .collect();
     let expected: Vec<usize> = list.iter().map(|example| example.label).collect();
-    let mut metrics = vec![Metric::points("accuracy", metrics::accuracy(&predicted, &expected))];
+    let mut metrics = vec![Metric::points(
+        "accuracy",
+        metrics::accuracy(&predicted, &expected),
+    )];
     if config.num_labels() == 2 {
         metrics.push(Metric::points("f1", metrics::f1(&predicted, &expected, 1)));
-        metrics.push(Metric::points("matthews", metrics::matthews(&predicted, &expected)));
+        metrics.push(Metric::points(
+            "matthews",
+            metrics::matthews(&predicted, &expected),
+        ));
     }
     Ok(metrics)
 }
@@ -111,16 +123,26 @@ fn tags<B: Backend>(
     // A word without tokens is nothing that the model saw.
     let predicted: Vec<Vec<&str>> = labels
         .iter()
-        .map(|labels| labels.iter().map(|label| label.as_ref().map_or("O", name)).collect())
+        .map(|labels| {
+            labels
+                .iter()
+                .map(|label| label.as_ref().map_or("O", name))
+                .collect()
+        })
         .collect();
     let (words, right) = (predicted.concat(), expected.concat());
-    let scheme = names.iter().any(|name| name.starts_with("B-") || name.starts_with("I-"));
+    let scheme = names
+        .iter()
+        .any(|name| name.starts_with("B-") || name.starts_with("I-"));
     let f1 = if scheme {
         Metric::points("entity f1", metrics::entity_f1(&predicted, &expected))
     } else {
         Metric::points("micro f1", metrics::micro_f1(&words, &right))
     };
-    Ok(vec![Metric::points("accuracy", metrics::accuracy(&words, &right)), f1])
+    Ok(vec![
+        Metric::points("accuracy", metrics::accuracy(&words, &right)),
+        f1,
+    ])
 }
 
 fn answers<B: Backend>(
@@ -142,7 +164,9 @@ fn answers<B: Backend>(
     })?;
     let mean = |measure: fn(&str, &[String]) -> f64| {
         let of = |(found, example): (&Vec<_>, &Example<_, Vec<String>>)| {
-            let text = found.first().map_or("", |span: &crate::pipeline::AnswerSpan| &span.answer);
+            let text = found
+                .first()
+                .map_or("", |span: &crate::pipeline::AnswerSpan| &span.answer);
             measure(text, &example.label)
         };
         answers.iter().zip(list).map(of).sum::<f64>() / list.len() as f64
@@ -163,15 +187,23 @@ fn choices<B: Backend>(
     let chosen = outputs(list, |piece| {
         let questions: Vec<(&str, Vec<&str>)> = piece
             .iter()
-            .map(|Example { input: (text, choices), .. }| {
-                (text.as_str(), choices.iter().map(String::as_str).collect())
-            })
+            .map(
+                |Example {
+                     input: (text, choices),
+                     ..
+                 }| {
+                    (text.as_str(), choices.iter().map(String::as_str).collect())
+                },
+            )
             .collect();
         model.run_batch(&questions, &options)
     })?;
     let predicted: Vec<usize> = chosen.iter().map(|choice| choice.choice).collect();
     let expected: Vec<usize> = list.iter().map(|example| example.label).collect();
-    Ok(vec![Metric::points("accuracy", metrics::accuracy(&predicted, &expected))])
+    Ok(vec![Metric::points(
+        "accuracy",
+        metrics::accuracy(&predicted, &expected),
+    )])
 }
 
 fn texts<B: Backend>(model: &FillMask<B>, list: &[String]) -> Result<Vec<Metric>> {
@@ -179,7 +211,11 @@ fn texts<B: Backend>(model: &FillMask<B>, list: &[String]) -> Result<Vec<Metric>
     let guesses = outputs(list, |piece| model.guess(piece, &limits))?;
     let hidden: usize = guesses.iter().map(|one| one.hidden).sum();
     if hidden == 0 {
-        return Err(Error::input("texts", "enough words that some are hidden", "too few; give more text"));
+        return Err(Error::input(
+            "texts",
+            "enough words that some are hidden",
+            "too few; give more text",
+        ));
     }
     let right: usize = guesses.iter().map(|one| one.right).sum();
     let loss: f64 = guesses.iter().map(|one| one.loss).sum();

@@ -10,9 +10,15 @@ pub fn normalize_answer(text: &str) -> String {
     let mut rest = text.as_str();
     while let Some(c) = rest.chars().next() {
         let word = c.is_alphanumeric();
-        let end = rest.find(|c: char| c.is_alphanumeric() != word).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| c.is_alphanumeric() != word)
+            .unwrap_or(rest.len());
         let (run, after) = rest.split_at(end);
-        without.push_str(if matches!(run, "a" | "an" | "the") { " " } else { run });
+        without.push_str(if matches!(run, "a" | "an" | "the") {
+            " "
+        } else {
+            run
+        });
         rest = after;
     }
     without.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -22,7 +28,9 @@ pub fn normalize_answer(text: &str) -> String {
 /// there is no answer.
 pub fn exact_match<S: AsRef<str>>(predicted: &str, expected: &[S]) -> f64 {
     best(expected, |expected| {
-        f64::from(u8::from(normalize_answer(predicted) == normalize_answer(expected)))
+        f64::from(u8::from(
+            normalize_answer(predicted) == normalize_answer(expected),
+        ))
     })
 }
 
@@ -36,7 +44,9 @@ fn best<S: AsRef<str>>(expected: &[S], measure: impl Fn(&str) -> f64) -> f64 {
         .iter()
         .map(AsRef::as_ref)
         .filter(|text| !normalize_answer(text).is_empty());
-    some.map(&measure).reduce(f64::max).unwrap_or_else(|| measure(""))
+    some.map(&measure)
+        .reduce(f64::max)
+        .unwrap_or_else(|| measure(""))
 }
 
 fn words_f1(predicted: &str, expected: &str) -> f64 {
@@ -55,7 +65,11 @@ fn words_f1(predicted: &str, expected: &str) -> f64 {
             hits += 1;
         }
     }
-    super::f1_of_counts(hits, predicted.split(' ').count(), expected.split(' ').count())
+    super::f1_of_counts(
+        hits,
+        predicted.split(' ').count(),
+        expected.split(' ').count(),
+    )
 }
 
 #[cfg(test)]
@@ -85,7 +99,10 @@ mod tests {
             ("a b b c", "b b c d", 0.8571428571428571),
             ("x", "y", 0.0),
         ] {
-            assert!((answer_f1(predicted, &[expected]) - f1).abs() < 1e-15, "{predicted}");
+            assert!(
+                (answer_f1(predicted, &[expected]) - f1).abs() < 1e-15,
+                "{predicted}"
+            );
         }
     }
 

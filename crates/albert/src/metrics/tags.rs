@@ -46,7 +46,10 @@ pub fn entity_f1<'a>(predicted: &[Vec<&'a str>], expected: &[Vec<&'a str>]) -> f
     let (mut hits, mut p, mut e) = (0, 0, 0);
     for (predicted, expected) in predicted.iter().zip(expected) {
         let (predicted, expected) = (entities(predicted), entities(expected));
-        hits += predicted.iter().filter(|one| expected.contains(one)).count();
+        hits += predicted
+            .iter()
+            .filter(|one| expected.contains(one))
+            .count();
         (p, e) = (p + predicted.len(), e + expected.len());
     }
     super::f1_of_counts(hits, p, e)
@@ -57,9 +60,16 @@ pub fn entity_f1<'a>(predicted: &[Vec<&'a str>], expected: &[Vec<&'a str>]) -> f
 /// # Panics
 /// When the lengths differ.
 pub fn micro_f1(predicted: &[&str], expected: &[&str]) -> f64 {
-    assert_eq!(predicted.len(), expected.len(), "a prediction for each label");
+    assert_eq!(
+        predicted.len(),
+        expected.len(),
+        "a prediction for each label"
+    );
     let some = |list: &[&str]| list.iter().filter(|label| **label != "O").count();
-    let both = predicted.iter().zip(expected).filter(|(p, e)| p == e && **e != "O");
+    let both = predicted
+        .iter()
+        .zip(expected)
+        .filter(|(p, e)| p == e && **e != "O");
     super::f1_of_counts(both.count(), some(predicted), some(expected))
 }
 
@@ -74,7 +84,9 @@ mod tests {
         let of = |text: &str| -> Vec<(String, usize, usize)> {
             let labels: Vec<&str> = text.split(' ').collect();
             let found = entities(&labels).into_iter();
-            found.map(|(kind, first, last)| (kind.to_owned(), first, last)).collect()
+            found
+                .map(|(kind, first, last)| (kind.to_owned(), first, last))
+                .collect()
         };
         let one = |kind: &str, first, last| (kind.to_owned(), first, last);
         assert_eq!(of("B-a I-a O B-b"), [one("a", 0, 1), one("b", 3, 3)]);

@@ -39,7 +39,9 @@ impl Draft {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(Error::file("open", &destination)(error)),
             Ok(known) if !known.is_dir() => {
-                return Err(refuse("expected a folder, found a file; give another name".to_owned()));
+                return Err(refuse(
+                    "expected a folder, found a file; give another name".to_owned(),
+                ));
             }
             Ok(_) if is_empty(&destination)? => {}
             Ok(_) if !replace => {
@@ -139,11 +141,7 @@ fn is_quantized(folder: &Path) -> bool {
 }
 
 /// A free name beside `path`, as `make` takes it.
-fn beside(
-    path: &Path,
-    kind: &str,
-    make: impl Fn(&Path) -> std::io::Result<()>,
-) -> Result<PathBuf> {
+fn beside(path: &Path, kind: &str, make: impl Fn(&Path) -> std::io::Result<()>) -> Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut number = 0;
     loop {
@@ -223,7 +221,12 @@ fn copy_file(source: &Path, target: &Path) -> Result<()> {
 /// Files that hold the encoder's weights, in any form that transformers knows.
 fn is_weights(name: &str) -> bool {
     let model = name.starts_with("model") || name.starts_with("pytorch_model");
-    let ends = [".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json"];
+    let ends = [
+        ".safetensors",
+        ".safetensors.index.json",
+        ".bin",
+        ".bin.index.json",
+    ];
     let others = [".h5", ".msgpack", ".ot", ".onnx"];
     model && ends.iter().any(|end| name.ends_with(end))
         || others.iter().any(|end| name.ends_with(end))

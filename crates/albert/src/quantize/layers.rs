@@ -65,7 +65,11 @@ pub fn compare_layers<A: Backend, B: Backend>(
     }
     let error = |(layer, (lost, total, largest)): (usize, (f64, f64, f64))| LayerError {
         layer,
-        relative_rms: if lost == 0.0 { 0.0 } else { (lost / total).sqrt() },
+        relative_rms: if lost == 0.0 {
+            0.0
+        } else {
+            (lost / total).sqrt()
+        },
         largest,
     };
     Ok(sums.into_iter().enumerate().map(error).collect())

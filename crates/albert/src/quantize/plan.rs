@@ -38,7 +38,10 @@ pub(super) fn plan<'a>(
     checkpoint: &'a Checkpoint,
     left_out: &mut Vec<String>,
 ) -> Result<Vec<Planned<'a>>> {
-    if let Some(tensor) = checkpoint.tensors().find(|tensor| tensor.dtype == Dtype::I8) {
+    if let Some(tensor) = checkpoint
+        .tensors()
+        .find(|tensor| tensor.dtype == Dtype::I8)
+    {
         return Err(quantized_already(
             folder,
             format!("tensor {} of type I8", tensor.name),
@@ -94,9 +97,10 @@ pub(super) fn plan<'a>(
 
 /// Names under which a matrix that becomes integers may stand in a file, and its shape.
 fn matrices(config: &AlbertConfig) -> BTreeMap<String, Vec<usize>> {
-    let sites = names::base_sites(config)
-        .into_iter()
-        .chain([Site::Pooler, Site::MlmDense, Site::Decoder]);
+    let sites =
+        names::base_sites(config)
+            .into_iter()
+            .chain([Site::Pooler, Site::MlmDense, Site::Decoder]);
     let tensors = sites
         .filter(|site| site.is_quantized())
         .flat_map(|site| site.tensors(config, config.num_labels()))
@@ -178,7 +182,11 @@ fn matrix(folder: &Path, checkpoint: &Checkpoint, info: &TensorInfo) -> Result<K
         Some(row) => Err(not_finite(folder, info, row)),
         None => Ok(Kind::Matrix {
             scales,
-            error: if total == 0.0 { 0.0 } else { (lost / total).sqrt() },
+            error: if total == 0.0 {
+                0.0
+            } else {
+                (lost / total).sqrt()
+            },
         }),
     }
 }

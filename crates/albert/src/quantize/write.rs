@@ -50,7 +50,9 @@ pub(super) fn write(source: &Path, folder: &Path) -> Result<Written> {
     Ok(Written {
         matrices: matrices.collect(),
         source_bytes: checkpoint.total_bytes(),
-        file_bytes: std::fs::metadata(&file).map_err(Error::file("read", &file))?.len(),
+        file_bytes: std::fs::metadata(&file)
+            .map_err(Error::file("read", &file))?
+            .len(),
         left_out,
     })
 }
@@ -86,7 +88,10 @@ fn write_tensors(file: &Path, checkpoint: &Checkpoint, planned: &[Planned<'_>]) 
     let Quantization { version } = Quantization::CURRENT;
     let metadata = [
         ("format", "pt".to_owned()),
-        ("quant_method", crate::config::QUANTIZATION_METHOD.to_owned()),
+        (
+            "quant_method",
+            crate::config::QUANTIZATION_METHOD.to_owned(),
+        ),
         ("quant_version", version.to_string()),
     ];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();

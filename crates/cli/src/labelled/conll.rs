@@ -70,7 +70,13 @@ mod tests {
     fn sentences_end_with_blank_lines() {
         let text = "-DOCSTART- O\n\nEU B-ORG\nrejects O\n \nGerman\tB-MISC\r\n\n\n";
         let found = sentences(text);
-        assert_eq!(found, [(3, vec!["EU B-ORG", "rejects O"]), (6, vec!["German\tB-MISC"])]);
+        assert_eq!(
+            found,
+            [
+                (3, vec!["EU B-ORG", "rejects O"]),
+                (6, vec!["German\tB-MISC"])
+            ]
+        );
         assert_eq!(sentences(""), []);
     }
 

@@ -48,7 +48,8 @@ pub(super) fn read(path: &Path, most: Option<usize>) -> Result<Labelled> {
     let (mut examples, mut places) = (Vec::new(), Vec::new());
     let paragraphs = file.data.into_iter().flat_map(|article| article.paragraphs);
     let questions = paragraphs.flat_map(|Paragraph { context, qas }| {
-        qas.into_iter().map(move |question| (context.clone(), question))
+        qas.into_iter()
+            .map(move |question| (context.clone(), question))
     });
     for (context, question) in questions.take(most.unwrap_or(usize::MAX)) {
         let id = match question.id {
@@ -58,7 +59,11 @@ pub(super) fn read(path: &Path, most: Option<usize>) -> Result<Labelled> {
         places.push(format!("question {id} of {}", path.display()));
         examples.push(Example {
             input: (question.question, context),
-            label: question.answers.into_iter().map(|answer| answer.text).collect(),
+            label: question
+                .answers
+                .into_iter()
+                .map(|answer| answer.text)
+                .collect(),
         });
     }
     Ok(Labelled {

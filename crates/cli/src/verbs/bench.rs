@@ -98,8 +98,7 @@ impl ForwardBench {
             .clone()
             .unwrap_or_else(|| vec![self.seq; self.batch]);
         let (device, _) = self.device.open(Some(&self.model))?;
-        let (model, _) =
-            AlbertModel::from_pretrained(&self.model, device, LoadOptions::default())?;
+        let (model, _) = AlbertModel::from_pretrained(&self.model, device, LoadOptions::default())?;
         let vocabulary = model.config().vocab_size as u64;
         if lengths.is_empty() || lengths.contains(&0) {
             bail!("at least one sequence of at least one token");

@@ -50,7 +50,10 @@ impl ModelFlags {
         let options = albert_tokenizer::LoadOptions::mode(self.tokenizer_mode);
         let place = |device: &Cpu, precision| {
             let (isa, threads) = (device.isa().name(), device.threads());
-            format!("{} on {isa} with {threads} threads", device::name(precision))
+            format!(
+                "{} on {isa} with {threads} threads",
+                device::name(precision)
+            )
         };
         let Some(folder) = folder else {
             let (device, precision) = flags.device.open(None)?;

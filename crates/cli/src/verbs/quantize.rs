@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use albert::evaluate::{Change, Gate, evaluate};
 use albert::pipeline::Features;
-use albert::quantize::{
-    Draft, LayerError, SAMPLE, compare_layers, encoder_folder, quantize_into,
-};
+use albert::quantize::{Draft, LayerError, SAMPLE, compare_layers, encoder_folder, quantize_into};
 use albert::{AlbertConfig, Precision};
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -46,10 +44,21 @@ pub(crate) struct Quantize {
     #[arg(long, value_name = "FILE", help_heading = "Evaluation")]
     evaluate: Option<PathBuf>,
     /// Form of the examples [default: by the file's extension and the task]
-    #[arg(long, value_enum, value_name = "FORMAT", requires = "evaluate", help_heading = "Evaluation")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        requires = "evaluate",
+        help_heading = "Evaluation"
+    )]
     format: Option<LabelledFormat>,
     /// Examples to read at most, from the beginning of FILE [default: all]
-    #[arg(long, value_name = "N", requires = "evaluate", help_heading = "Evaluation")]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "evaluate",
+        help_heading = "Evaluation"
+    )]
     examples: Option<std::num::NonZeroUsize>,
     /// Points (of 100) that each measure may fall
     #[arg(long, value_name = "POINTS", default_value_t = Gate::default().max_drop, value_parser = finite, allow_negative_numbers = true, help_heading = "Evaluation")]
@@ -86,14 +95,20 @@ impl Quantize {
         // What is wrong with the examples shows before anything is written.
         let encoder = encoder_folder(&self.source)?;
         let source = self.source.join(&encoder);
-        let (config, _) = AlbertConfig::from_file(&source.join("config.json"))
-            .map_err(albert::Error::from)?;
+        let (config, _) =
+            AlbertConfig::from_file(&source.join("config.json")).map_err(albert::Error::from)?;
         let labelled = self.labelled(&config)?;
         let texts = self.texts()?;
         let draft = interrupt::create_folder(|| {
             Ok(Draft::beside(&self.source, &self.destination, self.force)?)
         })?;
-        match self.measure(&draft, &source, &draft.path().join(&encoder), labelled, &texts) {
+        match self.measure(
+            &draft,
+            &source,
+            &draft.path().join(&encoder),
+            labelled,
+            &texts,
+        ) {
             Ok(report) if report.passed() => {
                 interrupt::finish_folder(draft, Draft::publish)?;
                 report.print(self.json)
@@ -146,12 +161,16 @@ impl Quantize {
         texts: &[String],
     ) -> Result<Report> {
         let written = quantize_into(&self.source, draft.path())?;
-        self.voice.detail(format_args!("weights written to {}", draft.path().display()));
+        self.voice.detail(format_args!(
+            "weights written to {}",
+            draft.path().display()
+        ));
         let layers = match self.layers(source, quantized, texts) {
             Ok(layers) => layers,
             // A folder without a tokenizer is a model all the same.
             Err(error) if self.text.is_none() && labelled.is_none() => {
-                self.voice.note(format_args!("hidden states are not compared: {error:#}"));
+                self.voice
+                    .note(format_args!("hidden states are not compared: {error:#}"));
                 Vec::new()
             }
             Err(error) => return Err(error),
@@ -184,7 +203,12 @@ impl Quantize {
         Ok(compare_layers(&original, &other, &texts)?)
     }
 
-    fn evaluate(&self, source: &Path, quantized: &Path, labelled: &Labelled) -> Result<Vec<Change>> {
+    fn evaluate(
+        &self,
+        source: &Path,
+        quantized: &Path,
+        labelled: &Labelled,
+    ) -> Result<Vec<Change>> {
         let metrics = |folder: &Path, precision| {
             let device = self.device.open(precision)?;
             evaluate(folder, device, &labelled.examples).map_err(|error| match error {

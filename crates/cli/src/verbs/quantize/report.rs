@@ -39,13 +39,19 @@ fn amount(unit: Unit, value: f64) -> String {
 impl Report {
     /// Whether the answers are good enough, if they were measured.
     pub(super) fn passed(&self) -> bool {
-        let changes = self.evaluation.iter().flat_map(|evaluation| &evaluation.changes);
+        let changes = self
+            .evaluation
+            .iter()
+            .flat_map(|evaluation| &evaluation.changes);
         changes.clone().all(|change| change.passed)
     }
 
     /// Why nothing was written.
     pub(super) fn refusal(&self) -> anyhow::Error {
-        let changes = self.evaluation.iter().flat_map(|evaluation| &evaluation.changes);
+        let changes = self
+            .evaluation
+            .iter()
+            .flat_map(|evaluation| &evaluation.changes);
         let failed = changes.filter(|change| !change.passed).map(|change| {
             let Change { name, unit, .. } = change;
             let of = |value| amount(*unit, value);
@@ -92,8 +98,17 @@ impl Report {
         }
         self.matrices(&mut out)?;
         if !self.layers.is_empty() {
-            writeln!(out, "\n{:<10}  {:>14}  {:>10}", "layer", "relative error", "largest")?;
-            for LayerError { layer, relative_rms, largest } in &self.layers {
+            writeln!(
+                out,
+                "\n{:<10}  {:>14}  {:>10}",
+                "layer", "relative error", "largest"
+            )?;
+            for LayerError {
+                layer,
+                relative_rms,
+                largest,
+            } in &self.layers
+            {
                 let name = match layer {
                     0 => "embeddings".to_owned(),
                     layer => layer.to_string(),
@@ -122,7 +137,11 @@ impl Report {
                 )?;
             }
         }
-        let to = if self.passed() { &self.destination } else { "not written" };
+        let to = if self.passed() {
+            &self.destination
+        } else {
+            "not written"
+        };
         writeln!(
             out,
             "\n{}: {}, {}: {}",
@@ -140,12 +159,25 @@ impl Report {
     fn matrices(&self, out: &mut impl Write) -> Result<()> {
         let matrices = &self.written.matrices;
         let bare = |name: &str| name.strip_suffix(".weight").unwrap_or(name).to_owned();
-        let width = matrices.iter().map(|matrix| bare(&matrix.name).len()).max().unwrap_or(0);
-        writeln!(out, "{:<width$}  {:<13}  {:>14}", "matrix", "shape", "relative error")?;
+        let width = matrices
+            .iter()
+            .map(|matrix| bare(&matrix.name).len())
+            .max()
+            .unwrap_or(0);
+        writeln!(
+            out,
+            "{:<width$}  {:<13}  {:>14}",
+            "matrix", "shape", "relative error"
+        )?;
         for matrix in matrices {
             let [rows, cols] = matrix.shape;
             let shape = format!("[{rows}, {cols}]");
-            writeln!(out, "{:<width$}  {shape:<13}  {:>14.5}", bare(&matrix.name), matrix.error)?;
+            writeln!(
+                out,
+                "{:<width$}  {shape:<13}  {:>14.5}",
+                bare(&matrix.name),
+                matrix.error
+            )?;
         }
         Ok(())
     }
