@@ -119,7 +119,7 @@ fn words_have_the_label_of_their_first_token() {
     let mut start = 0;
     let names = &tag.model().config().id2label;
     let labels = tag
-        .label_words(&[words.clone()], &Limits::long(Long::Slide))
+        .label_words(std::slice::from_ref(&words), &Limits::long(Long::Slide))
         .expect("it");
     let labels = labels
         .into_iter()

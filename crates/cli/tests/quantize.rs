@@ -531,6 +531,16 @@ fn wrong_examples_are_named_before_anything_is_written() {
         &["architectures", "AlbertModel"],
     );
     refused(
+        &["quantize", &three, &int8, "--quotes"],
+        2,
+        &["give --evaluate FILE"],
+    );
+    refused(
+        &["quantize", &three, &int8, "--max-drop", "1"],
+        2,
+        &["--evaluate <FILE>"],
+    );
+    refused(
         &["quantize", &three, &int8, "--examples", "3"],
         2,
         &["--evaluate <FILE>"],
