@@ -104,6 +104,15 @@ pub fn encoder_folder(folder: &Path) -> Result<PathBuf> {
     }
 }
 
+/// A part of a folder, which may be all of it.
+pub fn below(folder: &Path, part: &Path) -> PathBuf {
+    if part.as_os_str().is_empty() {
+        folder.to_owned()
+    } else {
+        folder.join(part)
+    }
+}
+
 /// Writes the model in `source`, with matrices of 8-bit integers, and every other file of its folder, to `destination`,
 /// which is new or empty; with `replace` it may be a folder that was written so before.
 ///
@@ -125,7 +134,7 @@ pub fn quantize_folder(source: &Path, destination: &Path, replace: bool) -> Resu
 /// As [`quantize_folder`]; files that were written stay.
 pub fn quantize_into(source: &Path, folder: &Path) -> Result<Written> {
     let encoder = encoder_folder(source)?;
-    let mut written = write::write(&source.join(&encoder), &folder.join(&encoder))?;
+    let mut written = write::write(&below(source, &encoder), &below(folder, &encoder))?;
     draft::copy_others(source, folder, &encoder, &mut written.left_out)?;
     Ok(written)
 }

@@ -19,7 +19,9 @@ fn device() -> Cpu {
 
 fn value(metrics: &[Metric], name: &str) -> f64 {
     let metric = metrics.iter().find(|metric| metric.name == name);
-    metric.unwrap_or_else(|| panic!("{name}: {metrics:?}")).value
+    metric
+        .unwrap_or_else(|| panic!("{name}: {metrics:?}"))
+        .value
 }
 
 #[test]
@@ -27,22 +29,38 @@ fn a_hidden_token_costs_what_fill_mask_says() {
     let (fill, _) = FillMask::from_pretrained(&model("demo"), device()).expect("it");
     let limits = Limits::long(Long::Truncate);
     // A text of one token: that one is hidden.
-    let guesses = fill.guess(&["river"], &limits).expect("a guess").remove(0).expect("a guess");
+    let guesses = fill
+        .guess(&["river"], &limits)
+        .expect("a guess")
+        .remove(0)
+        .expect("a guess");
     assert_eq!((guesses.output.hidden, guesses.tokens), (1, 3));
-    let token = fill.tokenizer().token_to_id("\u{2581}river").expect("a token");
+    let token = fill
+        .tokenizer()
+        .token_to_id("\u{2581}river")
+        .expect("a token");
     let options = FillMaskOptions {
         targets: Some(vec![token]),
         ..FillMaskOptions::default()
     };
     let filled = fill.run("[MASK]", &options).expect("an answer");
     let expected = -filled.output[0][0].score.ln();
-    assert!((guesses.output.loss - expected).abs() < 1e-9, "{guesses:?}, expected {expected}");
+    assert!(
+        (guesses.output.loss - expected).abs() < 1e-9,
+        "{guesses:?}, expected {expected}"
+    );
 
     // The same alone and in company, and the mean over all hidden tokens.
     let texts = ["river", "She was in Paris and reads a good book", ""].map(str::to_owned);
     let alone: Vec<_> = texts
         .iter()
-        .map(|text| fill.guess(&[text], &limits).expect("it").remove(0).expect("it").output)
+        .map(|text| {
+            fill.guess(&[text], &limits)
+                .expect("it")
+                .remove(0)
+                .expect("it")
+                .output
+        })
         .collect();
     let all: Vec<_> = fill.guess(&texts, &limits).expect("it");
     let all: Vec<_> = all.into_iter().map(|one| one.expect("it").output).collect();
@@ -62,15 +80,22 @@ fn classes_count_as_classify_answers() {
     let answers: Vec<usize> = texts
         .iter()
         .map(|text| {
-            let labels = classify.run(text, None, &ClassifyOptions::default()).expect("it").output;
+            let labels = classify
+                .run(text, None, &ClassifyOptions::default())
+                .expect("it")
+                .output;
             config.label_id(&labels[0].label).expect("a label")
         })
         .collect();
     // All right but the last.
-    let examples = texts.iter().zip(&answers).enumerate().map(|(i, (text, &answer))| Example {
-        input: ((*text).to_owned(), None),
-        label: if i == 3 { (answer + 1) % 3 } else { answer },
-    });
+    let examples = texts
+        .iter()
+        .zip(&answers)
+        .enumerate()
+        .map(|(i, (text, &answer))| Example {
+            input: ((*text).to_owned(), None),
+            label: if i == 3 { (answer + 1) % 3 } else { answer },
+        });
     let examples = Examples::Classes(examples.collect());
     let metrics = evaluate(&folder, device(), &examples).expect("measures");
     assert_eq!(value(&metrics, "accuracy"), 75.0);
@@ -87,20 +112,40 @@ fn words_have_the_label_of_their_first_token() {
         ignore_labels: Vec::new(),
         ..TagOptions::default()
     };
-    let tokens = tag.run(TagInput::Words(&words), &options).expect("tokens").output;
+    let tokens = tag
+        .run(TagInput::Words(&words), &options)
+        .expect("tokens")
+        .output;
     let mut start = 0;
     let names = &tag.model().config().id2label;
-    let labels = tag.label_words(&[words.clone()], &Limits::long(Long::Slide)).expect("it");
-    let labels = labels.into_iter().next().expect("one").expect("labels").output;
+    let labels = tag
+        .label_words(std::slice::from_ref(&words), &Limits::long(Long::Slide))
+        .expect("it");
+    let labels = labels
+        .into_iter()
+        .next()
+        .expect("one")
+        .expect("labels")
+        .output;
     for (word, label) in words.iter().zip(&labels) {
-        let first = tokens.iter().find(|token| token.span.bytes.end > start).expect("a token");
+        let first = tokens
+            .iter()
+            .find(|token| token.span.bytes.end > start)
+            .expect("a token");
         assert_eq!(names[label.expect("a label")], first.label, "{word}");
         start += word.len() + 1;
     }
     // Windows give each word a label too.
     let long: Vec<&str> = words.iter().copied().cycle().take(900).collect();
-    let labels = tag.label_words(&[long], &Limits::long(Long::Slide)).expect("it");
-    let labels = labels.into_iter().next().expect("one").expect("labels").output;
+    let labels = tag
+        .label_words(&[long], &Limits::long(Long::Slide))
+        .expect("it");
+    let labels = labels
+        .into_iter()
+        .next()
+        .expect("one")
+        .expect("labels")
+        .output;
     assert!(labels.len() == 900 && labels.iter().all(Option::is_some));
 }
 

@@ -400,6 +400,51 @@ fn a_folder_of_sentence_transformers_keeps_its_modules() {
     assert!(x.len() == y.len() && cosine > 0.999, "{cosine}");
 }
 
+/// Folders of older versions have the encoder in a folder of its own.
+#[test]
+fn an_encoder_in_a_folder_of_its_own_stays_there() {
+    let source = tempfile::tempdir().expect("a folder");
+    let encoder = source.path().join("0_Transformer");
+    std::fs::create_dir_all(source.path().join("1_Pooling")).expect("made");
+    std::fs::create_dir_all(&encoder).expect("made");
+    let demo = fixtures().join("demo");
+    for name in names(&demo) {
+        std::fs::copy(demo.join(&name), encoder.join(&name)).expect("copied");
+    }
+    let write = |name: &str, text: &str| {
+        std::fs::write(source.path().join(name), text).expect("written");
+    };
+    write(
+        "modules.json",
+        r#"[{"idx": 0, "name": "0", "path": "0_Transformer", "type": "sentence_transformers.models.Transformer"},
+            {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]"#,
+    );
+    write(
+        "1_Pooling/config.json",
+        r#"{"word_embedding_dimension": 32, "pooling_mode_mean_tokens": true}"#,
+    );
+    // Not the encoder's: it is copied.
+    write("model.safetensors", "other");
+    let (_home, folder) = quantized(source.path());
+    assert_eq!(
+        names(&folder),
+        [
+            "0_Transformer",
+            "1_Pooling",
+            "model.safetensors",
+            "modules.json"
+        ]
+    );
+    assert_eq!(names(&folder.join("0_Transformer")), names(&demo));
+    let precision = stored_precision(&folder.join("0_Transformer")).expect("a precision");
+    assert_eq!(precision, Precision::Int8);
+    let (embed, _) = Embed::from_pretrained(&folder, device()).expect("it");
+    embed
+        .run("the river", None, &EmbedOptions::default())
+        .expect("a vector");
+    quantize_folder(source.path(), &folder, true).expect("replaced");
+}
+
 #[test]
 fn base_takes_a_quarter_of_its_memory() {
     let config = AlbertConfig::base_v2();

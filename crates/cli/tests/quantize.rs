@@ -45,7 +45,13 @@ impl Home {
     fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.path()).expect("a folder");
         let mut names: Vec<String> = entries
-            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
             .collect();
         names.sort();
         names
@@ -54,7 +60,10 @@ impl Home {
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_albert"));
-    command.args(arguments).env_remove("ALBERT_ISA").env_remove("RUST_BACKTRACE");
+    command
+        .args(arguments)
+        .env_remove("ALBERT_ISA")
+        .env_remove("RUST_BACKTRACE");
     command.stdin(Stdio::null());
     command
 }
@@ -108,7 +117,10 @@ fn a_quantised_folder_is_used_as_any_other() {
         "embeddings ",
         "2 ",
     ] {
-        assert!(out.lines().any(|line| line.starts_with(beginning)), "{beginning}: {out}");
+        assert!(
+            out.lines().any(|line| line.starts_with(beginning)),
+            "{beginning}: {out}"
+        );
     }
     assert_eq!(home.names(), ["int8"]);
     // Its precision is its own unless another one is asked for.
@@ -121,13 +133,24 @@ fn a_quantised_folder_is_used_as_any_other() {
     ] {
         let (code, out, err) = run(&[&fill[..], flags].concat());
         assert!(code == 0 && out.lines().count() == 5, "{err}");
-        assert!(err.lines().next().is_some_and(|line| line.contains(&format!(", {precision} on "))), "{err}");
+        assert!(
+            err.lines()
+                .next()
+                .is_some_and(|line| line.contains(&format!(", {precision} on "))),
+            "{err}"
+        );
     }
     let (_, _, err) = run(&["fill-mask", "the [MASK]", "--model", &demo(), "-v"]);
     assert!(err.contains(", f32 on "), "{err}");
     let inspected = done(&["inspect", &int8]);
-    assert!(inspected.contains("quantised    int8, version 1"), "{inspected}");
-    assert!(inspected.contains("lint         config and tensors agree"), "{inspected}");
+    assert!(
+        inspected.contains("quantised    int8, version 1"),
+        "{inspected}"
+    );
+    assert!(
+        inspected.contains("lint         config and tensors agree"),
+        "{inspected}"
+    );
     assert!(done(&["inspect", &demo()]).contains("quantised    no"));
 }
 
@@ -136,7 +159,8 @@ fn quantising_on_the_fly_gives_what_the_folder_gives() {
     let home = Home::new();
     let int8 = home.path("int8");
     done(&["quantize", &demo(), &int8]);
-    let embed = |flags: &[&str]| done(&[&["embed", "the river", "of Paris", "--json"], flags].concat());
+    let embed =
+        |flags: &[&str]| done(&[&["embed", "the river", "of Paris", "--json"], flags].concat());
     // As long as a device computes int8 in f32, on the fly nothing is rounded.
     let stored = embed(&["--model", &int8]);
     let vector = |line: &str| -> Vec<f64> {
@@ -144,7 +168,10 @@ fn quantising_on_the_fly_gives_what_the_folder_gives() {
         let list = value["output"].as_array().expect("a vector");
         list.iter().map(|x| x.as_f64().expect("a number")).collect()
     };
-    let (a, b) = (vector(&stored), vector(&embed(&["--model", &demo(), "--dtype", "int8"])));
+    let (a, b) = (
+        vector(&stored),
+        vector(&embed(&["--model", &demo(), "--dtype", "int8"])),
+    );
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     assert!(dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt() > 0.9999);
 }
@@ -153,16 +180,34 @@ fn quantising_on_the_fly_gives_what_the_folder_gives() {
 fn the_report_is_one_line_of_json_too() {
     let home = Home::new();
     let texts = home.file("texts.txt", "the river\n\nof Paris\n");
-    let out = done(&["quantize", &demo(), &home.path("int8"), "--text", &texts, "--json"]);
+    let out = done(&[
+        "quantize",
+        &demo(),
+        &home.path("int8"),
+        "--text",
+        &texts,
+        "--json",
+    ]);
     let value = json(out.trim_end());
-    assert_eq!((value["passed"].as_bool(), value["texts"].as_u64()), (Some(true), Some(2)));
+    assert_eq!(
+        (value["passed"].as_bool(), value["texts"].as_u64()),
+        (Some(true), Some(2))
+    );
     assert_eq!(value["evaluation"], Value::Null);
     let first = &value["matrices"][0];
     assert_eq!(first["name"], "albert.embeddings.word_embeddings.weight");
     let number = |value: &Value| value.as_f64().expect("a number");
-    assert!(number(&first["error"]) > 0.0 && number(&first["error"]) < 0.02, "{first}");
+    assert!(
+        number(&first["error"]) > 0.0 && number(&first["error"]) < 0.02,
+        "{first}"
+    );
     let layers = value["layers"].as_array().expect("layers");
-    assert!(layers.len() == 3 && layers.iter().all(|layer| number(&layer["relative_rms"]) < 0.1));
+    assert!(
+        layers.len() == 3
+            && layers
+                .iter()
+                .all(|layer| number(&layer["relative_rms"]) < 0.1)
+    );
     assert!(number(&value["file_bytes"]) < number(&value["source_bytes"]));
 }
 
@@ -171,27 +216,69 @@ fn every_verb_takes_a_dtype() {
     let home = Home::new();
     let inputs = text(&fixtures().join("model/masked_lm/inputs.safetensors"));
     let masked = text(&fixtures().join("model/masked_lm"));
-    let (demo, three, tags, answer, choose) =
-        (demo(), task("three"), task("tags"), task("answer"), task("choose"));
+    let (demo, three, tags, answer, choose) = (
+        demo(),
+        task("three"),
+        task("tags"),
+        task("answer"),
+        task("choose"),
+    );
     let outputs = home.path("out.safetensors");
     let verbs: [&[&str]; 11] = [
         &["fill-mask", "the [MASK]", "--model", &demo],
         &["classify", "the river", "--model", &three],
         &["tag", "the river", "--model", &tags],
-        &["answer", "who?", "--context", "She was in Paris.", "--model", &answer],
-        &["choose", "She", "--choice", "was", "--choice", "reads", "--model", &choose],
+        &[
+            "answer",
+            "who?",
+            "--context",
+            "She was in Paris.",
+            "--model",
+            &answer,
+        ],
+        &[
+            "choose", "She", "--choice", "was", "--choice", "reads", "--model", &choose,
+        ],
         &["sentence-order", "the river", "of Paris", "--model", &demo],
         &["features", "the river", "--model", &demo],
         &["embed", "the river", "--model", &demo],
-        &["similarity", "the river", "--pair", "of Paris", "--model", &demo],
-        &["forward", "--model", &masked, "--inputs", &inputs, "--outputs", &outputs],
-        &["bench", "forward", "--model", &demo, "--seq", "3", "--iterations", "1"],
+        &[
+            "similarity",
+            "the river",
+            "--pair",
+            "of Paris",
+            "--model",
+            &demo,
+        ],
+        &[
+            "forward",
+            "--model",
+            &masked,
+            "--inputs",
+            &inputs,
+            "--outputs",
+            &outputs,
+        ],
+        &[
+            "bench",
+            "forward",
+            "--model",
+            &demo,
+            "--seq",
+            "3",
+            "--iterations",
+            "1",
+        ],
     ];
     for verb in verbs {
         for dtype in ["auto", "f32", "bf16", "int8"] {
             done(&[verb, &["--dtype", dtype]].concat());
         }
-        refused(&[verb, &["--dtype", "f16"]].concat(), 2, &["invalid value 'f16' for '--dtype"]);
+        refused(
+            &[verb, &["--dtype", "f16"]].concat(),
+            2,
+            &["invalid value 'f16' for '--dtype"],
+        );
     }
     // The models inside the program too.
     done(&["classify", "A warm film.", "--dtype", "int8"]);
@@ -210,7 +297,10 @@ fn measures(model: &str, name: &str, contents: &str, flags: &[&str]) -> Vec<Stri
     let value = json(done(&[&wide[..], &loose, flags].concat()).trim_end());
     assert_eq!(home.names(), [name, "int8"]);
     let changes = value["evaluation"]["changes"].as_array().expect("changes");
-    assert!(changes.iter().all(|change| change["passed"] == true), "{changes:?}");
+    assert!(
+        changes.iter().all(|change| change["passed"] == true),
+        "{changes:?}"
+    );
     changes
         .iter()
         .map(|change| change["name"].as_str().expect("a name").to_owned())
@@ -220,25 +310,55 @@ fn measures(model: &str, name: &str, contents: &str, flags: &[&str]) -> Vec<Stri
 #[test]
 fn every_task_is_measured() {
     let pairs = "sentence\tlabel\nthe river\tneutral\nof Paris\tentailment\nShe reads\t1\n";
-    assert_eq!(measures(&task("three"), "dev.tsv", pairs, &[]), ["accuracy"]);
-    let values = "sentence1,sentence2,score\nthe river,a river,4.5\nof Paris,a book,0.5\nShe,He,2\n";
-    assert_eq!(measures(&task("regression"), "dev.csv", values, &[]), ["pearson", "spearman"]);
+    assert_eq!(
+        measures(&task("three"), "dev.tsv", pairs, &[]),
+        ["accuracy"]
+    );
+    let values =
+        "sentence1,sentence2,score\nthe river,a river,4.5\nof Paris,a book,0.5\nShe,He,2\n";
+    assert_eq!(
+        measures(&task("regression"), "dev.csv", values, &[]),
+        ["pearson", "spearman"]
+    );
     let columns = ["--no-header", "--columns", "text=2,label=1"];
-    assert_eq!(measures(&task("three"), "dev.tsv", "0\tthe river\n2\tof Paris\n", &columns), ["accuracy"]);
+    assert_eq!(
+        measures(
+            &task("three"),
+            "dev.tsv",
+            "0\tthe river\n2\tof Paris\n",
+            &columns
+        ),
+        ["accuracy"]
+    );
     let tags = tag_lines();
-    assert_eq!(measures(&task("tags"), "dev.conll", &tags, &[])[0], "accuracy");
+    assert_eq!(
+        measures(&task("tags"), "dev.conll", &tags, &[])[0],
+        "accuracy"
+    );
     let words = "{\"words\": [\"the\", \"river\"], \"labels\": [\"O\", \"0\"]}\n";
     assert_eq!(measures(&task("tags"), "dev.jsonl", words, &[]).len(), 2);
     let squad = r#"{"version": "v2.0", "data": [{"title": "t", "paragraphs": [{"context": "The river is in the south.",
         "qas": [{"id": "1", "question": "Where?", "answers": [{"text": "in the south", "answer_start": 13}]},
                 {"id": "2", "question": "Who?", "answers": [], "is_impossible": true}]}]}]}"#;
-    assert_eq!(measures(&task("answer"), "dev.json", squad, &[]), ["exact match", "f1"]);
+    assert_eq!(
+        measures(&task("answer"), "dev.json", squad, &[]),
+        ["exact match", "f1"]
+    );
     let lines = "{\"question\": \"Where?\", \"context\": \"The river is in the south.\", \"answers\": [\"south\"]}\n";
-    assert_eq!(measures(&task("answer"), "dev.jsonl", lines, &[]), ["exact match", "f1"]);
+    assert_eq!(
+        measures(&task("answer"), "dev.jsonl", lines, &[]),
+        ["exact match", "f1"]
+    );
     let race = "{\"article\": \"A river.\", \"question\": \"It\", \"options\": [\"is old\", \"reads\"], \"answer\": \"B\"}\n";
-    assert_eq!(measures(&task("choose"), "dev.jsonl", race, &[]), ["accuracy"]);
+    assert_eq!(
+        measures(&task("choose"), "dev.jsonl", race, &[]),
+        ["accuracy"]
+    );
     let texts = "the river is in the south of France\n\nShe was in Paris and reads a good book\n";
-    assert_eq!(measures(&demo(), "dev.txt", texts, &[]), ["loss", "accuracy"]);
+    assert_eq!(
+        measures(&demo(), "dev.txt", texts, &[]),
+        ["loss", "accuracy"]
+    );
 }
 
 fn tag_lines() -> String {
@@ -252,13 +372,28 @@ fn answers_that_became_worse_than_allowed_are_refused_and_nothing_is_written() {
     let (file, int8) = (home.file("dev.tsv", pairs), home.path("int8"));
     let model = task("three");
     // No quantised model is better by 100 points and more.
-    let gate = ["quantize", &model, &int8, "--evaluate", &file, "--max-drop", "-101"];
+    let gate = [
+        "quantize",
+        &model,
+        &int8,
+        "--evaluate",
+        &file,
+        "--max-drop",
+        "-101",
+    ];
     let out = refused(
         &gate,
         1,
-        &["int8 was not written", "accuracy went from", "expected at most -101.00 (--max-drop)"],
+        &[
+            "int8 was not written",
+            "accuracy went from",
+            "expected at most -101.00 (--max-drop)",
+        ],
     );
-    assert!(out.contains("2 examples") && out.contains("refused") && out.contains("not written: "), "{out}");
+    assert!(
+        out.contains("2 examples") && out.contains("refused") && out.contains("not written: "),
+        "{out}"
+    );
     assert_eq!(home.names(), ["dev.tsv"]);
     let out = refused(&[&gate[..], &["--json"]].concat(), 1, &["was not written"]);
     assert_eq!(json(out.trim_end())["passed"], false);
@@ -267,13 +402,26 @@ fn answers_that_became_worse_than_allowed_are_refused_and_nothing_is_written() {
     done(&["quantize", &model, &int8]);
     let bytes = std::fs::read(home.path("int8/model.safetensors")).expect("it");
     refused(&[&gate[..], &["--force"]].concat(), 1, &["was not written"]);
-    assert_eq!(std::fs::read(home.path("int8/model.safetensors")).expect("it"), bytes);
+    assert_eq!(
+        std::fs::read(home.path("int8/model.safetensors")).expect("it"),
+        bytes
+    );
     assert_eq!(home.names(), ["dev.tsv", "int8"]);
 
     let texts = home.file("texts.txt", "the river is in the south of France\n");
     let demo = demo();
     let other = home.path("other");
-    let loss = ["quantize", &demo, &other, "--evaluate", &texts, "--max-loss-rise", "-100", "--max-drop", "100"];
+    let loss = [
+        "quantize",
+        &demo,
+        &other,
+        "--evaluate",
+        &texts,
+        "--max-loss-rise",
+        "-100",
+        "--max-drop",
+        "100",
+    ];
     refused(&loss, 1, &["loss went from", "(--max-loss-rise)"]);
     // A correlation of constants is none.
     let constant = home.file("same.tsv", "sentence\tlabel\nthe river\t1\nof Paris\t1\n");
@@ -288,29 +436,120 @@ fn wrong_examples_are_named_before_anything_is_written() {
     let int8 = home.path("int8");
     let check = |model: &str, name: &str, contents: &str, flags: &[&str], words: &[&str]| {
         let file = home.file(name, contents);
-        refused(&[&["quantize", model, &int8, "--evaluate", &file], flags].concat(), 1, words);
+        refused(
+            &[&["quantize", model, &int8, "--evaluate", &file], flags].concat(),
+            1,
+            words,
+        );
         std::fs::remove_file(file).expect("removed");
         assert_eq!(home.names(), Vec::<String>::new());
     };
     let three = task("three");
     let unknown = "sentence\tlabel\nthe river\tneutral\nof Paris\tfilm\n";
-    check(&three, "dev.tsv", unknown, &[], &["line 3 of ", "\"film\"", "a label of the model (", "neutral"]);
-    check(&three, "dev.tsv", "sentence\ttopic\na\tb\n", &[], &["\"label\"", "topic"]);
-    check(&three, "dev.tsv", "sentence\tlabel\n", &[], &["expected examples, found none"]);
-    check(&task("regression"), "dev.tsv", "sentence\tlabel\na\tgood\n", &[], &["line 2 of ", "expected a number"]);
-    check(&task("tags"), "dev.conll", "She O\nwas\n", &[], &["line 2 of ", "a word and its label"]);
-    check(&task("answer"), "dev.json", "{}", &[], &["SQuAD's JSON", "--format jsonl"]);
-    check(&three, "dev.tsv", unknown, &["--format", "conll"], &["none of token classification"]);
-    let race = "{\"article\": \"A river.\", \"options\": [\"is old\", \"reads\"], \"answer\": \"C\"}\n";
-    check(&task("choose"), "dev.jsonl", race, &[], &["line 1 of ", "2 choices", "\"C\""]);
+    check(
+        &three,
+        "dev.tsv",
+        unknown,
+        &[],
+        &[
+            "line 3 of ",
+            "\"film\"",
+            "a label of the model (",
+            "neutral",
+        ],
+    );
+    check(
+        &three,
+        "dev.tsv",
+        "sentence\ttopic\na\tb\n",
+        &[],
+        &["\"label\"", "topic"],
+    );
+    check(
+        &three,
+        "dev.tsv",
+        "sentence\tlabel\n",
+        &[],
+        &["expected examples, found none"],
+    );
+    check(
+        &task("regression"),
+        "dev.tsv",
+        "sentence\tlabel\na\tgood\n",
+        &[],
+        &["line 2 of ", "expected a number"],
+    );
+    check(
+        &task("tags"),
+        "dev.conll",
+        "She O\nwas\n",
+        &[],
+        &["line 2 of ", "a word and its label"],
+    );
+    check(
+        &task("answer"),
+        "dev.json",
+        "{}",
+        &[],
+        &["SQuAD's JSON", "--format jsonl"],
+    );
+    check(
+        &three,
+        "dev.tsv",
+        unknown,
+        &["--format", "conll"],
+        &["none of token classification"],
+    );
+    let race =
+        "{\"article\": \"A river.\", \"options\": [\"is old\", \"reads\"], \"answer\": \"C\"}\n";
+    check(
+        &task("choose"),
+        "dev.jsonl",
+        race,
+        &[],
+        &["line 1 of ", "2 choices", "\"C\""],
+    );
     // One that is right, and too long for the task.
-    let long = format!("sentence\tlabel\nthe river\tneutral\n{}\tentailment\n", "of Paris ".repeat(400));
+    let long = format!(
+        "sentence\tlabel\nthe river\tneutral\n{}\tentailment\n",
+        "of Paris ".repeat(400)
+    );
     let file = home.file("dev.tsv", &long);
-    done(&["quantize", &three, &int8, "--evaluate", &file, "--max-drop", "100"]);
+    done(&[
+        "quantize",
+        &three,
+        &int8,
+        "--evaluate",
+        &file,
+        "--max-drop",
+        "100",
+    ]);
     let base = text(&fixtures().join("model/model"));
-    refused(&["quantize", &base, &int8, "--evaluate", &file], 1, &["architectures", "AlbertModel"]);
-    refused(&["quantize", &three, &int8, "--examples", "3"], 2, &["--evaluate <FILE>"]);
-    refused(&["quantize", &three, &int8, "--max-drop", "nan"], 2, &["expected a number"]);
+    refused(
+        &["quantize", &base, &int8, "--evaluate", &file],
+        1,
+        &["architectures", "AlbertModel"],
+    );
+    refused(
+        &["quantize", &three, &int8, "--quotes"],
+        2,
+        &["give --evaluate FILE"],
+    );
+    refused(
+        &["quantize", &three, &int8, "--max-drop", "1"],
+        2,
+        &["--evaluate <FILE>"],
+    );
+    refused(
+        &["quantize", &three, &int8, "--examples", "3"],
+        2,
+        &["--evaluate <FILE>"],
+    );
+    refused(
+        &["quantize", &three, &int8, "--max-drop", "nan"],
+        2,
+        &["expected a number"],
+    );
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -322,10 +561,26 @@ fn sources_and_destinations_that_do_not_fit_are_refused() {
     let (demo, int8) = (demo(), home.path("int8"));
     done(&["quantize", &demo, &int8]);
     let file = home.file("file", "x");
-    refused(&["quantize", &demo, &int8], 1, &["new or empty folder", "--force"]);
-    refused(&["quantize", &int8, &home.path("again")], 1, &["quantised already"]);
-    refused(&["quantize", &demo, &demo, "--force"], 1, &["apart from the source"]);
-    refused(&["quantize", &file, &home.path("a")], 1, &["expected the folder of a model"]);
+    refused(
+        &["quantize", &demo, &int8],
+        1,
+        &["new or empty folder", "--force"],
+    );
+    refused(
+        &["quantize", &int8, &home.path("again")],
+        1,
+        &["quantised already"],
+    );
+    refused(
+        &["quantize", &demo, &demo, "--force"],
+        1,
+        &["apart from the source"],
+    );
+    refused(
+        &["quantize", &file, &home.path("a")],
+        1,
+        &["expected the folder of a model"],
+    );
     refused(&["quantize", &demo, &home.path("no/such")], 1, &["no"]);
     refused(&["quantize", &demo], 2, &["<DESTINATION>"]);
     assert_eq!(home.names(), ["file", "int8"]);
@@ -333,7 +588,10 @@ fn sources_and_destinations_that_do_not_fit_are_refused() {
     // A folder without a tokenizer is written, but says what it could not compare.
     let plain = text(&fixtures().join("model/masked_lm"));
     let (code, _, err) = run(&["quantize", &plain, &home.path("plain")]);
-    assert!(code == 0 && err.starts_with("note: hidden states are not compared: "), "{err}");
+    assert!(
+        code == 0 && err.starts_with("note: hidden states are not compared: "),
+        "{err}"
+    );
 }
 
 #[cfg(unix)]
@@ -342,12 +600,17 @@ fn a_write_that_fails_half_way_leaves_nothing() {
     let home = Home::new();
     let source = tempfile::tempdir().expect("a folder");
     for name in ["config.json", "model.safetensors", "tokenizer.json"] {
-        std::fs::copy(fixtures().join("demo").join(name), source.path().join(name)).expect("copied");
+        std::fs::copy(fixtures().join("demo").join(name), source.path().join(name))
+            .expect("copied");
     }
     // The weights are written before it is found that this one leads nowhere.
     std::os::unix::fs::symlink("nowhere", source.path().join("vocab.txt")).expect("linked");
     let words = ["vocab.txt", "No such file"];
-    refused(&["quantize", &text(source.path()), &home.path("int8")], 1, &words);
+    refused(
+        &["quantize", &text(source.path()), &home.path("int8")],
+        1,
+        &words,
+    );
     assert_eq!(home.names(), Vec::<String>::new());
 }
 
@@ -358,18 +621,31 @@ fn an_interrupted_run_leaves_no_folder() {
     let home = Home::new();
     let examples = tempfile::tempdir().expect("a folder");
     let file = examples.path().join("dev.txt");
-    std::fs::write(&file, "the river is in the south of France\n".repeat(200_000)).expect("written");
+    std::fs::write(
+        &file,
+        "the river is in the south of France\n".repeat(200_000),
+    )
+    .expect("written");
     let (demo, int8, file) = (demo(), home.path("int8"), text(&file));
     let mut child = command(&["quantize", &demo, &int8, "--evaluate", &file])
         .stdout(Stdio::null())
         .spawn()
         .expect("the program starts");
     while home.names().is_empty() {
-        assert!(child.try_wait().expect("a child").is_none(), "it ended early");
+        assert!(
+            child.try_wait().expect("a child").is_none(),
+            "it ended early"
+        );
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    assert!(home.names()[0].starts_with(".int8.albert-"), "{:?}", home.names());
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(
+        home.names()[0].starts_with(".int8.albert-"),
+        "{:?}",
+        home.names()
+    );
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
     assert!(kill.expect("kill").success());
     assert_eq!(child.wait().expect("the end").signal(), Some(2));
     assert_eq!(home.names(), Vec::<String>::new());

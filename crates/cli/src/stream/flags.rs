@@ -22,6 +22,13 @@ pub(crate) struct TableFlags {
     pub(super) quotes: bool,
 }
 
+impl TableFlags {
+    /// Whether one of them is given.
+    pub(crate) fn is_set(&self) -> bool {
+        !self.columns.is_empty() || self.no_header || self.quotes
+    }
+}
+
 /// Where inputs come from and answers go to, and how they are computed.
 #[derive(clap::Args)]
 pub(crate) struct TextFlags {

@@ -159,11 +159,7 @@ fn hint(flags: &TextFlags, wanted: &[Wanted], format: Format) {
 
 /// Inputs from the command line: the k-th values of all columns are the k-th input.
 fn arguments(given: Given, flags: &TextFlags) -> Result<Opened> {
-    if flags.format.is_some()
-        || !flags.table.columns.is_empty()
-        || flags.table.no_header
-        || flags.table.quotes
-    {
+    if flags.format.is_some() || flags.table.is_set() {
         return Err(usage(
             "--format, --columns, --no-header and --quotes are about files: give --input FILE, or leave them out",
         ));

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use albert::evaluate::{Change, Gate, evaluate};
 use albert::pipeline::Features;
-use albert::quantize::{Draft, LayerError, SAMPLE, compare_layers, encoder_folder, quantize_into};
+use albert::quantize::{
+    Draft, LayerError, SAMPLE, below, compare_layers, encoder_folder, quantize_into,
+};
 use albert::{AlbertConfig, Precision};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::device::DeviceFlags;
 use crate::labelled::{self, Labelled, LabelledFormat};
-use crate::stream::{Field, Format, TableFlags, Voice, interrupt, read_all};
+use crate::stream::{Field, Format, TableFlags, Voice, interrupt, read_all, usage};
 
 mod report;
 
@@ -61,10 +63,10 @@ pub(crate) struct Quantize {
     )]
     examples: Option<std::num::NonZeroUsize>,
     /// Points (of 100) that each measure may fall
-    #[arg(long, value_name = "POINTS", default_value_t = Gate::default().max_drop, value_parser = finite, allow_negative_numbers = true, help_heading = "Evaluation")]
+    #[arg(long, value_name = "POINTS", default_value_t = Gate::default().max_drop, requires = "evaluate", value_parser = finite, allow_negative_numbers = true, help_heading = "Evaluation")]
     max_drop: f64,
     /// By how much the loss of a masked language model may rise
-    #[arg(long, value_name = "NATS", default_value_t = Gate::default().max_loss_rise, value_parser = finite, allow_negative_numbers = true, help_heading = "Evaluation")]
+    #[arg(long, value_name = "NATS", default_value_t = Gate::default().max_loss_rise, requires = "evaluate", value_parser = finite, allow_negative_numbers = true, help_heading = "Evaluation")]
     max_loss_rise: f64,
     #[command(flatten)]
     table: TableFlags,
@@ -94,7 +96,7 @@ impl Quantize {
         }
         // What is wrong with the examples shows before anything is written.
         let encoder = encoder_folder(&self.source)?;
-        let source = self.source.join(&encoder);
+        let source = below(&self.source, &encoder);
         let (config, _) =
             AlbertConfig::from_file(&source.join("config.json")).map_err(albert::Error::from)?;
         let labelled = self.labelled(&config)?;
@@ -105,7 +107,7 @@ impl Quantize {
         match self.measure(
             &draft,
             &source,
-            &draft.path().join(&encoder),
+            &below(draft.path(), &encoder),
             labelled,
             &texts,
         ) {
@@ -127,6 +129,11 @@ impl Quantize {
 
     fn labelled(&self, config: &AlbertConfig) -> Result<Option<Labelled>> {
         let Some(path) = &self.evaluate else {
+            if self.table.is_set() {
+                return Err(usage(
+                    "--columns, --no-header and --quotes are about examples: give --evaluate FILE, or leave them out",
+                ));
+            }
             return Ok(None);
         };
         let most = self.examples.map(Into::into);
