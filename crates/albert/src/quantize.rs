@@ -134,6 +134,7 @@ pub fn quantize_folder(source: &Path, destination: &Path, replace: bool) -> Resu
 /// As [`quantize_folder`]; files that were written stay.
 pub fn quantize_into(source: &Path, folder: &Path) -> Result<Written> {
     let encoder = encoder_folder(source)?;
+    draft::make(folder, &encoder)?;
     let mut written = write::write(&below(source, &encoder), &below(folder, &encoder))?;
     draft::copy_others(source, folder, &encoder, &mut written.left_out)?;
     Ok(written)

@@ -445,6 +445,17 @@ fn an_encoder_in_a_folder_of_its_own_stays_there() {
     quantize_folder(source.path(), &folder, true).expect("replaced");
 }
 
+/// Whoever removed a draft while it is written must not see it again.
+#[test]
+fn a_draft_that_was_removed_is_not_made_again() {
+    let home = tempfile::tempdir().expect("a folder");
+    let source = fixtures().join("demo");
+    let draft = Draft::beside(&source, &home.path().join("int8"), false).expect("a draft");
+    std::fs::remove_dir(draft.path()).expect("removed");
+    assert!(albert::quantize::quantize_into(&source, draft.path()).is_err());
+    assert_eq!(names(home.path()), Vec::<String>::new());
+}
+
 #[test]
 fn base_takes_a_quarter_of_its_memory() {
     let config = AlbertConfig::base_v2();

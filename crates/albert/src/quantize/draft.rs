@@ -154,6 +154,21 @@ fn beside(path: &Path, kind: &str, make: impl Fn(&Path) -> std::io::Result<()>) 
     }
 }
 
+/// Makes the folders of a path below `home`, never `home` itself: an interrupted program may have removed it, for good.
+pub(super) fn make(home: &Path, path: &Path) -> Result<()> {
+    let mut folder = home.to_owned();
+    for part in path {
+        folder.push(part);
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(Error::file("create", &folder)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Copies everything but the encoder's configuration and weights, hidden files, and links to folders.
 pub(super) fn copy_others(
     from: &Path,
@@ -199,7 +214,7 @@ fn copy(
         } else if known.is_dir() && (link || path.components().count() > DEPTH) {
             leave("a link to a folder, or a folder too deep");
         } else if known.is_dir() {
-            fs::create_dir_all(&target).map_err(Error::file("create", &target))?;
+            make(to, &path)?;
             copy(from, to, &path, encoder, left_out)?;
         } else if known.is_file() {
             copy_file(&source, &target)?;

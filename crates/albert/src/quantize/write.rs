@@ -15,7 +15,7 @@ use albert_formats::{
 /// The file of the weights.
 const WEIGHTS: &str = "model.safetensors";
 
-/// Reads the model in `source`, writes it to `folder`, which is made if it is not there.
+/// Reads the model in `source`, writes it to `folder`, which is there.
 pub(super) fn write(source: &Path, folder: &Path) -> Result<Written> {
     let (mut config, _) = AlbertConfig::from_file(&source.join("config.json"))?;
     if let Some(Quantization { version }) = config.quantization() {
@@ -28,7 +28,6 @@ pub(super) fn write(source: &Path, folder: &Path) -> Result<Written> {
     let mut left_out = Vec::new();
     let planned = plan(source, &config, &checkpoint, &mut left_out)?;
 
-    std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
     let file = folder.join(WEIGHTS);
     write_tensors(&file, &checkpoint, &planned)?;
     config.set_quantization(Some(Quantization::CURRENT));

@@ -57,6 +57,7 @@ fn remove(path: &Path) {
         if std::fs::remove_dir_all(path).is_ok() {
             return;
         }
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }
 
