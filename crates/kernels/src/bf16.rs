@@ -185,9 +185,11 @@ impl Kernel for LinearTask<'_> {
                     let part = start..words.min(start + BLOCK);
                     let mut b: [&[Line]; GROUP] = [&[]; GROUP];
                     let mut rest = &mut *wide;
+                    let next = (col / LANES + at) * words + part.end;
+                    let mut next = w.panels.get(next..).unwrap_or_default().iter();
                     for (b, p) in b[..vecs].iter_mut().zip(col / LANES + at..) {
                         let (now, later) = rest.split_at_mut(2 * part.len());
-                        widen(s, &w.panel(p)[part.clone()], now);
+                        widen(s, &w.panel(p)[part.clone()], &mut next, now);
                         (*b, rest) = (now, later);
                     }
                     for (first, count) in tiles {
@@ -217,10 +219,18 @@ impl Kernel for LinearTask<'_> {
     }
 }
 
-/// Both halves of each word as f32, the upper one first.
+/// Both halves of each word as f32, the upper one first. Asks for as many lines of `next`, which come after, on the way.
 #[inline(always)]
-fn widen<S: Simd>(s: S, panel: &[Words], wide: &mut [Line]) {
+fn widen<S: Simd>(
+    s: S,
+    panel: &[Words],
+    next: &mut std::slice::Iter<'_, Words>,
+    wide: &mut [Line],
+) {
     for (words, [odd, even]) in panel.iter().zip(wide.as_chunks_mut::<2>().0) {
+        if let Some(line) = next.next() {
+            s.prefetch(line);
+        }
         let (high, low) = s.halves(s.load_words(words));
         s.store(high, &mut odd.0);
         s.store(low, &mut even.0);

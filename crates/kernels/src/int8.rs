@@ -52,9 +52,6 @@ const QUAD: usize = 4;
 /// first-level cache.
 const BLOCK: usize = 96;
 
-/// Steps of a register tile in straight-line code: the end of a short loop is foreseen, that of a long one is not.
-const UNROLL: usize = 4;
-
 /// Lines of a matrix [rows, cols] packed in panels of 16 rows.
 pub const fn packed_len(rows: usize, cols: usize) -> usize {
     rows.div_ceil(LANES) * cols.div_ceil(QUAD)
@@ -344,7 +341,13 @@ impl DotKernel for LinearTask<'_> {
                         *b = &w.panel(p)[part.clone()];
                     }
                     if D::STEPS == 2 {
-                        widen(s, &mut b[..vecs], wide);
+                        let next = (panel + at) * quads + part.end;
+                        widen(
+                            s,
+                            &mut b[..vecs],
+                            w.panels.get(next..).unwrap_or_default(),
+                            wide,
+                        );
                     }
                     let operands = Operands {
                         activations: &*activations,
@@ -376,13 +379,17 @@ impl DotKernel for LinearTask<'_> {
     }
 }
 
-/// Bytes as 16-bit numbers: numbers 0 and 2 of each word, then 1 and 3. `panels` then point into `wide`.
+/// Bytes as 16-bit numbers: numbers 0 and 2 of each word, then 1 and 3. `panels` then point into `wide`. Asks for as many
+/// lines of `next`, which come after, on the way.
 #[inline(always)]
-fn widen<'a, S: Simd>(s: S, panels: &mut [&'a [Words]], wide: &'a mut [Words]) {
-    let mut rest = wide;
+fn widen<'a, S: Simd>(s: S, panels: &mut [&'a [Words]], next: &[Words], wide: &'a mut [Words]) {
+    let (mut rest, mut next) = (wide, next.iter());
     for panel in panels {
         let (now, later) = rest.split_at_mut(2 * panel.len());
         for (words, [even, odd]) in panel.iter().zip(now.as_chunks_mut::<2>().0) {
+            if let Some(line) = next.next() {
+                s.prefetch(line);
+            }
             let words = s.load_words(words);
             s.store_words(s.even_bytes(words), even);
             s.store_words(s.odd_bytes(words), odd);
@@ -443,23 +450,20 @@ impl Operands<'_> {
         for (b, panel) in b.iter_mut().zip(self.b) {
             *b = &panel[..self.part.len()];
         }
-        let (blocks, rest) = a.as_chunks::<ROWS>().0.as_chunks::<UNROLL>();
-        let (mut starts, mut ends) = ([&[] as &[[Words; UNROLL]]; VECS], [&[] as &[Words]; VECS]);
-        for j in 0..VECS {
-            (starts[j], ends[j]) = b[j].as_chunks();
-        }
         let mut sums = [[s.splat_words(0); VECS]; ROWS];
-        for (i, a) in blocks.iter().enumerate() {
-            let mut b = [&[] as &[Words]; VECS];
+        // One step for each turn: in longer straight-line code the compiler sums products in trees and runs out of
+        // registers.
+        for (k, a) in a.as_chunks::<ROWS>().0.iter().enumerate() {
+            let mut w = [s.splat_words(0); VECS];
             for j in 0..VECS {
-                b[j] = &starts[j][i];
+                w[j] = s.load_words(&b[j][k]);
             }
-            for (k, a) in a.iter().enumerate() {
-                step(s, dot, a, b, k, &mut sums);
+            for i in 0..ROWS {
+                let x = s.splat_words(a[i].to_bits() as i32);
+                for j in 0..VECS {
+                    sums[i][j] = dot.add(s, sums[i][j], w[j], x);
+                }
             }
-        }
-        for (k, a) in rest.iter().enumerate() {
-            step(s, dot, a, ends, k, &mut sums);
         }
         for (sums, to) in sums.into_iter().zip(to) {
             for (sum, to) in sums.into_iter().zip(&mut to[self.at..]) {
@@ -470,28 +474,6 @@ impl Operands<'_> {
                 };
                 s.store_words(sum, to);
             }
-        }
-    }
-}
-
-/// Step k of a register tile.
-#[inline(always)]
-fn step<S: Simd, D: Dot<S>, const ROWS: usize, const VECS: usize>(
-    s: S,
-    dot: D,
-    a: &[f32; ROWS],
-    b: [&[Words]; VECS],
-    k: usize,
-    sums: &mut [[S::I; VECS]; ROWS],
-) {
-    let mut w = [s.splat_words(0); VECS];
-    for j in 0..VECS {
-        w[j] = s.load_words(&b[j][k]);
-    }
-    for i in 0..ROWS {
-        let x = s.splat_words(a[i].to_bits() as i32);
-        for j in 0..VECS {
-            sums[i][j] = dot.add(s, sums[i][j], w[j], x);
         }
     }
 }

@@ -65,7 +65,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Rows become columns.
     fn transpose(self, rows: [Self::V; LANES]) -> [Self::V; LANES];
     /// Asks for the cache line at `at` in the second-level cache; no effect on results.
-    fn prefetch(self, at: &f32);
+    fn prefetch<T>(self, at: &T);
 
     /// Every lane `x`.
     fn splat_words(self, x: i32) -> Self::I;

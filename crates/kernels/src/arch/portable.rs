@@ -158,5 +158,5 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn prefetch(self, _: &f32) {}
+    fn prefetch<T>(self, _: &T) {}
 }

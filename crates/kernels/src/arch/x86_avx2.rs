@@ -209,7 +209,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(self, at: &f32) {
+    fn prefetch<T>(self, at: &T) {
         // SAFETY: features as above; a prefetch accesses no memory.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(at).cast()) }
     }

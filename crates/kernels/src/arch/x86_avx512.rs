@@ -105,7 +105,12 @@ impl Simd for Avx512 {
             )
         };
         to_bits(a: __m512) -> __m512i => _mm512_castps_si512(a);
-        prefetch(at: &f32) -> () => _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(at).cast());
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, at: &T) {
+        // SAFETY: features as above; a prefetch accesses no memory.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(at).cast()) }
     }
 
     #[inline(always)]
