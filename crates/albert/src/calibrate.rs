@@ -1,8 +1,8 @@
 //! What the matrices of the shared blocks are applied to: means and variances over a sample of token numbers.
 //!
 //! A device that rounds weights makes the same error in every application of a block; knowing the inputs, it can let
-//! errors cancel. The sample needs neither text nor tokenizer: what the inputs of a layer have in common depends on the
-//! model more than on the tokens (measured in docs/quantization.md).
+//! errors cancel. The sample needs neither text nor tokenizer, so that the same model is rounded to the same numbers
+//! everywhere. Where text differs from it, errors only cancel less: docs/quantization.md shows trained models on text.
 
 use std::collections::BTreeMap;
 use std::path::Path;

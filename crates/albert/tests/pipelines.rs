@@ -2,7 +2,7 @@
 //!
 //! `fixtures/pipelines/TASK/` holds for each set of parameters NAME the inputs (`NAME.input.jsonl`), the arguments of
 //! the program (`NAME.args.json`), the model's folder (`NAME.model.txt`) and what transformers answered
-//! (`NAME.expected.jsonl`). `tools/make_pipeline_fixtures.py` made them.
+//! (`NAME.expected.jsonl`). `tools/make_pipeline_fixtures.py` made them. One file, because all tasks share how these are read.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

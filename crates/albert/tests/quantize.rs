@@ -1,5 +1,5 @@
 //! Quantised folders: the layout is the one that is documented, whatever the source looks like; what cannot be is refused
-//! and leaves nothing behind.
+//! and leaves nothing behind. One file, because all of it is about one folder's layout, and shares how to write and read it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! `albert quantize` and `--dtype`: folders are written whole or not at all, the gate refuses, every verb runs them.
+//! One file, because all of it runs the same verb on the same folders.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -1,4 +1,5 @@
-//! What a sentence-transformers folder says: `modules.json` and the configurations that it names.
+//! What a sentence-transformers folder says: `modules.json` and the configurations that it names. One file,
+//! because every module is a few fields of JSON and a few lines that apply them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
