@@ -56,6 +56,7 @@ pub mod pipeline;
 mod pretrained;
 pub mod quantize;
 mod random;
+mod variables;
 
 pub use checkpoint::{LoadOptions, LoadReport, Loader, MlmBias, Saver, heads_present};
 pub use config::{
@@ -69,6 +70,7 @@ pub use model::Keep;
 pub use ops::{Cpu, CpuOptions, Precision};
 pub use pretrained::{Albert, Head, Loaded, Pass};
 pub use quantize::stored_precision;
+pub use variables::Variable;
 
 /// Encoder and pooler.
 pub type AlbertModel<B = Cpu> = Albert<heads::Base, B>;
