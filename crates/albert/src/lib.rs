@@ -38,11 +38,14 @@
 //! This crate prints nothing, reads no clock and no environment, and touches files only in `config`, `checkpoint`,
 //! `pretrained`, `quantize` and `pipeline/embed/modules.rs`, which reads a `modules.json` and what it names.
 
+mod backward;
 mod calibrate;
 mod checkpoint;
 pub mod config;
+mod dropout;
 mod error;
 pub mod evaluate;
+mod gradients;
 pub mod heads;
 mod inputs;
 mod loss;
@@ -63,7 +66,9 @@ pub use config::{
     Activation, AlbertConfig, ConfigDialect, ConfigError, ConfigReport, PositionEmbeddingType,
     ProblemType,
 };
+pub use dropout::DropoutPlan;
 pub use error::{Error, Result};
+pub use gradients::Training;
 pub use inputs::{Inputs, Packed};
 pub use loss::IGNORE_INDEX;
 pub use model::Keep;

@@ -295,6 +295,16 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
         &self.head
     }
 
+    /// What changes with the parameters, beside what does not.
+    pub(crate) fn parts(&mut self) -> (&B, &AlbertConfig, &mut Encoder<B>, &mut H) {
+        (
+            &self.device,
+            &self.config,
+            &mut self.encoder,
+            &mut self.head,
+        )
+    }
+
     /// Removes attention heads: distinct block (g·N + n) and the heads of it, numbered as in the unpruned model.
     /// Query, key and value lose rows, the output loses columns (transformers 4, `prune_heads`).
     ///

@@ -19,7 +19,7 @@ use albert::{
 };
 use albert_kernels::{Isa, activation::Activation as Kernel};
 use albert_testing::{Array64, Golden, Precision, case_names, measure, read_f64};
-use run::{ALL, Arrays, Labels};
+use run::{ALL, Arrays, Labels, inputs, labels};
 
 /// What a case needs besides loading its folder as its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,61 +91,6 @@ const CASES: &[(&str, Kind)] = &[
     ("two_decoder_weights", Kind::Plain),
     ("untied_decoder", Kind::Plain),
 ];
-
-/// The inputs of a golden as ours.
-fn inputs(golden: &Golden) -> Inputs {
-    let known = [
-        "input_ids",
-        "inputs_embeds",
-        "attention_mask",
-        "token_type_ids",
-        "position_ids",
-        "head_mask",
-        "labels",
-        "sentence_order_label",
-        "start_positions",
-        "end_positions",
-    ];
-    for name in golden.inputs.keys() {
-        assert!(
-            known.contains(&name.as_str()),
-            "{}: unknown input {name}",
-            golden.name
-        );
-    }
-    let whole = |name: &str| golden.inputs.get(name).map(|tensor| tensor.whole());
-    let real = |name: &str| golden.inputs.get(name).map(|tensor| tensor.real());
-    let shape = match golden.inputs.get("inputs_embeds") {
-        Some(embeds) => &embeds.shape[..2],
-        None => &golden.inputs["input_ids"].shape[..],
-    };
-    let (&length, batch) = shape.split_last().expect("an axis of tokens");
-    Inputs {
-        batch: batch.iter().product(),
-        length,
-        input_ids: whole("input_ids"),
-        inputs_embeds: real("inputs_embeds"),
-        attention_mask: real("attention_mask"),
-        token_type_ids: whole("token_type_ids"),
-        position_ids: whole("position_ids"),
-        head_mask: real("head_mask"),
-        choices: (batch.len() == 2).then(|| batch[1]),
-    }
-}
-
-fn labels(golden: &Golden) -> Labels {
-    let whole = |name: &str| golden.inputs.get(name).map(|tensor| tensor.whole());
-    let labels = golden.inputs.get("labels");
-    let real = labels.filter(|labels| matches!(labels.numbers, albert_testing::Numbers::Real(_)));
-    Labels {
-        whole: labels
-            .filter(|_| real.is_none())
-            .map(|labels| labels.whole()),
-        real: real.map(|labels| labels.real()),
-        order: whole("sentence_order_label"),
-        answer: whole("start_positions").zip(whole("end_positions")),
-    }
-}
 
 fn wide<T: Copy + Into<f64>>(array: &Array<T>) -> Array64 {
     Array64::new(&array.shape, &array.data)
