@@ -3,6 +3,9 @@
 //! # Modules in reading order
 //! 1. [`dataset`]: samples as batches. `tasks`: the files of GLUE, SQuAD, RACE and tagging, their features and metrics.
 //! 2. [`learner`]: what a trainer improves.
+//! 3. [`optim`]: AdamW and LAMB; [`schedule`]: the learning rate at a step.
 
 pub mod dataset;
 pub mod learner;
+pub mod optim;
+pub mod schedule;
