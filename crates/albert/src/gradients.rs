@@ -1,5 +1,9 @@
 //! A model as something to train: its parameters as one vector, its loss and the gradient of that.
 
+use std::path::Path;
+
+use albert_formats::Dtype;
+
 use crate::backward::Backward;
 use crate::checkpoint::Saver;
 use crate::config::PositionEmbeddingType;
@@ -11,7 +15,7 @@ use crate::model::{Keep, Tape, Taping, encode_watched};
 use crate::names::{BlockSite, Field, Site, places};
 use crate::ops::Gradient;
 use crate::params::Encoder;
-use crate::pretrained::{Albert, Pass};
+use crate::pretrained::{Albert, Pass, SHARD_BYTES};
 use crate::variables::{Gradients, Values, Variable, arrange};
 
 /// How to compute a gradient.
@@ -51,6 +55,25 @@ impl<B: Gradient, H: Trainable<B>> Albert<H, B> {
         let (device, config, encoder, head) = self.parts();
         reload_encoder(device, config, encoder, &values);
         head.reload(device, &values);
+    }
+
+    /// As [`Albert::save_pretrained`], in f32, with these parameters instead of those that the device holds, which may be
+    /// rounded.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn save_parameters(
+        &self,
+        folder: &Path,
+        variables: &[Variable],
+        values: &[f32],
+    ) -> Result<()> {
+        let exact = |name: &str, first: usize, out: &mut [f32]| {
+            let variable = variables.iter().find(|v| v.name == name);
+            let start = variable.expect("a variable of this model").range.start + first;
+            out.copy_from_slice(&values[start..][..out.len()]);
+        };
+        self.save_as(folder, Dtype::F32, SHARD_BYTES, Some(&exact))
     }
 
     /// The loss of a batch, or its share of it, and the gradient of that with respect to all parameters, which is added to

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::names::{self, BlockSite, Field, Site};
 use crate::ops::{Backend, Norm};
 use crate::params::{Embeddings, Encoder, Linear};
+use crate::pretrained::Exact;
 
 /// Collects a model's tensors and writes them.
 pub struct Saver<'a, B: Backend> {
@@ -178,8 +179,15 @@ impl<'a, B: Backend> Saver<'a, B> {
         (tensor.expect("listed").elements)(0, out);
     }
 
-    /// Writes model.safetensors (or shards of at most `max_shard_bytes` and their index) into `folder`.
-    pub(crate) fn write(self, folder: &Path, dtype: Dtype, max_shard_bytes: u64) -> Result<()> {
+    /// Writes model.safetensors (or shards of at most `max_shard_bytes` and their index) into `folder`, with the elements of
+    /// `exact` where it is given.
+    pub(crate) fn write(
+        self,
+        folder: &Path,
+        dtype: Dtype,
+        max_shard_bytes: u64,
+        exact: Option<&Exact<'_>>,
+    ) -> Result<()> {
         let specs: Vec<TensorSpec<'_>> = self
             .tensors
             .iter()
@@ -208,7 +216,10 @@ impl<'a, B: Backend> Saver<'a, B> {
                 buffer.resize(step, 0.0);
                 for first in (0..len).step_by(step) {
                     let out = &mut buffer[..step.min(len - first)];
-                    elements(first, out);
+                    match exact {
+                        Some(exact) => exact(spec.name, first, out),
+                        None => elements(first, out),
+                    }
                     sink.write_f32(out)?;
                 }
                 Ok(())
