@@ -4,8 +4,15 @@
 //! 1. [`dataset`]: samples as batches. `tasks`: the files of GLUE, SQuAD, RACE and tagging, their features and metrics.
 //! 2. [`learner`]: what a trainer improves.
 //! 3. [`optim`]: AdamW and LAMB; [`schedule`]: the learning rate at a step.
+//! 4. [`watch`]: whether anything is learned at all.
+//! 5. [`trainer`]: steps, logs, evaluations, checkpoints. In it `options`, `order` (of samples), `observer` (who is told),
+//!    `error`, `resume` (where a run begins).
+//! 6. [`state`]: checkpoints; [`state::folder`]: how they appear and go.
 
 pub mod dataset;
 pub mod learner;
 pub mod optim;
 pub mod schedule;
+pub mod state;
+pub mod trainer;
+pub mod watch;

@@ -1,0 +1,417 @@
+//! The trainer: steps, logs, evaluations, checkpoints. It knows a [`Learner`], never a model.
+//!
+//! The numbers of a run depend on the learner, the seed and the options, not on threads and not on how often it was
+//! interrupted: the order of samples and everything random follow from the step, and a checkpoint holds the rest.
+
+pub mod error;
+pub mod observer;
+pub mod options;
+pub mod order;
+mod resume;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::learner::{Learner, Metrics};
+use crate::optim::Optimizer;
+use crate::optim::norm::norm;
+use crate::schedule::Schedule;
+use crate::state::folder::Folder;
+use crate::state::{Entry, State, trainer_state, write_state, write_tensors};
+use crate::watch::{Alarm, Verdict};
+use error::{Result, TrainError};
+use observer::{Log, Observer, Warning};
+use options::{Cadence, TrainOptions};
+
+/// Why training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// All steps are done.
+    Finished,
+    /// Nothing better came for long enough.
+    EarlyStopped,
+    /// The flag was set; the state is in a checkpoint.
+    Interrupted,
+}
+
+/// What training gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Why it ended.
+    pub end: End,
+    /// Batches done, those of earlier runs included.
+    pub step: u64,
+    /// Passes over the data.
+    pub epoch: f64,
+    /// Mean loss of all updates.
+    pub train_loss: f64,
+    /// Step and value of the best evaluation.
+    pub best: Option<(u64, f64)>,
+    /// Batches of this run.
+    pub steps_now: u64,
+    /// Tokens of this run.
+    pub tokens_now: u64,
+    /// Time of this run.
+    pub elapsed: Duration,
+}
+
+/// A learner on its way.
+#[derive(Debug)]
+pub struct Trainer<L: Learner> {
+    learner: L,
+    options: TrainOptions,
+    schedule: Schedule,
+    optimizer: Optimizer,
+    parameters: Vec<f32>,
+    gradient: Vec<f32>,
+    state: State,
+    folder: Folder,
+    order: (u64, Vec<usize>),
+    saved: Option<u64>,
+    resumed_from: Option<PathBuf>,
+    warnings: Vec<Warning>,
+}
+
+/// How a batch ended.
+enum Batch {
+    Done { loss: f64, tokens: u64 },
+    Interrupted,
+}
+
+impl<L: Learner> Trainer<L> {
+    /// The checkpoint from which the run goes on.
+    pub fn resumed_from(&self) -> Option<&Path> {
+        self.resumed_from.as_deref()
+    }
+
+    /// Where training stands.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What it was made with.
+    pub fn options(&self) -> &TrainOptions {
+        &self.options
+    }
+
+    /// The learner, with the parameters of the last update, or the best ones after a run that loads them.
+    pub fn learner(&self) -> &L {
+        &self.learner
+    }
+
+    /// Gives the learner back.
+    pub fn into_learner(self) -> L {
+        self.learner
+    }
+
+    /// Trains to the end, or until `stop` is set: then a checkpoint is written, also in the middle of a batch, whose work is
+    /// lost. At the end the model is saved into the output folder itself.
+    ///
+    /// # Errors
+    /// What the learner refuses, checkpoints that cannot be written, divergence. The last checkpoint stays.
+    pub fn run(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
+        let start = Instant::now();
+        let (first, first_tokens) = (self.state.step, self.state.tokens);
+        for warning in std::mem::take(&mut self.warnings) {
+            observer.warned(first, &warning);
+        }
+        if self.options.watch.rollbacks > 0 && self.saved.is_none() {
+            self.save(observer)?;
+        }
+        let mut clock = (start, first_tokens);
+        let end = loop {
+            if self.patience_is_over() {
+                break End::EarlyStopped;
+            }
+            if self.state.step >= self.schedule.total {
+                break End::Finished;
+            }
+            if stop.load(Ordering::Relaxed) || !self.step(observer, stop, &mut clock)? {
+                break End::Interrupted;
+            }
+        };
+        if end == End::Interrupted {
+            self.save(observer)?;
+        } else {
+            self.finish(observer)?;
+        }
+        let (sum, count) = self.state.overall;
+        Ok(Outcome {
+            end,
+            step: self.state.step,
+            epoch: self.state.epoch,
+            train_loss: sum / count as f64,
+            best: self.state.best,
+            steps_now: self.state.step.saturating_sub(first),
+            tokens_now: self.state.tokens.saturating_sub(first_tokens),
+            elapsed: start.elapsed(),
+        })
+    }
+
+    /// One batch and what is due after it; false when it was interrupted.
+    fn step(
+        &mut self,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+        clock: &mut (Instant, u64),
+    ) -> Result<bool> {
+        let step = self.state.step;
+        let Batch::Done { loss, tokens } = self.batch(stop)? else {
+            return Ok(false);
+        };
+        let length = norm(&self.gradient, self.options.threads);
+        let rate = self.schedule.rate(self.options.learning_rate, step) * self.state.rate_scale;
+        match self
+            .state
+            .watch
+            .update(&self.options.watch, step, loss, length)
+        {
+            Verdict::Alarm(alarm) => return self.alarmed(alarm, observer).map(|()| true),
+            Verdict::Skip(alarm) => observer.warned(step, &Warning::Skipped { alarm }),
+            Verdict::Fine => {
+                let (w, g) = (&mut self.parameters, &mut self.gradient);
+                self.optimizer
+                    .update(w, g, length, rate, self.options.threads);
+                self.learner.assign(&self.parameters);
+                for (sum, count) in [&mut self.state.since_log, &mut self.state.overall] {
+                    *sum += loss;
+                    *count += 1;
+                }
+            }
+        }
+        self.advance(tokens);
+        observer.stepped(self.state.step, self.schedule.total);
+        if self.log_is_due() {
+            self.log(length, rate, observer, clock);
+        }
+        let mut better = false;
+        if self.is_due(self.options.evaluate) {
+            let (found, alarm) = self.evaluate(observer)?;
+            better = found;
+            if let Some(alarm) = alarm {
+                return self.alarmed(alarm, observer).map(|()| true);
+            }
+        }
+        if better || self.is_due(self.options.save) {
+            self.save(observer)?;
+        }
+        Ok(true)
+    }
+
+    /// The gradient of the next batch, part by part.
+    fn batch(&mut self, stop: &AtomicBool) -> Result<Batch> {
+        let (step, samples) = (self.state.step, self.learner.samples());
+        let per_epoch = self.options.steps_per_epoch(samples);
+        let epoch = step / per_epoch;
+        if self.order.0 != epoch || self.order.1.len() != samples {
+            self.order = (epoch, order::permutation(self.options.seed, epoch, samples));
+        }
+        let start = (step % per_epoch) as usize * self.options.batch;
+        let end = (start + self.options.batch).min(samples);
+        let batch = &self.order.1[start..end];
+        let terms = self.learner.terms(batch);
+        self.gradient.fill(0.0);
+        let mut loss = 0.0;
+        let tokens = batch
+            .iter()
+            .map(|sample| self.learner.tokens(*sample) as u64)
+            .sum();
+        let parts = order::cut(batch, self.options.micro, |sample| {
+            self.learner.tokens(sample)
+        });
+        for part in parts {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(Batch::Interrupted);
+            }
+            let found = self.learner.gradient(part, terms, step, &mut self.gradient);
+            loss += found.map_err(TrainError::learner(step))?;
+        }
+        Ok(Batch::Done { loss, tokens })
+    }
+
+    fn advance(&mut self, tokens: u64) {
+        let per_epoch = self.options.steps_per_epoch(self.learner.samples());
+        let state = &mut self.state;
+        state.step += 1;
+        state.tokens += tokens;
+        state.epoch = state.step as f64 / per_epoch as f64;
+        state.batch_in_epoch = state.step % per_epoch;
+    }
+
+    fn log_is_due(&self) -> bool {
+        let (step, every) = (self.state.step, self.options.log_every);
+        (every > 0 && step.is_multiple_of(every)) || (self.options.log_first && step == 1)
+    }
+
+    /// Whether something is due after the batches done. At the end of training everything is that is done at all, but for
+    /// evaluations by steps, as in transformers.
+    fn is_due(&self, cadence: Cadence) -> bool {
+        let step = self.state.step;
+        match cadence {
+            Cadence::Never => false,
+            Cadence::Steps(steps) => step.is_multiple_of(steps),
+            Cadence::Epochs => self.state.batch_in_epoch == 0 || step == self.schedule.total,
+        }
+    }
+
+    fn log(
+        &mut self,
+        grad_norm: f64,
+        learning_rate: f64,
+        observer: &mut dyn Observer,
+        clock: &mut (Instant, u64),
+    ) {
+        let (sum, count) = std::mem::take(&mut self.state.since_log);
+        let now = (Instant::now(), self.state.tokens);
+        let seconds = (now.0 - clock.0).as_secs_f64();
+        let tokens = now.1.saturating_sub(clock.1) as f64;
+        *clock = now;
+        let log = Log {
+            step: self.state.step,
+            total: self.schedule.total,
+            epoch: self.state.epoch,
+            loss: sum / count as f64,
+            grad_norm,
+            learning_rate,
+            tokens_per_second: tokens / seconds.max(1e-9),
+        };
+        self.remember([
+            ("grad_norm", log.grad_norm.into()),
+            ("learning_rate", log.learning_rate.into()),
+            ("loss", log.loss.into()),
+        ]);
+        observer.logged(&log);
+    }
+
+    /// Adds a line to the history.
+    fn remember<'a>(&mut self, values: impl IntoIterator<Item = (&'a str, Value)>) {
+        let mut entry = Entry::new();
+        entry.insert("epoch".to_owned(), self.state.epoch.into());
+        let values = values.into_iter();
+        entry.extend(values.map(|(name, value)| (name.to_owned(), value)));
+        entry.insert("step".to_owned(), self.state.step.into());
+        self.state.history.push(entry);
+    }
+
+    /// Whether the model is the best one so far, and whether it is none.
+    fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<(bool, Option<Alarm>)> {
+        let metrics = self.learner.evaluate();
+        let metrics = metrics.map_err(TrainError::learner(self.state.step))?;
+        let named = |name: &String| format!("eval_{name}");
+        let entry: Vec<(String, Value)> = metrics
+            .iter()
+            .map(|(name, value)| (named(name), (*value).into()))
+            .collect();
+        self.remember(
+            entry
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.clone())),
+        );
+        observer.evaluated(self.state.step, self.state.epoch, &metrics);
+        let (step, options) = (self.state.step, &self.options.watch);
+        let alarm = self.state.watch.evaluation(options, step, &metrics);
+        Ok((self.judge(&metrics)?, alarm))
+    }
+
+    fn judge(&mut self, metrics: &Metrics) -> Result<bool> {
+        let Some(best) = &self.options.best else {
+            return Ok(false);
+        };
+        let name = best.metric.strip_prefix("eval_").unwrap_or(&best.metric);
+        let Some(&value) = metrics.get(name) else {
+            let known: Vec<&str> = metrics.keys().map(String::as_str).collect();
+            return Err(TrainError::Metric {
+                name: name.to_owned(),
+                known: known.join(", "),
+            });
+        };
+        let better = value.is_finite()
+            && self.state.best.is_none_or(|(_, old)| {
+                if best.greater_is_better {
+                    value > old
+                } else {
+                    value < old
+                }
+            });
+        if better {
+            self.state.best = Some((self.state.step, value));
+            self.state.worse = 0;
+        } else {
+            self.state.worse += 1;
+        }
+        Ok(better)
+    }
+
+    fn patience_is_over(&self) -> bool {
+        let patience = self.options.patience;
+        patience.is_some_and(|patience| self.state.worse >= patience.max(1))
+    }
+
+    /// The last checkpoint, the best parameters, the model in the output folder.
+    fn finish(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        if self.options.save != Cadence::Never {
+            self.save(observer)?;
+        }
+        if let Some((step, _)) = self.state.best.filter(|_| self.options.load_best_at_end) {
+            let folder = self.folder.checkpoint(step);
+            let best = crate::state::read(&folder, self.parameters.len())?;
+            self.learner.assign(&best.parameters);
+        }
+        let step = self.state.step;
+        let saved = self.learner.save(self.folder.path());
+        saved.map_err(TrainError::learner(step))
+    }
+
+    /// Writes a checkpoint, then removes those that are too many.
+    fn save(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let step = self.state.step;
+        if self.saved == Some(step) {
+            return Ok(());
+        }
+        let (m, v, updates) = self.optimizer.state();
+        self.state.updates = updates;
+        let written = self.folder.publish(step, |folder| {
+            let saved = self.learner.save(folder);
+            saved.map_err(TrainError::learner(step))?;
+            write_tensors(folder, &self.parameters, m, v)?;
+            let state = trainer_state(&self.state, &self.options, self.learner.samples());
+            let path = folder.join("trainer_state.json");
+            albert_formats::write_atomically(&path, &crate::state::pretty(&state)?)?;
+            write_state(folder, &self.state)
+        });
+        let folder = written.map_err(|source| TrainError::Save {
+            step,
+            source: Box::new(source),
+            kept: self.kept(),
+        })?;
+        self.saved = Some(step);
+        observer.saved(step, &folder);
+        self.prune()
+    }
+
+    fn kept(&self) -> String {
+        match self.saved {
+            Some(step) => format!(
+                "{} is complete: remove the cause and run again to go on from it",
+                self.folder.checkpoint(step).display()
+            ),
+            None => "there is no earlier one: remove the cause and run again".to_owned(),
+        }
+    }
+
+    fn prune(&self) -> Result<()> {
+        let Some(keep) = self.options.keep else {
+            return Ok(());
+        };
+        let best = self.state.best.map(|(step, _)| step);
+        let mut steps = self.folder.steps()?;
+        // Newer ones than the last belong to a run that went on from an earlier one; they are not ours to remove.
+        steps.retain(|step| Some(*step) <= self.saved);
+        let excess = steps.len().saturating_sub(keep.max(1));
+        let old = steps[..excess].iter().filter(|step| Some(**step) != best);
+        old.copied().try_for_each(|step| self.folder.discard(step))
+    }
+}
