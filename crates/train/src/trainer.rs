@@ -7,23 +7,23 @@ pub mod error;
 pub mod observer;
 pub mod options;
 pub mod order;
+mod record;
 mod resume;
+mod save;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
-use crate::learner::{Learner, Metrics};
+use crate::learner::Learner;
 use crate::optim::Optimizer;
 use crate::optim::norm::norm;
 use crate::schedule::Schedule;
+use crate::state::State;
 use crate::state::folder::Folder;
-use crate::state::{Entry, State, trainer_state, write_state, write_tensors};
-use crate::watch::{Alarm, Verdict};
+use crate::watch::Verdict;
 use error::{Result, TrainError};
-use observer::{Log, Observer, Warning};
+use observer::{Observer, Warning};
 use options::{Cadence, TrainOptions};
 
 /// Why training ended.
@@ -257,161 +257,8 @@ impl<L: Learner> Trainer<L> {
         }
     }
 
-    fn log(
-        &mut self,
-        grad_norm: f64,
-        learning_rate: f64,
-        observer: &mut dyn Observer,
-        clock: &mut (Instant, u64),
-    ) {
-        let (sum, count) = std::mem::take(&mut self.state.since_log);
-        let now = (Instant::now(), self.state.tokens);
-        let seconds = (now.0 - clock.0).as_secs_f64();
-        let tokens = now.1.saturating_sub(clock.1) as f64;
-        *clock = now;
-        let log = Log {
-            step: self.state.step,
-            total: self.schedule.total,
-            epoch: self.state.epoch,
-            loss: sum / count as f64,
-            grad_norm,
-            learning_rate,
-            tokens_per_second: tokens / seconds.max(1e-9),
-        };
-        self.remember([
-            ("grad_norm", log.grad_norm.into()),
-            ("learning_rate", log.learning_rate.into()),
-            ("loss", log.loss.into()),
-        ]);
-        observer.logged(&log);
-    }
-
-    /// Adds a line to the history.
-    fn remember<'a>(&mut self, values: impl IntoIterator<Item = (&'a str, Value)>) {
-        let mut entry = Entry::new();
-        entry.insert("epoch".to_owned(), self.state.epoch.into());
-        let values = values.into_iter();
-        entry.extend(values.map(|(name, value)| (name.to_owned(), value)));
-        entry.insert("step".to_owned(), self.state.step.into());
-        self.state.history.push(entry);
-    }
-
-    /// Whether the model is the best one so far, and whether it is none.
-    fn evaluate(&mut self, observer: &mut dyn Observer) -> Result<(bool, Option<Alarm>)> {
-        let metrics = self.learner.evaluate();
-        let metrics = metrics.map_err(TrainError::learner(self.state.step))?;
-        let named = |name: &String| format!("eval_{name}");
-        let entry: Vec<(String, Value)> = metrics
-            .iter()
-            .map(|(name, value)| (named(name), (*value).into()))
-            .collect();
-        self.remember(
-            entry
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.clone())),
-        );
-        observer.evaluated(self.state.step, self.state.epoch, &metrics);
-        let (step, options) = (self.state.step, &self.options.watch);
-        let alarm = self.state.watch.evaluation(options, step, &metrics);
-        Ok((self.judge(&metrics)?, alarm))
-    }
-
-    fn judge(&mut self, metrics: &Metrics) -> Result<bool> {
-        let Some(best) = &self.options.best else {
-            return Ok(false);
-        };
-        let name = best.metric.strip_prefix("eval_").unwrap_or(&best.metric);
-        let Some(&value) = metrics.get(name) else {
-            let known: Vec<&str> = metrics.keys().map(String::as_str).collect();
-            return Err(TrainError::Metric {
-                name: name.to_owned(),
-                known: known.join(", "),
-            });
-        };
-        let better = value.is_finite()
-            && self.state.best.is_none_or(|(_, old)| {
-                if best.greater_is_better {
-                    value > old
-                } else {
-                    value < old
-                }
-            });
-        if better {
-            self.state.best = Some((self.state.step, value));
-            self.state.worse = 0;
-        } else {
-            self.state.worse += 1;
-        }
-        Ok(better)
-    }
-
     fn patience_is_over(&self) -> bool {
         let patience = self.options.patience;
         patience.is_some_and(|patience| self.state.worse >= patience.max(1))
-    }
-
-    /// The last checkpoint, the best parameters, the model in the output folder.
-    fn finish(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        if self.options.save != Cadence::Never {
-            self.save(observer)?;
-        }
-        if let Some((step, _)) = self.state.best.filter(|_| self.options.load_best_at_end) {
-            let folder = self.folder.checkpoint(step);
-            let best = crate::state::read(&folder, self.parameters.len())?;
-            self.learner.assign(&best.parameters);
-        }
-        let step = self.state.step;
-        let saved = self.learner.save(self.folder.path());
-        saved.map_err(TrainError::learner(step))
-    }
-
-    /// Writes a checkpoint, then removes those that are too many.
-    fn save(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        let step = self.state.step;
-        if self.saved == Some(step) {
-            return Ok(());
-        }
-        let (m, v, updates) = self.optimizer.state();
-        self.state.updates = updates;
-        let written = self.folder.publish(step, |folder| {
-            let saved = self.learner.save(folder);
-            saved.map_err(TrainError::learner(step))?;
-            write_tensors(folder, &self.parameters, m, v)?;
-            let state = trainer_state(&self.state, &self.options, self.learner.samples());
-            let path = folder.join("trainer_state.json");
-            albert_formats::write_atomically(&path, &crate::state::pretty(&state)?)?;
-            write_state(folder, &self.state)
-        });
-        let folder = written.map_err(|source| TrainError::Save {
-            step,
-            source: Box::new(source),
-            kept: self.kept(),
-        })?;
-        self.saved = Some(step);
-        observer.saved(step, &folder);
-        self.prune()
-    }
-
-    fn kept(&self) -> String {
-        match self.saved {
-            Some(step) => format!(
-                "{} is complete: remove the cause and run again to go on from it",
-                self.folder.checkpoint(step).display()
-            ),
-            None => "there is no earlier one: remove the cause and run again".to_owned(),
-        }
-    }
-
-    fn prune(&self) -> Result<()> {
-        let Some(keep) = self.options.keep else {
-            return Ok(());
-        };
-        let best = self.state.best.map(|(step, _)| step);
-        let mut steps = self.folder.steps()?;
-        // Newer ones than the last belong to a run that went on from an earlier one; they are not ours to remove.
-        steps.retain(|step| Some(*step) <= self.saved);
-        let excess = steps.len().saturating_sub(keep.max(1));
-        let old = steps[..excess].iter().filter(|step| Some(**step) != best);
-        old.copied().try_for_each(|step| self.folder.discard(step))
     }
 }

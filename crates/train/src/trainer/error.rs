@@ -112,7 +112,7 @@ pub type Result<T> = std::result::Result<T, TrainError>;
 
 impl TrainError {
     /// Wraps the operating system's answer.
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io {
             action,

@@ -1,12 +1,10 @@
 //! What a trainer does besides training: evaluations, the best checkpoint, early stops, interruptions, refusals.
 
-#[path = "toy/mod.rs"]
-mod toy;
-
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use crate::toy::{Toy, options};
 use albert_train::learner::Metrics;
 use albert_train::state;
 use albert_train::trainer::error::TrainError;
@@ -14,7 +12,6 @@ use albert_train::trainer::observer::{Log, Observer, Warning};
 use albert_train::trainer::options::{Best, Cadence, Length, Micro, Resume, TrainOptions};
 use albert_train::trainer::{End, Outcome, Trainer};
 use albert_train::watch::{Alarm, Chance, Constant, NonFinite};
-use toy::{Toy, options};
 
 #[derive(Default)]
 struct Diary {
@@ -144,7 +141,8 @@ fn the_best_checkpoint_stays_and_is_loaded_and_patience_ends() {
     );
     assert_eq!(diary.evaluated, [3, 6, 9, 12, 15]);
     assert_eq!(checkpoints(home.path()), ["checkpoint-15", "checkpoint-6"]);
-    let best = state::read(&home.path().join("checkpoint-6"), toy::WIDTH + 3).expect("the best");
+    let best =
+        state::read(&home.path().join("checkpoint-6"), crate::toy::WIDTH + 3).expect("the best");
     let bits: Vec<u32> = best.parameters.iter().map(|x| x.to_bits()).collect();
     assert_eq!(learner.bits(), bits);
     // Run again, it stays ended.

@@ -11,32 +11,32 @@ use albert_train::optim::{Form, Method, OptimizerOptions};
 use albert_train::trainer::options::{Cadence, Length, Micro, TrainOptions, Warmup};
 
 /// More than one piece of the optimiser, so that threads share the work.
-pub const WIDTH: usize = 20_000;
-pub const SAMPLES: usize = 50;
+pub(crate) const WIDTH: usize = 20_000;
+pub(crate) const SAMPLES: usize = 50;
 
 type Evaluation = Box<dyn Fn(usize) -> Metrics>;
 
-pub struct Toy {
+pub(crate) struct Toy {
     variables: Vec<Variable>,
     values: Vec<f32>,
     /// Pause between the pieces of the model's file, so that a kill meets it half written.
-    pub pause: Duration,
+    pub(crate) pause: Duration,
     /// The step of which the gradient is NaN.
-    pub nan_at: Option<u64>,
+    pub(crate) nan_at: Option<u64>,
     /// Saves until the disk is full.
-    pub saves_left: Cell<usize>,
+    pub(crate) saves_left: Cell<usize>,
     /// Metrics of the n-th evaluation.
-    pub metrics: Evaluation,
+    pub(crate) metrics: Evaluation,
     evaluations: usize,
     /// Number of calls of `gradient`.
-    pub parts: usize,
+    pub(crate) parts: usize,
     /// Sets this flag in that call.
-    pub interrupt: Option<(usize, &'static std::sync::atomic::AtomicBool)>,
+    pub(crate) interrupt: Option<(usize, &'static std::sync::atomic::AtomicBool)>,
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Failed(String);
+pub(crate) struct Failed(String);
 
 fn uniform(a: u64, b: u64) -> f32 {
     let mut x = a.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ b.wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -47,7 +47,7 @@ fn uniform(a: u64, b: u64) -> f32 {
 }
 
 impl Toy {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let variable = |name: &str, range: std::ops::Range<usize>| Variable {
             site: names::Site::Pooler,
             field: names::Field::Weight,
@@ -73,7 +73,7 @@ impl Toy {
         }
     }
 
-    pub fn bits(&self) -> Vec<u32> {
+    pub(crate) fn bits(&self) -> Vec<u32> {
         self.values.iter().map(|x| x.to_bits()).collect()
     }
 }
@@ -163,7 +163,7 @@ impl Learner for Toy {
 }
 
 /// 40 updates of LAMB, seven to an epoch, a checkpoint after each fourth.
-pub fn options(output: &Path) -> TrainOptions {
+pub(crate) fn options(output: &Path) -> TrainOptions {
     let mut options = TrainOptions::new(output);
     options.length = Length::Steps(40);
     options.micro = Micro::Tokens(13);

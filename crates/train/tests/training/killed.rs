@@ -1,22 +1,19 @@
 //! Runs that are killed and go on give the bits of one that was not.
 
-#[path = "toy/mod.rs"]
-mod toy;
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use crate::toy::{Toy, options};
 use albert_testing::Random;
 use albert_train::optim::{Form, Method, OptimizerOptions};
 use albert_train::state;
 use albert_train::trainer::{End, Trainer, options::TrainOptions};
-use toy::{Toy, options};
 
 /// Parameters, optimiser and history at the end.
 fn result(folder: &Path) -> (Vec<u32>, Vec<u32>, Vec<u32>, state::State) {
-    let saved = state::read(&folder.join("checkpoint-40"), toy::WIDTH + 3).expect("the end");
+    let saved = state::read(&folder.join("checkpoint-40"), crate::toy::WIDTH + 3).expect("the end");
     let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect();
     (
         bits(saved.parameters),
@@ -127,7 +124,7 @@ fn killed_by_the_system() {
     let (mut kills, mut half_done, mut resumed) = (0, 0, std::collections::BTreeSet::new());
     loop {
         let mut child = Command::new(std::env::current_exe().expect("this test"))
-            .args(["--ignored", "--exact", "child"])
+            .args(["--ignored", "--exact", "killed::child"])
             .env("TOY_OUTPUT", folder.path())
             .env("TOY_THREADS", (1 + random.below(3)).to_string())
             .stdout(Stdio::null())
@@ -164,7 +161,7 @@ fn killed_by_the_system() {
         half_done += usize::from(names.iter().any(|name| name.starts_with(".checkpoint-")));
         // Whatever bears the name of a checkpoint is one.
         for name in names.iter().filter(|name| name.starts_with("checkpoint-")) {
-            state::read(&folder.path().join(name), toy::WIDTH + 3).expect("complete");
+            state::read(&folder.path().join(name), crate::toy::WIDTH + 3).expect("complete");
             resumed.insert(name.clone());
         }
     }
