@@ -167,7 +167,7 @@ impl TrainOptions {
     pub fn total_steps(&self, samples: usize) -> u64 {
         match self.length {
             Length::Steps(steps) => steps,
-            // A number of epochs that is no f64 integer product is rounded up, as transformers does.
+            // Rounded up, as transformers does.
             Length::Epochs(epochs) => (epochs * self.steps_per_epoch(samples) as f64).ceil() as u64,
         }
     }

@@ -264,6 +264,27 @@ fn torn_checkpoints_are_passed_over() {
 }
 
 #[test]
+fn goes_on_from_the_checkpoint_that_is_named() {
+    let (home, other) = (folder(), folder());
+    let mut options = options(home.path());
+    options.keep = None;
+    let (_, _, expected) = run(Toy::new(), options.clone());
+    // In the same folder, where later ones are, and in another one.
+    let from = home.path().join("checkpoint-12");
+    options.resume = Resume::From(from.clone());
+    for output in [home.path(), other.path()] {
+        options.output = output.to_owned();
+        let (outcome, diary, found) = run(Toy::new(), options.clone());
+        assert_eq!(outcome.expect("an end").steps_now, 28);
+        assert_eq!(diary.saved, (4..=10).map(|i| 4 * i).collect::<Vec<u64>>());
+        assert_eq!(found.bits(), expected.bits());
+    }
+    options.resume = Resume::From(home.path().join("checkpoint-13"));
+    let refused = Trainer::new(Toy::new(), options).err().expect("refused");
+    assert!(refused.to_string().contains("checkpoint-13"), "{refused}");
+}
+
+#[test]
 fn other_options_are_refused_by_name() {
     let home = folder();
     let mut short = options(home.path());
