@@ -2,6 +2,46 @@
 //!
 //! The numbers of a run depend on the learner, the seed and the options, not on threads and not on how often it was
 //! interrupted: the order of samples and everything random follow from the step, and a checkpoint holds the rest.
+//!
+//! ```
+//! use albert_train::learner::{Learner, Metrics};
+//! use albert_train::trainer::{End, Trainer, options::{Length, TrainOptions}};
+//! use std::{path::Path, sync::atomic::AtomicBool};
+//!
+//! /// One parameter, and samples whose mean it is to find.
+//! struct Mean([f32; 1], [albert::Variable; 1]);
+//!
+//! impl Learner for Mean {
+//!     type Error = std::io::Error;
+//!     fn variables(&self) -> &[albert::Variable] { &self.1 }
+//!     fn values(&self) -> &[f32] { &self.0 }
+//!     fn assign(&mut self, values: &[f32]) { self.0.copy_from_slice(values) }
+//!     fn samples(&self) -> usize { 10 }
+//!     fn tokens(&self, _: usize) -> usize { 1 }
+//!     fn terms(&self, samples: &[usize]) -> [usize; 2] { [samples.len(), 0] }
+//!     fn gradient(&mut self, samples: &[usize], terms: [usize; 2], _: u64, gradient: &mut [f32]) -> std::io::Result<f64> {
+//!         let errors = samples.iter().map(|sample| self.0[0] - *sample as f32);
+//!         gradient[0] += errors.clone().map(|e| 2.0 * e / terms[0] as f32).sum::<f32>();
+//!         Ok(errors.map(|e| f64::from(e * e) / terms[0] as f64).sum())
+//!     }
+//!     fn evaluate(&mut self) -> std::io::Result<Metrics> { Ok(Metrics::new()) }
+//!     fn save(&self, folder: &Path) -> std::io::Result<()> { std::fs::write(folder.join("mean"), self.0[0].to_string()) }
+//! }
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! # let variable = albert::Variable { site: albert::names::Site::Pooler, field: albert::names::Field::Weight,
+//! #     name: "mean".to_owned(), shape: vec![1], range: 0..1 };
+//! let mut options = TrainOptions::new(folder.join("out"));
+//! options.length = Length::Steps(200);
+//! options.learning_rate = 0.1;
+//! let mut trainer = Trainer::new(Mean([0.0], [variable]), options)?;
+//! let outcome = trainer.run(&mut (), &AtomicBool::new(false))?; // `&mut ()` is told nothing
+//! assert_eq!(outcome.end, End::Finished);
+//! assert!((trainer.learner().0[0] - 4.5).abs() < 0.1);
+//! assert!(folder.join("out/checkpoint-200").exists() && folder.join("out/mean").exists());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod error;
 pub mod observer;

@@ -36,7 +36,7 @@ pub fn markdown(card: &Card, options: &TrainOptions, state: &State, results: &Me
         .as_deref()
         .unwrap_or("an ALBERT model of new parameters");
     let data = card.dataset.as_deref().unwrap_or("data that are not named");
-    let _ = writeln!(out, "This model is {base}, trained on {data}.\n");
+    let _ = writeln!(out, "It was made from {base}, trained on {data}.\n");
     if !results.is_empty() {
         out.push_str("On the evaluation data:\n\n| metric | value |\n|---|---|\n");
         for (name, value) in results {
@@ -50,7 +50,9 @@ pub fn markdown(card: &Card, options: &TrainOptions, state: &State, results: &Me
     }
     out.push_str("\n### Results\n\n");
     out.push_str(&table(state));
-    out.push_str("\nThe curves are in `curves.svg`.\n");
+    out.push_str(
+        "\n![Losses, norms of gradients, learning rates and metrics over the steps](curves.svg)\n",
+    );
     if !card.versions.is_empty() {
         out.push_str("\n### Versions\n\n");
         for (name, version) in &card.versions {

@@ -105,6 +105,10 @@ fn the_card_and_the_curves() {
     assert!(readme.contains("- lr_scheduler_warmup_ratio: 0.1\n"));
     assert!(readme.contains("| training loss | epoch | step | accuracy | loss |\n"));
     assert!(readme.contains(" | 20 | 0.5000 | 0.1250 |\n"), "{readme}");
+    assert!(
+        readme.contains("](curves.svg)\n")
+            && readme.contains("made from albert/albert-base-v2, trained on glue: sst2.")
+    );
     let curves = text("curves.svg");
     assert_eq!(curves.matches("<polyline").count(), 5, "{curves}");
     // Without anything known.
