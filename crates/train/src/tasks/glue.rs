@@ -95,7 +95,7 @@ impl GlueTask {
         let name = facts.file(split).ok_or_else(|| {
             Error::input(
                 "split",
-                format!("one that {} has", facts.name),
+                format!("one that {} has", facts.title),
                 format!("{split:?}"),
             )
         })?;
@@ -222,7 +222,7 @@ fn read(task: GlueTask, facts: &Facts, path: &Path, split: Split) -> Result<Text
                     .push(Skipped::new(path, at, format!("{found} of {width}")));
                 continue;
             }
-            let expected = format!("{width} cells between tabs, those of {}", facts.name);
+            let expected = format!("{width} cells between tabs, those of {}", facts.title);
             return Err(Error::data(path, at, expected, found));
         }
         if !split.is_test() {
@@ -261,7 +261,7 @@ fn texts(cells: &[&str], columns: &Columns) -> albert::evaluate::Texts {
 fn class(path: &Path, at: At, label: &str, facts: &Facts) -> Result<i64> {
     let found = facts.labels.iter().position(|name| *name == label);
     found.map(|class| class as i64).ok_or_else(|| {
-        let expected = format!("a label of {} ({})", facts.name, facts.labels.join(", "));
+        let expected = format!("a label of {} ({})", facts.title, facts.labels.join(", "));
         Error::data(path, at, expected, format!("{label:?}"))
     })
 }

@@ -52,9 +52,9 @@ pub(super) struct Columns {
 /// A row of the table.
 pub(super) struct Facts {
     /// As in the paper.
-    pub(super) name: &'static str,
+    pub(super) title: &'static str,
     /// As `run_glue.py` calls it.
-    pub(super) key: &'static str,
+    pub(super) name: &'static str,
     pub(super) folder: &'static str,
     pub(super) labels: &'static [&'static str],
     pub(super) measure: Measure,
@@ -87,8 +87,8 @@ const THREE: &[&str] = &["contradiction", "entailment", "neutral"];
 
 const FACTS: [Facts; 10] = [
     Facts {
-        name: "CoLA",
-        key: "cola",
+        title: "CoLA",
+        name: "cola",
         folder: "CoLA",
         labels: NUMBERS,
         measure: Measure::Matthews,
@@ -96,8 +96,8 @@ const FACTS: [Facts; 10] = [
         test: columns(true, 2, Some(0), 1, None, None),
     },
     Facts {
-        name: "SST-2",
-        key: "sst2",
+        title: "SST-2",
+        name: "sst2",
         folder: "SST-2",
         labels: NUMBERS,
         measure: Measure::Accuracy,
@@ -105,8 +105,8 @@ const FACTS: [Facts; 10] = [
         test: columns(true, 2, Some(0), 1, None, None),
     },
     Facts {
-        name: "MRPC",
-        key: "mrpc",
+        title: "MRPC",
+        name: "mrpc",
         folder: "MRPC",
         labels: NUMBERS,
         measure: Measure::AccuracyAndF1,
@@ -114,8 +114,8 @@ const FACTS: [Facts; 10] = [
         test: columns(true, 5, Some(0), 3, Some(4), None),
     },
     Facts {
-        name: "STS-B",
-        key: "stsb",
+        title: "STS-B",
+        name: "stsb",
         folder: "STS-B",
         labels: &["LABEL_0"],
         measure: Measure::Correlations,
@@ -123,8 +123,8 @@ const FACTS: [Facts; 10] = [
         test: columns(true, 9, Some(0), 7, Some(8), None),
     },
     Facts {
-        name: "QQP",
-        key: "qqp",
+        title: "QQP",
+        name: "qqp",
         folder: "QQP",
         labels: NUMBERS,
         measure: Measure::AccuracyAndF1,
@@ -132,8 +132,8 @@ const FACTS: [Facts; 10] = [
         test: columns(true, 3, Some(0), 1, Some(2), None),
     },
     Facts {
-        name: "MNLI",
-        key: "mnli",
+        title: "MNLI",
+        name: "mnli",
         folder: "MNLI",
         labels: THREE,
         measure: Measure::Accuracy,
@@ -141,8 +141,8 @@ const FACTS: [Facts; 10] = [
         test: columns(true, 10, Some(0), 8, Some(9), None),
     },
     Facts {
-        name: "QNLI",
-        key: "qnli",
+        title: "QNLI",
+        name: "qnli",
         folder: "QNLI",
         labels: ENTAILMENT,
         measure: Measure::Accuracy,
@@ -150,8 +150,8 @@ const FACTS: [Facts; 10] = [
         test: columns(true, 3, Some(0), 1, Some(2), None),
     },
     Facts {
-        name: "RTE",
-        key: "rte",
+        title: "RTE",
+        name: "rte",
         folder: "RTE",
         labels: ENTAILMENT,
         measure: Measure::Accuracy,
@@ -159,8 +159,8 @@ const FACTS: [Facts; 10] = [
         test: columns(true, 3, Some(0), 1, Some(2), None),
     },
     Facts {
-        name: "WNLI",
-        key: "wnli",
+        title: "WNLI",
+        name: "wnli",
         folder: "WNLI",
         labels: NUMBERS,
         measure: Measure::Accuracy,
@@ -168,8 +168,8 @@ const FACTS: [Facts; 10] = [
         test: columns(true, 3, Some(0), 1, Some(2), None),
     },
     Facts {
-        name: "AX",
-        key: "ax",
+        title: "AX",
+        name: "ax",
         folder: "diagnostic",
         labels: THREE,
         measure: Measure::Matthews,
@@ -199,7 +199,7 @@ impl GlueTask {
 
     /// Its name in `run_glue.py`: `cola`, `sst2`, …
     pub fn name(self) -> &'static str {
-        self.facts().key
+        self.facts().name
     }
 
     /// A task by its name, in any of the spellings `sst2`, `SST-2`, `sst-2`; `None` for others.
@@ -214,10 +214,10 @@ impl GlueTask {
 impl Facts {
     /// The name of a file, where the task has it.
     pub(super) fn file(&self, split: Split) -> Option<&'static str> {
-        let mnli = self.key == "mnli";
+        let mnli = self.name == "mnli";
         match split {
-            Split::Test if self.key == "ax" => Some("diagnostic.tsv"),
-            _ if self.key == "ax" => None,
+            Split::Test if self.name == "ax" => Some("diagnostic.tsv"),
+            _ if self.name == "ax" => None,
             Split::Train => Some("train.tsv"),
             Split::Dev if mnli => Some("dev_matched.tsv"),
             Split::DevMismatched if mnli => Some("dev_mismatched.tsv"),
@@ -231,10 +231,10 @@ impl Facts {
 
     /// The names of the files with predictions: of `run_glue.py`, and of the official submission.
     pub(super) fn outputs(&self, split: Split) -> [String; 2] {
-        let (key, name) = match (self.key, split.is_mismatched()) {
+        let (key, name) = match (self.name, split.is_mismatched()) {
             ("mnli", true) => ("mnli-mm", "MNLI-mm"),
             ("mnli", false) => ("mnli", "MNLI-m"),
-            _ => (self.key, self.name),
+            _ => (self.name, self.title),
         };
         [format!("predict_results_{key}.txt"), format!("{name}.tsv")]
     }
