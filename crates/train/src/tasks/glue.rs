@@ -99,8 +99,12 @@ impl GlueTask {
                 format!("{split:?}"),
             )
         })?;
-        let own = folder.join(facts.folder);
-        let path = if own.is_dir() { own } else { folder.to_owned() }.join(name);
+        let (own, flat) = (folder.join(facts.folder).join(name), folder.join(name));
+        let path = if !own.exists() && flat.exists() {
+            flat
+        } else {
+            own
+        };
         read(self, facts, &path, split)
     }
 
