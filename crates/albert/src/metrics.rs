@@ -1,11 +1,12 @@
 //! Measures of answers against labels: of classes, of real numbers, of entities (`tags`), of answers to questions
-//! (`squad`). All lie between −1 or 0 and 1.
+//! (`squad`). All lie between −1 or 0 and 1, but for
+//! [`squad_v1`] and [`squad_v2`], which are in percent as in the official scripts, and [`mean_squared_error`].
 
 mod squad;
 mod tags;
 
-pub use squad::{answer_f1, exact_match, normalize_answer};
-pub use tags::{Entity, entities, entity_f1, micro_f1};
+pub use squad::{answer_f1, exact_match, normalize_answer, squad_v1, squad_v2};
+pub use tags::{Entity, EntityScores, entities, entity_f1, entity_scores, micro_f1};
 
 /// The share of equal elements; NaN of none.
 ///
@@ -41,6 +42,54 @@ pub fn f1(predicted: &[usize], expected: &[usize], class: usize) -> f64 {
         .filter(|&(&p, &e)| p == class && e == class);
     let of = |list: &[usize]| list.iter().filter(|&&x| x == class).count();
     f1_of_counts(both.count(), of(predicted), of(expected))
+}
+
+/// The mean of the F1 of all classes that are predicted or expected; NaN of none.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn macro_f1(predicted: &[usize], expected: &[usize]) -> f64 {
+    let classes: std::collections::BTreeSet<usize> =
+        predicted.iter().chain(expected).copied().collect();
+    let sum: f64 = classes.iter().map(|&c| f1(predicted, expected, c)).sum();
+    sum / classes.len() as f64
+}
+
+/// F1 of many labels at once, [n, C] in rows: micro-averaged over all elements, and the mean of the F1 of the C labels.
+///
+/// # Panics
+/// When the lengths differ, or are no multiple of C.
+pub fn multilabel_f1(predicted: &[bool], expected: &[bool], labels: usize) -> [f64; 2] {
+    assert_eq!(
+        predicted.len(),
+        expected.len(),
+        "a prediction for each label"
+    );
+    assert!(
+        labels > 0 && predicted.len().is_multiple_of(labels),
+        "rows of {labels} labels"
+    );
+    let mut counts = vec![[0_usize; 3]; labels];
+    for (i, (&p, &e)) in predicted.iter().zip(expected).enumerate() {
+        let [hits, ps, es] = &mut counts[i % labels];
+        (*hits, *ps, *es) = (
+            *hits + usize::from(p && e),
+            *ps + usize::from(p),
+            *es + usize::from(e),
+        );
+    }
+    let [hits, p, e] = [0, 1, 2].map(|k| counts.iter().map(|count| count[k]).sum());
+    let each = counts.iter().map(|&[hits, p, e]| f1_of_counts(hits, p, e));
+    [f1_of_counts(hits, p, e), each.sum::<f64>() / labels as f64]
+}
+
+/// The mean of the squared differences; NaN of none.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn mean_squared_error(x: &[f64], y: &[f64]) -> f64 {
+    assert_eq!(x.len(), y.len(), "pairs");
+    x.iter().zip(y).map(|(x, y)| (x - y).powi(2)).sum::<f64>() / x.len() as f64
 }
 
 /// 2·hits / (predicted + expected), 0 where there are neither.

@@ -12,6 +12,11 @@ pub trait Dataset<L>: Sync {
     }
     /// Tokens of a sample, special tokens included; all choices of a question together.
     fn tokens(&self, sample: usize) -> usize;
-    /// The samples named, padded on the right to the longest of them, and their labels.
+    /// Samples of different groups never share a batch: their arrays have other shapes, as questions with three and with
+    /// four choices.
+    fn group(&self, _sample: usize) -> usize {
+        0
+    }
+    /// The samples named, all of one group, padded on the right to the longest of them, and their labels.
     fn batch(&self, samples: &[usize]) -> (Inputs, L);
 }
