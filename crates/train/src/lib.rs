@@ -8,13 +8,16 @@
 //! 5. [`trainer`]: steps, logs, evaluations, checkpoints. In it `options`, `order` (of samples), `observer` (who is told),
 //!    `error`, `resume` (where a run begins), `record` (logs and evaluations), `save` (checkpoints).
 //! 6. [`state`]: checkpoints; [`state::folder`]: how they appear and go.
-//! 7. [`report`]: results, the model card, curves, TensorBoard's events.
+//! 7. [`recipe`]: published settings; [`memory`]: what a run needs.
+//! 8. [`report`]: results, the model card, curves, TensorBoard's events.
 
 pub mod dataset;
 mod error;
 pub mod learner;
+pub mod memory;
 pub mod model;
 pub mod optim;
+pub mod recipe;
 pub mod report;
 pub mod schedule;
 pub mod state;

@@ -1,5 +1,6 @@
 //! A model and its data as a [`Learner`].
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use albert::heads::Trainable;
@@ -31,8 +32,8 @@ pub enum ModelError {
 }
 
 /// Metrics of a model over the evaluation data.
-pub type Evaluate<H> =
-    dyn FnMut(&Albert<H, Cpu>) -> Result<Metrics, Box<dyn std::error::Error + Send + Sync>>;
+pub type Evaluate<'a, H> =
+    dyn FnMut(&Albert<H, Cpu>) -> Result<Metrics, Box<dyn std::error::Error + Send + Sync>> + 'a;
 
 /// How a model learns.
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ pub struct ModelOptions {
 pub struct ModelLearner<'a, H: Trainable<Cpu>> {
     model: Albert<H, Cpu>,
     data: &'a dyn Dataset<H::Labels>,
-    evaluate: Option<Box<Evaluate<H>>>,
+    evaluate: Option<Box<Evaluate<'a, H>>>,
     options: ModelOptions,
     variables: Vec<Variable>,
     /// The parameters in f32, whatever the form of the model's weights.
@@ -65,7 +66,7 @@ impl<'a, H: Trainable<Cpu>> ModelLearner<'a, H> {
         mut model: Albert<H, Cpu>,
         values: Option<Vec<f32>>,
         data: &'a dyn Dataset<H::Labels>,
-        evaluate: Option<Box<Evaluate<H>>>,
+        evaluate: Option<Box<Evaluate<'a, H>>>,
         options: ModelOptions,
     ) -> Self {
         let (variables, own) = model.parameters();
@@ -80,6 +81,18 @@ impl<'a, H: Trainable<Cpu>> ModelLearner<'a, H> {
             variables,
             values,
         }
+    }
+
+    /// Samples by group, in the order of their groups: see [`Dataset::group`].
+    fn groups(&self, samples: &[usize]) -> Vec<Vec<usize>> {
+        let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for &sample in samples {
+            groups
+                .entry(self.data.group(sample))
+                .or_default()
+                .push(sample);
+        }
+        groups.into_values().collect()
     }
 
     /// The model.
@@ -113,9 +126,16 @@ impl<H: Trainable<Cpu>> Learner for ModelLearner<'_, H> {
     }
 
     fn terms(&self, samples: &[usize]) -> [usize; 2] {
-        let (inputs, labels) = self.data.batch(samples);
-        // Labels that do not fit are an error of `gradient`, which has a place for it.
-        H::terms(self.model.config(), &inputs, &labels).unwrap_or_default()
+        let mut terms = [0; 2];
+        for samples in self.groups(samples) {
+            let (inputs, labels) = self.data.batch(&samples);
+            // Labels that do not fit are an error of `gradient`, which has a place for it.
+            let part = H::terms(self.model.config(), &inputs, &labels).unwrap_or_default();
+            for (sum, part) in terms.iter_mut().zip(part) {
+                *sum += part;
+            }
+        }
+        terms
     }
 
     fn gradient(
@@ -125,23 +145,27 @@ impl<H: Trainable<Cpu>> Learner for ModelLearner<'_, H> {
         step: u64,
         gradient: &mut [f32],
     ) -> Result<f64, ModelError> {
-        let (inputs, labels) = self.data.batch(samples);
-        let each = inputs.batch / samples.len().max(1);
-        let sequences = samples
-            .iter()
-            .flat_map(|&sample| (0..each).map(move |i| (sample * each + i) as u64));
-        let how = Training {
-            terms,
-            dropout: Some(DropoutPlan {
-                step,
-                samples: sequences.collect(),
-                ..self.options.dropout.clone()
-            }),
-            checkpointing: self.options.checkpointing,
-        };
-        Ok(self
-            .model
-            .gradients(&inputs, &labels, &how, &self.variables, gradient)?)
+        let mut loss = 0.0;
+        for samples in self.groups(samples) {
+            let (inputs, labels) = self.data.batch(&samples);
+            let each = inputs.batch / samples.len();
+            let sequences = samples
+                .iter()
+                .flat_map(|&sample| (0..each).map(move |i| (sample * each + i) as u64));
+            let how = Training {
+                terms,
+                dropout: Some(DropoutPlan {
+                    step,
+                    samples: sequences.collect(),
+                    ..self.options.dropout.clone()
+                }),
+                checkpointing: self.options.checkpointing,
+            };
+            loss += self
+                .model
+                .gradients(&inputs, &labels, &how, &self.variables, gradient)?;
+        }
+        Ok(loss)
     }
 
     fn evaluate(&mut self) -> Result<Metrics, ModelError> {
