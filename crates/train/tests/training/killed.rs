@@ -5,11 +5,14 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::toy::{Toy, options};
 use albert_testing::Random;
 use albert_train::optim::{Form, Method, OptimizerOptions};
 use albert_train::state;
+use albert_train::trainer::observer::Observer;
 use albert_train::trainer::{End, Trainer, options::TrainOptions};
+use albert_train::watch::NonFinite;
+
+use crate::toy::{Toy, options};
 
 /// Parameters, optimiser and history at the end.
 fn result(folder: &Path) -> (Vec<u32>, Vec<u32>, Vec<u32>, state::State) {
@@ -24,12 +27,13 @@ fn result(folder: &Path) -> (Vec<u32>, Vec<u32>, Vec<u32>, state::State) {
 }
 
 fn uninterrupted(
+    learner: &dyn Fn() -> Toy,
     change: &dyn Fn(&mut TrainOptions),
 ) -> (Vec<u32>, Vec<u32>, Vec<u32>, state::State) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut options = options(folder.path());
     change(&mut options);
-    let mut trainer = Trainer::new(Toy::new(), options).expect("a trainer");
+    let mut trainer = Trainer::new(learner(), options).expect("a trainer");
     let outcome = trainer
         .run(&mut (), &AtomicBool::new(false))
         .expect("an end");
@@ -40,7 +44,47 @@ fn uninterrupted(
     result
 }
 
-/// The trainer is dropped in the middle of a batch, without a checkpoint, again and again.
+/// Trains to the end in runs of which each is dropped at a random step, with a random number of threads: as after a panic or
+/// a kill, nothing of such a run is saved after its last checkpoint. The number of drops.
+fn in_pieces(
+    folder: &Path,
+    random: &mut Random,
+    learner: &dyn Fn() -> Toy,
+    change: &dyn Fn(&mut TrainOptions),
+) -> usize {
+    let mut drops = 0;
+    loop {
+        let mut options = options(folder);
+        change(&mut options);
+        options.threads = 1 + random.below(4);
+        let mut trainer = Trainer::new(learner(), options).expect("a trainer");
+        let mut bomb = Bomb(1 + random.below(12));
+        let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            trainer.run(&mut bomb, &AtomicBool::new(false))
+        }));
+        match run {
+            Ok(outcome) => {
+                assert_eq!(outcome.expect("an end").end, End::Finished);
+                return drops;
+            }
+            Err(_) => drops += 1,
+        }
+    }
+}
+
+/// Steps that are left, the last four of a run excepted: some run must come to an end.
+struct Bomb(usize);
+
+impl Observer for Bomb {
+    fn stepped(&mut self, step: u64, total: u64) {
+        self.0 -= 1;
+        if self.0 == 0 && step + 4 < total {
+            std::panic::resume_unwind(Box::new("dropped"));
+        }
+        self.0 = self.0.max(1);
+    }
+}
+
 #[test]
 fn dropped_at_random_steps_and_resumed_with_other_threads() {
     let mut random = Random::new(3);
@@ -50,50 +94,44 @@ fn dropped_at_random_steps_and_resumed_with_other_threads() {
     ] {
         let change =
             |options: &mut TrainOptions| options.optimizer = OptimizerOptions::new(method, form);
-        let expected = uninterrupted(&change);
+        let expected = uninterrupted(&Toy::new, &change);
         let folder = tempfile::tempdir().expect("a folder");
-        let mut drops = 0;
-        loop {
-            let mut options = options(folder.path());
-            change(&mut options);
-            options.threads = 1 + random.below(4);
-            let learner = Toy::new();
-            // As a panic or a kill: nothing of this run is saved after its last checkpoint.
-            let until = 1 + random.below(12) as u64;
-            let mut trainer = Trainer::new(learner, options).expect("a trainer");
-            let begun = trainer.state().step;
-            struct Bomb(u64);
-            impl albert_train::trainer::observer::Observer for Bomb {
-                fn stepped(&mut self, step: u64, _: u64) {
-                    if step >= self.0 {
-                        std::panic::resume_unwind(Box::new("dropped"));
-                    }
-                }
-            }
-            let mut bomb = Bomb(if begun + until < 40 {
-                begun + until
-            } else {
-                u64::MAX
-            });
-            let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                trainer
-                    .run(&mut bomb, &AtomicBool::new(false))
-                    .map(|outcome| outcome.end)
-            }));
-            drop(trainer);
-            match run {
-                Ok(end) => {
-                    assert_eq!(end.expect("an end"), End::Finished);
-                    break;
-                }
-                Err(_) => drops += 1,
-            }
-        }
+        let drops = in_pieces(folder.path(), &mut random, &Toy::new, &change);
         assert!(drops > 2, "{drops} drops");
         assert!(
             result(folder.path()) == expected,
             "{method:?} after {drops} drops"
         );
+    }
+}
+
+#[test]
+fn dropped_before_and_after_it_went_back() {
+    let change = |options: &mut TrainOptions| {
+        options.watch.non_finite = NonFinite::Stop;
+        options.watch.rollbacks = 1;
+    };
+    let mut plain = Toy::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut trainer = Trainer::new(plain, options(folder.path())).expect("a trainer");
+    trainer
+        .run(&mut (), &AtomicBool::new(false))
+        .expect("an end");
+    plain = trainer.into_learner();
+    let bits = plain.at_9;
+    let learner = || {
+        let mut learner = Toy::new();
+        learner.nan_if = Some((9, bits));
+        learner
+    };
+    let expected = uninterrupted(&learner, &change);
+    assert_eq!((expected.3.rate_scale, expected.3.rollbacks), (0.5, 1));
+    let mut random = Random::new(5);
+    for _ in 0..3 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let drops = in_pieces(folder.path(), &mut random, &learner, &change);
+        assert!(drops > 2, "{drops} drops");
+        assert!(result(folder.path()) == expected, "after {drops} drops");
     }
 }
 
@@ -118,7 +156,7 @@ fn child() {
 /// SIGKILL at random moments; most of the time of the child is in writing checkpoints.
 #[test]
 fn killed_by_the_system() {
-    let expected = uninterrupted(&|_| ());
+    let expected = uninterrupted(&Toy::new, &|_| ());
     let folder = tempfile::tempdir().expect("a folder");
     let mut random = Random::new(11);
     let (mut kills, mut half_done, mut resumed) = (0, 0, std::collections::BTreeSet::new());

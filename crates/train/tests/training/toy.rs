@@ -23,6 +23,10 @@ pub(crate) struct Toy {
     pub(crate) pause: Duration,
     /// The step of which the gradient is NaN.
     pub(crate) nan_at: Option<u64>,
+    /// The same, but only while the first parameter has these bits: no longer after another learning rate.
+    pub(crate) nan_if: Option<(u64, u32)>,
+    /// The first parameter's bits at the beginning of step 9.
+    pub(crate) at_9: u32,
     /// Saves until the disk is full.
     pub(crate) saves_left: Cell<usize>,
     /// Metrics of the n-th evaluation.
@@ -65,6 +69,8 @@ impl Toy {
                 .collect(),
             pause: Duration::ZERO,
             nan_at: None,
+            nan_if: None,
+            at_9: 0,
             saves_left: Cell::new(usize::MAX),
             metrics: Box::new(|_| Metrics::new()),
             evaluations: 0,
@@ -130,7 +136,11 @@ impl Learner for Toy {
                 *g += slope * x(i);
             }
         }
-        if self.nan_at == Some(step) {
+        let first = self.values[0].to_bits();
+        if step == 9 {
+            self.at_9 = first;
+        }
+        if self.nan_at == Some(step) || self.nan_if == Some((step, first)) {
             gradient[WIDTH / 2] = f32::NAN;
         }
         Ok(loss)
