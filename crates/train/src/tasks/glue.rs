@@ -118,8 +118,13 @@ impl GlueTask {
         examples: &TextExamples,
         encode: &Encode,
     ) -> Result<TextDataset> {
-        let labels = self.labels().len();
-        TextDataset::new(tokenizer, examples, self.problem_type(), labels, encode)
+        TextDataset::new(
+            tokenizer,
+            examples,
+            self.problem_type(),
+            self.labels(),
+            encode,
+        )
     }
 
     /// Runs a model over a file's samples. Metrics have the names of transformers' `run_glue.py` without `eval_`:

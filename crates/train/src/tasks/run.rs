@@ -1,7 +1,9 @@
 //! A model over a set of samples: batches of samples of like length, numbers in f64.
 
+use std::collections::BTreeSet;
+
 use albert::ops::Backend;
-use albert::{Albert, Head, Inputs, Keep};
+use albert::{Albert, AlbertConfig, Head, Inputs, Keep};
 
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -80,19 +82,58 @@ pub(super) fn best(scores: &[f64]) -> usize {
     best
 }
 
-/// Refuses a model whose outputs are not those of the task.
-pub(super) fn check_labels(found: usize, expected: usize) -> Result<()> {
-    if found != expected {
+/// For each label of the task the place of its output in the model: by name where the model has the task's names, perhaps in
+/// another order; else in order, where it has none of them.
+pub(super) fn outputs(config: &AlbertConfig, names: &[String]) -> Result<Vec<usize>> {
+    let of_model = &config.id2label;
+    let place = |name: &String| {
+        let same = |other: &String| other.eq_ignore_ascii_case(name);
+        let exact = of_model.iter().position(|other| other == name);
+        exact.or_else(|| of_model.iter().position(same))
+    };
+    let found: Vec<usize> = names.iter().filter_map(place).collect();
+    let distinct: BTreeSet<&usize> = found.iter().collect();
+    if of_model.len() == names.len() && found.is_empty() {
+        return Ok((0..names.len()).collect());
+    }
+    if of_model.len() != names.len() || distinct.len() != names.len() {
         return Err(Error::input(
             "model",
-            format!("{expected} labels (config id2label), those of the data"),
-            found,
+            format!(
+                "the labels of the data in config id2label: {}",
+                names.join(", ")
+            ),
+            of_model.join(", "),
         ));
     }
-    Ok(())
+    Ok(found)
 }
 
 /// A mean; NaN of nothing.
 pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_found_by_name() {
+        let of = |model: &[&str]| {
+            let mut config = AlbertConfig::base_v2();
+            config.set_labels(model.iter().copied());
+            let names = ["contradiction", "entailment", "neutral"].map(str::to_owned);
+            outputs(&config, &names).ok()
+        };
+        assert_eq!(
+            of(&["ENTAILMENT", "neutral", "contradiction"]),
+            Some(vec![2, 0, 1])
+        );
+        assert_eq!(of(&["LABEL_0", "LABEL_1", "LABEL_2"]), Some(vec![0, 1, 2]));
+        assert_eq!(of(&["neutral", "entailment", "no"]), None);
+        assert_eq!(of(&["neutral", "neutral", "entailment"]), None);
+        assert_eq!(of(&["contradiction", "entailment"]), None);
+        assert_eq!(of(&["x", "y"]), None);
+    }
 }

@@ -226,7 +226,7 @@ impl TableTask {
             tokenizer,
             &examples,
             self.problem_type(),
-            self.names.len(),
+            &self.names,
             encode,
         )
     }

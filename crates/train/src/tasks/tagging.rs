@@ -7,7 +7,7 @@ use albert::{AlbertForTokenClassification, IGNORE_INDEX, Inputs, metrics};
 use albert_tokenizer::{AlbertTokenizer, EncodeOptions, Input, Strategy, Truncation};
 
 use super::rows::{Row, Rows, check_length, options};
-use super::run::{self, best, check_labels, cross_entropy, mean, numbers};
+use super::run::{self, best, cross_entropy, mean, numbers, outputs};
 use super::{Encode, Evaluation};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -130,14 +130,14 @@ impl TaggedDataset {
     /// has them in its default mode, `accuracy` of words, `loss` of words.
     ///
     /// # Errors
-    /// A model with another number of labels or whose outputs are no numbers.
+    /// A model with other labels (the same names may have another order), or whose outputs are no numbers.
     pub fn evaluate<B: Backend>(
         &self,
         model: &AlbertForTokenClassification<B>,
         batch_tokens: usize,
     ) -> Result<Evaluation<Vec<Vec<String>>>> {
         let count = self.names.len();
-        check_labels(model.config().num_labels(), count)?;
+        let order = outputs(model.config(), &self.names)?;
         let mut found: Vec<Vec<&str>> = self
             .expected
             .iter()
@@ -149,8 +149,9 @@ impl TaggedDataset {
             for (&i, rows) in batch.iter().zip(logits.chunks_exact(inputs.length * count)) {
                 for &(token, sentence, word) in &self.places[i] {
                     let scores = &rows[token * count..][..count];
-                    found[sentence][word] = &self.names[best(scores)];
-                    losses[i].push(cross_entropy(scores, self.expected[sentence][word]));
+                    let scores: Vec<f64> = order.iter().map(|&place| scores[place]).collect();
+                    found[sentence][word] = &self.names[best(&scores)];
+                    losses[i].push(cross_entropy(&scores, self.expected[sentence][word]));
                 }
             }
             Ok(())

@@ -7,7 +7,7 @@ use albert::{AlbertForSequenceClassification, IGNORE_INDEX, Inputs, ProblemType}
 use albert_tokenizer::{AlbertTokenizer, Input};
 
 use super::rows::{Rows, cut_to_fit};
-use super::run::{self, best, binary_cross_entropy, check_labels, cross_entropy, mean, numbers};
+use super::run::{self, best, binary_cross_entropy, cross_entropy, mean, numbers, outputs};
 use super::{Encode, Skipped};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -43,19 +43,19 @@ pub struct TextDataset {
     rows: Rows,
     labels: Option<ClassLabels>,
     problem: ProblemType,
-    columns: usize,
+    names: Vec<String>,
 }
 
 impl TextDataset {
-    /// Tokenizes examples for a model with `labels` outputs.
+    /// Tokenizes examples. `names`: those of the labels in the order of their numbers; of a value, one.
     ///
     /// # Errors
     /// Labels of another kind than the problem's, texts that cannot be tokenized, a length without room for them.
-    pub fn new(
+    pub fn new<S: AsRef<str>>(
         tokenizer: &AlbertTokenizer,
         examples: &TextExamples,
         problem: ProblemType,
-        labels: usize,
+        names: &[S],
         encode: &Encode,
     ) -> Result<Self> {
         let expected = match (problem, &examples.labels) {
@@ -71,7 +71,7 @@ impl TextDataset {
                     "another kind",
                 ));
             }
-            (_, Some(ClassLabels::Values(list))) => list.len() / labels.max(1),
+            (_, Some(ClassLabels::Values(list))) => list.len() / names.len().max(1),
         };
         if expected != examples.texts.len() {
             return Err(Error::input(
@@ -92,7 +92,7 @@ impl TextDataset {
             rows: cut_to_fit(tokenizer, &inputs, encode)?,
             labels: examples.labels.clone(),
             problem,
-            columns: labels,
+            names: names.iter().map(|name| name.as_ref().to_owned()).collect(),
         })
     }
 
@@ -111,22 +111,23 @@ impl TextDataset {
         self.labels.as_ref()
     }
 
-    /// Logits [n, C] of all examples, and the mean loss where they have labels. `tokens`: most tokens of a batch;
+    /// Logits [n, C] of all examples, and the mean loss where they have labels. The C labels are in the order of the data; a
+    /// model that has the same names in another order is read by name. `tokens`: most tokens of a batch;
     /// results do not depend on it.
     ///
     /// # Errors
-    /// A model with another number of outputs, or whose outputs are no numbers; samples that do not fit it.
+    /// A model with other labels, or whose outputs are no numbers; samples that do not fit it.
     pub fn logits<B: Backend>(
         &self,
         model: &AlbertForSequenceClassification<B>,
         tokens: usize,
     ) -> Result<(Vec<Vec<f64>>, Option<f64>)> {
-        check_labels(model.config().num_labels(), self.columns)?;
+        let places = outputs(model.config(), &self.names)?;
         let mut all = vec![Vec::new(); self.len()];
         run::run(model, self, tokens, |batch, _, output| {
             let logits = numbers(&output.logits.data)?;
-            for (&i, logits) in batch.iter().zip(logits.chunks_exact(self.columns)) {
-                all[i] = logits.to_vec();
+            for (&i, logits) in batch.iter().zip(logits.chunks_exact(places.len())) {
+                all[i] = places.iter().map(|&place| logits[place]).collect();
             }
             Ok(())
         })?;
@@ -173,19 +174,20 @@ impl Dataset<ClassLabels> for TextDataset {
 
     /// Samples without labels get ones that take no part in a loss, or values of 0.
     fn batch(&self, samples: &[usize]) -> (Inputs, ClassLabels) {
+        let columns = self.names.len();
         let labels = match (&self.labels, self.problem) {
             (Some(ClassLabels::Classes(classes)), _) => {
                 ClassLabels::Classes(samples.iter().map(|&i| classes[i]).collect())
             }
             (Some(ClassLabels::Values(values)), _) => {
                 let rows = samples.iter();
-                let rows = rows.flat_map(|&i| &values[i * self.columns..][..self.columns]);
+                let rows = rows.flat_map(|&i| &values[i * columns..][..columns]);
                 ClassLabels::Values(rows.copied().collect())
             }
             (None, ProblemType::SingleLabelClassification) => {
                 ClassLabels::Classes(vec![IGNORE_INDEX; samples.len()])
             }
-            (None, _) => ClassLabels::Values(vec![0.0; samples.len() * self.columns]),
+            (None, _) => ClassLabels::Values(vec![0.0; samples.len() * columns]),
         };
         (self.rows.batch(samples.iter().copied()), labels)
     }
