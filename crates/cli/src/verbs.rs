@@ -11,6 +11,7 @@ mod doctor;
 mod embed;
 mod features;
 mod fill_mask;
+mod finetune;
 mod forward;
 mod inspect;
 mod man;
@@ -44,6 +45,7 @@ pub(crate) enum Verb {
     Features(features::Features),
     Tokenize(tokenize::Tokenize),
     Decode(decode::Decode),
+    Finetune(finetune::Finetune),
     Quantize(quantize::Quantize),
     Inspect(inspect::Inspect),
     Doctor(doctor::Doctor),
@@ -67,6 +69,7 @@ impl Verb {
             Self::Features(verb) => verb.run(),
             Self::Tokenize(verb) => verb.run(),
             Self::Decode(verb) => verb.run(),
+            Self::Finetune(verb) => verb.run(),
             Self::Quantize(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
@@ -77,6 +80,11 @@ impl Verb {
         }
     }
 }
+
+/// Ctrl-C or another signal ended the work after it was saved: exit code 130.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub(crate) struct Interrupted;
 
 /// What loading found that the user should know, on stderr.
 fn tell(loaded: &albert::Loaded, voice: Voice) {

@@ -21,7 +21,7 @@ pub const DEFAULT_ACTIVATIONS: u64 = 2 << 30;
 impl Memory {
     /// Of a model with `parameters` parameters, of which `logits` numbers per token are computed at the end, as a share of
     /// all tokens (the vocabulary of 15 % of them; 0 for classifiers).
-    pub fn of(config: &AlbertConfig, parameters: usize, logits: f64, checkpointing: bool) -> Self {
+    pub fn of(config: &AlbertConfig, parameters: u64, logits: f64, checkpointing: bool) -> Self {
         let size = |n: usize| n as u64;
         let (h, f, e) = (
             size(config.hidden_size),
@@ -42,7 +42,7 @@ impl Memory {
         let logits = (2.0 * logits) as u64;
         Self {
             // The learner's and the trainer's copy, the gradient, m, v; two packed forms.
-            fixed: 7 * size(parameters) * F32,
+            fixed: 7 * parameters * F32,
             per_token: (kept + working + 3 * e + logits) * F32,
         }
     }
