@@ -9,6 +9,7 @@ mod completions;
 mod decode;
 mod doctor;
 mod embed;
+mod evaluate;
 mod features;
 mod fill_mask;
 mod finetune;
@@ -46,6 +47,7 @@ pub(crate) enum Verb {
     Tokenize(tokenize::Tokenize),
     Decode(decode::Decode),
     Finetune(finetune::Finetune),
+    Evaluate(evaluate::Evaluate),
     Quantize(quantize::Quantize),
     Inspect(inspect::Inspect),
     Doctor(doctor::Doctor),
@@ -70,6 +72,7 @@ impl Verb {
             Self::Tokenize(verb) => verb.run(),
             Self::Decode(verb) => verb.run(),
             Self::Finetune(verb) => verb.run(),
+            Self::Evaluate(verb) => verb.run(),
             Self::Quantize(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),

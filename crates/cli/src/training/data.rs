@@ -162,16 +162,21 @@ impl DataFlags {
         })
     }
 
+    /// What a table's label is.
+    pub(crate) fn target(&self, task: TaskName) -> Target {
+        match task {
+            TaskName::MultiLabel => Target::Labels(self.label_separator),
+            TaskName::Regression => Target::Value,
+            _ => Target::Class,
+        }
+    }
+
     pub(crate) fn table(&self, task: TaskName, split: Split, voice: Voice) -> Result<Table> {
         let options = TableOptions {
             text: self.text_column.clone(),
             pair: self.pair_column.clone(),
             label: self.label_column.clone(),
-            ..TableOptions::of(match task {
-                TaskName::MultiLabel => Target::Labels(self.label_separator),
-                TaskName::Regression => Target::Value,
-                _ => Target::Class,
-            })
+            ..TableOptions::of(self.target(task))
         };
         let mut table = Table::read(self.needed(split)?, &options)?;
         table.truncate(self.most(split));

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use albert::heads::ClassLabels;
 use albert::ops::Backend;
-use albert::{AlbertForSequenceClassification, ProblemType, metrics};
+use albert::{AlbertConfig, AlbertForSequenceClassification, ProblemType, metrics};
 use albert_tokenizer::AlbertTokenizer;
 
 use super::text::{TextDataset, TextExamples, classes};
@@ -146,6 +146,27 @@ impl TableTask {
             target: training.target,
             names,
         })
+    }
+
+    /// The task of a model that learned one: the labels of its configuration.
+    pub fn of_model(config: &AlbertConfig, target: Target) -> Self {
+        Self {
+            target,
+            names: config.id2label.clone(),
+        }
+    }
+
+    /// What logits say: the label, the labels with commas between them, or the value.
+    pub fn answer(&self, logits: &[f64]) -> String {
+        let named = |i: usize| self.names.get(i).map_or("", String::as_str);
+        match self.target {
+            Target::Class => named(super::run::best(logits)).to_owned(),
+            Target::Labels(_) => {
+                let given = (0..logits.len()).filter(|&i| logits[i] > 0.0);
+                given.map(named).collect::<Vec<_>>().join(",")
+            }
+            Target::Value => logits.first().map_or_else(String::new, f64::to_string),
+        }
     }
 
     /// The names of the outputs in the order of their numbers, for `id2label`.
