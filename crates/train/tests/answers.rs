@@ -1,12 +1,12 @@
 //! Answers are chosen from logits as transformers' `utils_qa.py` chooses them: the same texts, scores and probabilities.
 
-mod shared;
+mod common;
 
 use albert_train::tasks::squad::{
     AnswerChoice, Question, SquadFile, Window, answers, write_predictions,
 };
+use common::Random;
 use serde_json::Value;
-use shared::Random;
 
 /// Questions of tools/make_task_fixtures.py: contexts `w0 w1 …`, windows of 12 words that share 4, logits that all differ.
 fn questions(seed: u64, count: usize) -> (SquadFile, Vec<Window>, Vec<[Vec<f64>; 2]>) {
@@ -54,7 +54,7 @@ fn questions(seed: u64, count: usize) -> (SquadFile, Vec<Window>, Vec<[Vec<f64>;
 
 #[test]
 fn answers_are_those_of_transformers() {
-    let Value::Array(cases) = shared::json("answers.json") else {
+    let Value::Array(cases) = common::json("answers.json") else {
         panic!("a list");
     };
     let mut compared = 0;

@@ -1,7 +1,7 @@
 //! Models over evaluation sets: losses are the models' own, answers are found by the labels' names, and nothing depends on
 //! how samples share batches.
 
-mod shared;
+mod common;
 
 use albert::heads::{ClassLabels, QuestionLabels};
 use albert::ops::Reference;
@@ -22,7 +22,7 @@ use albert_train::tasks::tagging::{TaggedDataset, TaggedFile};
 const BATCHES: [usize; 3] = [1, 64, 100_000];
 
 fn model<H: Head<Reference>>(name: &str) -> Albert<H, Reference> {
-    let folder = shared::fixtures().join("pipelines/models").join(name);
+    let folder = common::fixtures().join("pipelines/models").join(name);
     let loaded = Albert::from_pretrained(&folder, Reference, LoadOptions::default());
     loaded.expect("a model").0
 }
@@ -50,7 +50,7 @@ const NLI: &str = "index\tp\tq\tg\tb1\tb2\tp1\tp2\tsentence1\tsentence2\tlabel1\
 
 #[test]
 fn classes_are_found_by_name_and_mismatched_files_have_their_own_names() {
-    let folder = shared::folder(&[
+    let folder = common::folder(&[
         ("MNLI/dev_matched.tsv", NLI),
         ("MNLI/dev_mismatched.tsv", NLI),
     ]);
@@ -58,7 +58,7 @@ fn classes_are_found_by_name_and_mismatched_files_have_their_own_names() {
         .read(folder.path(), Split::Dev)
         .expect("MNLI");
     let data = GlueTask::Mnli
-        .dataset(&shared::tokenizer(), &examples, &Encode::to(64))
+        .dataset(&common::tokenizer(), &examples, &Encode::to(64))
         .expect("samples");
     // Its labels: contradiction, neutral, entailment; those of the task: contradiction, entailment, neutral.
     let model: AlbertForSequenceClassification<Reference> = model("three");
@@ -115,7 +115,7 @@ fn classes_are_found_by_name_and_mismatched_files_have_their_own_names() {
 
 #[test]
 fn several_labels_and_values_have_their_losses() {
-    let folder = shared::folder(&[
+    let folder = common::folder(&[
         (
             "many.jsonl",
             "{\"text\": \"A good book.\", \"labels\": [\"art\", \"law\"]}\n{\"text\": \"Bread in Paris and in Rome.\", \"labels\": [\"food\"]}\n{\"text\": \"He was first.\", \"labels\": [\"sport\"]}\n",
@@ -123,7 +123,7 @@ fn several_labels_and_values_have_their_losses() {
         ("values.csv", "text,score\nA good book.,1.5\nBad.,-2\n"),
         ("test.csv", "text\nA good book.\n"),
     ]);
-    let tokenizer = shared::tokenizer();
+    let tokenizer = common::tokenizer();
     let read = |name: &str, target| {
         Table::read(&folder.path().join(name), &TableOptions::of(target)).expect("a table")
     };
@@ -193,13 +193,13 @@ fn several_labels_and_values_have_their_losses() {
 
 #[test]
 fn questions_are_answered_from_all_windows() {
-    let file = SquadFile::read(&shared::fixtures().join("tasks/squad.json"), false).expect("SQuAD");
+    let file = SquadFile::read(&common::fixtures().join("tasks/squad.json"), false).expect("SQuAD");
     let windows = Windows {
         encode: Encode::to(40),
         doc_stride: 10,
         max_query_length: None,
     };
-    let data = SquadDataset::new(&shared::tokenizer(), &file, &windows).expect("windows");
+    let data = SquadDataset::new(&common::tokenizer(), &file, &windows).expect("windows");
     let model: AlbertForQuestionAnswering<Reference> = model("answer");
     let own = own_loss(&data, |inputs, labels: &QuestionLabels| {
         model
@@ -247,10 +247,10 @@ fn questions_with_other_numbers_of_choices_are_measured_over_their_own() {
         line(&format!("[{three}, {four}]")),
     ]
     .join("\n");
-    let folder = shared::folder(&[("middle/all.txt", &lines), ("high/all.txt", &lines)]);
+    let folder = common::folder(&[("middle/all.txt", &lines), ("high/all.txt", &lines)]);
     let examples = ChoiceExamples::race(folder.path()).expect("RACE");
     let data =
-        ChoiceDataset::new(&shared::tokenizer(), &examples, 32, &Encode::to(64)).expect("samples");
+        ChoiceDataset::new(&common::tokenizer(), &examples, 32, &Encode::to(64)).expect("samples");
     let model: AlbertForMultipleChoice<Reference> = model("choose");
     let own = own_loss(&data, |inputs, labels| {
         model
@@ -278,17 +278,17 @@ fn questions_with_other_numbers_of_choices_are_measured_over_their_own() {
 #[test]
 fn words_are_labelled_once_on_either_device() {
     let text = "Rome B-place\nis O\nold O\n\nA B-book\nlong I-book\nbook I-book\nabout O\nParis B-place\nand O\nItaly I-place\n";
-    let folder = shared::folder(&[("a.conll", text)]);
+    let folder = common::folder(&[("a.conll", text)]);
     let file = TaggedFile::read(&folder.path().join("a.conll"), None).expect("sentences");
     let names = ["B-book", "B-place", "I-book", "I-place", "O"].map(str::to_owned);
     let reference: AlbertForTokenClassification<Reference> = model("tags");
-    let path = shared::fixtures().join("pipelines/models/tags");
+    let path = common::fixtures().join("pipelines/models/tags");
     let device = Cpu::new(CpuOptions::default()).expect("a device");
     let (cpu, _) =
         AlbertForTokenClassification::from_pretrained(&path, device, LoadOptions::default())
             .expect("a model");
     for most in [8, 64] {
-        let data = TaggedDataset::new(&shared::tokenizer(), &file, &names, 2, &Encode::to(most))
+        let data = TaggedDataset::new(&common::tokenizer(), &file, &names, 2, &Encode::to(most))
             .expect("samples");
         let expected = data.evaluate(&reference, 1).expect("metrics");
         for tokens in BATCHES {
@@ -312,7 +312,7 @@ fn words_are_labelled_once_on_either_device() {
         sentences: Vec::new(),
         ..file
     };
-    let data = TaggedDataset::new(&shared::tokenizer(), &known, &other, 2, &Encode::to(8))
+    let data = TaggedDataset::new(&common::tokenizer(), &known, &other, 2, &Encode::to(8))
         .expect("no samples");
     let error = data
         .evaluate(&reference, 1)

@@ -1,6 +1,6 @@
 //! Windows of SQuAD and labels of words are those that transformers' tokenizer gives; nothing is cut without being counted.
 
-mod shared;
+mod common;
 
 use albert_train::dataset::Dataset;
 use albert_train::tasks::Encode;
@@ -9,7 +9,7 @@ use albert_train::tasks::tagging::{Scheme, TaggedDataset, TaggedFile, label_name
 use serde_json::{Value, json};
 
 fn squad() -> SquadFile {
-    SquadFile::read(&shared::fixtures().join("tasks/squad.json"), true).expect("SQuAD")
+    SquadFile::read(&common::fixtures().join("tasks/squad.json"), true).expect("SQuAD")
 }
 
 fn windows(max_query_length: Option<usize>) -> Windows {
@@ -24,7 +24,7 @@ fn windows(max_query_length: Option<usize>) -> Windows {
 fn windows_and_answers_are_those_of_transformers() {
     let file = squad();
     assert!(file.no_answers && file.labelled && file.skipped.is_empty());
-    let data = SquadDataset::new(&shared::tokenizer(), &file, &windows(None)).expect("windows");
+    let data = SquadDataset::new(&common::tokenizer(), &file, &windows(None)).expect("windows");
     let found: Vec<Value> = (0..data.len())
         .map(|i| {
             let window = &data.windows()[i];
@@ -32,14 +32,14 @@ fn windows_and_answers_are_those_of_transformers() {
             json!([id, data.ids(i), window.answer.0, window.answer.1])
         })
         .collect();
-    assert_eq!(Value::from(found), shared::json("squad_features.json"));
+    assert_eq!(Value::from(found), common::json("squad_features.json"));
     assert_eq!(data.cut(), 0);
 }
 
 #[test]
 fn an_answer_is_the_text_between_its_tokens() {
     let file = squad();
-    let data = SquadDataset::new(&shared::tokenizer(), &file, &windows(Some(64))).expect("windows");
+    let data = SquadDataset::new(&common::tokenizer(), &file, &windows(Some(64))).expect("windows");
     let mut seen = 0;
     for window in data.windows() {
         let (first, last) = window.answer;
@@ -59,13 +59,13 @@ fn an_answer_is_the_text_between_its_tokens() {
 #[test]
 fn long_questions_are_cut_and_counted() {
     let file = squad();
-    let data = SquadDataset::new(&shared::tokenizer(), &file, &windows(Some(4))).expect("windows");
+    let data = SquadDataset::new(&common::tokenizer(), &file, &windows(Some(4))).expect("windows");
     assert_eq!(data.cut(), file.questions.len());
     let long = Windows {
         encode: Encode::to(16),
         ..windows(None)
     };
-    let Err(error) = SquadDataset::new(&shared::tokenizer(), &file, &long) else {
+    let Err(error) = SquadDataset::new(&common::tokenizer(), &file, &long) else {
         panic!("no room");
     };
     assert!(error.to_string().contains("max_query_length"), "{error}");
@@ -84,7 +84,7 @@ fn wrong_squad_files_are_refused_with_their_place() {
         )
     };
     let file = |text: &str, training: bool| {
-        let folder = shared::folder(&[("a.json", text)]);
+        let folder = common::folder(&[("a.json", text)]);
         SquadFile::read(&folder.path().join("a.json"), training)
     };
     for (text, words) in [
@@ -117,7 +117,7 @@ fn wrong_squad_files_are_refused_with_their_place() {
 }
 
 fn tags() -> TaggedFile {
-    TaggedFile::read(&shared::fixtures().join("tasks/tags.conll"), None).expect("sentences")
+    TaggedFile::read(&common::fixtures().join("tasks/tags.conll"), None).expect("sentences")
 }
 
 #[test]
@@ -125,14 +125,14 @@ fn labels_stand_on_the_first_piece_as_in_transformers() {
     let file = tags();
     assert_eq!(file.scheme, Scheme::Bio);
     let names = label_names([&file]);
-    let data = TaggedDataset::new(&shared::tokenizer(), &file, &names, 0, &Encode::to(512))
+    let data = TaggedDataset::new(&common::tokenizer(), &file, &names, 0, &Encode::to(512))
         .expect("samples");
     let rows: Vec<Value> = (0..data.len())
         .map(|i| json!([data.sample(i).0, data.sample(i).1]))
         .collect();
     assert_eq!(
         json!({"names": names, "rows": rows}),
-        shared::json("tag_features.json")
+        common::json("tag_features.json")
     );
     let (inputs, labels) = data.batch(&[0, 2]);
     assert_eq!(labels.len(), inputs.batch * inputs.length);
@@ -145,7 +145,7 @@ fn long_sentences_become_windows_in_which_every_word_counts_once() {
     let names = label_names([&file]);
     for (most, stride) in [(8, 0), (8, 3), (12, 4), (3, 0)] {
         let data = TaggedDataset::new(
-            &shared::tokenizer(),
+            &common::tokenizer(),
             &file,
             &names,
             stride,
@@ -170,7 +170,7 @@ fn long_sentences_become_windows_in_which_every_word_counts_once() {
 #[test]
 fn wrong_conll_files_are_refused_with_their_line() {
     let read = |text: &str, scheme| {
-        let folder = shared::folder(&[("a.conll", text)]);
+        let folder = common::folder(&[("a.conll", text)]);
         TaggedFile::read(&folder.path().join("a.conll"), scheme)
     };
     let error = read("one O\n\ntwo\n", None)
@@ -189,7 +189,7 @@ fn wrong_conll_files_are_refused_with_their_line() {
     );
     let file = read("one O\n\nzero O\ntwo B-a\n", None).expect("sentences");
     let Err(error) = TaggedDataset::new(
-        &shared::tokenizer(),
+        &common::tokenizer(),
         &file,
         &["O".to_owned()],
         0,

@@ -1,6 +1,6 @@
 //! GLUE from files with the quirks of the originals to the files that are submitted, and RACE and tables beside it.
 
-mod shared;
+mod common;
 
 use albert::heads::ClassLabels;
 use albert_train::dataset::Dataset;
@@ -11,7 +11,7 @@ use albert_train::tasks::table::{Table, TableOptions, TableTask, Target};
 
 #[test]
 fn the_files_have_their_quirks() {
-    let folder = shared::folder(&[
+    let folder = common::folder(&[
         (
             "CoLA/train.tsv",
             "aa1\t1\t\tThe city is old.\naa1\t0\t*\tOld the is \"city.",
@@ -132,7 +132,7 @@ fn metrics_have_the_names_of_run_glue() {
 
 #[test]
 fn predictions_are_written_in_both_forms() {
-    let folder = shared::folder(&[
+    let folder = common::folder(&[
         (
             "MNLI/test_mismatched.tsv",
             "index\tp\tq\tg\tb1\tb2\tp1\tp2\tsentence1\tsentence2\n9\t\t\t\t\t\t\t\tOne.\tTwo.\n",
@@ -182,12 +182,12 @@ const ARTICLE: &str = "{\"article\": \"The old city is on the river.\", \"questi
 
 #[test]
 fn race_is_read_in_both_layouts() {
-    let many = shared::folder(&[
+    let many = common::folder(&[
         ("high/10.txt", ARTICLE),
         ("high/9.txt", ARTICLE),
         ("middle/1.txt", ARTICLE),
     ]);
-    let all = shared::folder(&[("middle/all.txt", &format!("{ARTICLE}\n\n{ARTICLE}\n"))]);
+    let all = common::folder(&[("middle/all.txt", &format!("{ARTICLE}\n\n{ARTICLE}\n"))]);
     let many = ChoiceExamples::race(many.path()).expect("RACE");
     let all = ChoiceExamples::race(all.path()).expect("RACE");
     assert_eq!((many.questions.len(), all.questions.len()), (6, 4));
@@ -201,7 +201,7 @@ fn race_is_read_in_both_layouts() {
         ),
         ("Where? Italy", Some(2))
     );
-    let wrong = shared::folder(&[(
+    let wrong = common::folder(&[(
         "high/all.txt",
         &format!("{ARTICLE}\n{}", ARTICLE.replace("\"C\"", "\"D\"")),
     )]);
@@ -212,15 +212,15 @@ fn race_is_read_in_both_layouts() {
         error.contains("all.txt, line 2: expected an answer from A to C"),
         "{error}"
     );
-    let empty = shared::folder(&[]);
+    let empty = common::folder(&[]);
     assert!(ChoiceExamples::race(empty.path()).is_err());
 }
 
 #[test]
 fn the_end_of_the_question_and_the_beginning_of_the_article_stay() {
-    let folder = shared::folder(&[("middle/1.txt", ARTICLE)]);
+    let folder = common::folder(&[("middle/1.txt", ARTICLE)]);
     let examples = ChoiceExamples::race(folder.path()).expect("RACE");
-    let tokenizer = shared::tokenizer();
+    let tokenizer = common::tokenizer();
     let ids = |text: &str| {
         let mut ids = Vec::new();
         tokenizer.encode_ids(text, false, &mut ids);
@@ -255,7 +255,7 @@ fn the_end_of_the_question_and_the_beginning_of_the_article_stay() {
 #[test]
 fn choices_are_read_from_json_lines() {
     let text = "{\"context\": \"One.\", \"ending0\": \"a\", \"ending1\": \"b\", \"label\": 1}\n{\"article\": \"Two.\", \"question\": \"Is _ ?\", \"options\": [\"x\", \"y\"], \"answer\": \"A\"}\n{\"text\": \"Three.\", \"choices\": [\"x\", \"y\"]}\n";
-    let folder = shared::folder(&[
+    let folder = common::folder(&[
         ("a.jsonl", text),
         ("b.jsonl", "\n{\"text\": \"x\", \"choices\": [\"x\"]}"),
     ]);
@@ -274,7 +274,7 @@ fn choices_are_read_from_json_lines() {
 
 #[test]
 fn tables_name_their_labels_and_refuse_others() {
-    let folder = shared::folder(&[
+    let folder = common::folder(&[
         (
             "train.csv",
             "text,label\n\"Good, \"\"old\"\" book.\",pos\nBad.,neg\n\n",
@@ -349,15 +349,23 @@ fn tables_name_their_labels_and_refuse_others() {
 #[test]
 fn long_pairs_are_cut_and_counted() {
     let text = "index\tsentence1\tsentence2\tlabel\n0\tThe old city is on the river.\tA city.\tentailment\n1\tOne.\tTwo.\tnot_entailment\n";
-    let folder = shared::folder(&[("RTE/dev.tsv", text)]);
+    let folder = common::folder(&[("RTE/dev.tsv", text)]);
     let examples = GlueTask::Rte.read(folder.path(), Split::Dev).expect("RTE");
     let data = GlueTask::Rte
-        .dataset(&shared::tokenizer(), &examples, &Encode::to(10))
+        .dataset(&common::tokenizer(), &examples, &Encode::to(10))
         .expect("samples");
     assert_eq!((data.cut(), data.tokens(0)), (1, 10));
     let (inputs, labels) = data.batch(&[1, 0]);
     assert!(matches!(labels, ClassLabels::Classes(list) if list == [1, 0]));
     assert_eq!((inputs.batch, inputs.length), (2, 10));
-    let error = GlueTask::Rte.dataset(&shared::tokenizer(), &examples, &Encode::to(3));
+    let (ids, types) = (inputs.input_ids, inputs.token_type_ids);
+    let (ids, types) = (ids.expect("ids"), types.expect("types"));
+    // [CLS] first [SEP] second [SEP] and padding: type 1 from behind the first [SEP] to the second.
+    for (row, kinds) in ids.chunks(10).zip(types.chunks(10)) {
+        let ends: Vec<usize> = (0..10).filter(|&i| row[i] == 3).collect();
+        let expected = |i: usize| i64::from(i > ends[0] && i <= ends[1]);
+        assert_eq!(kinds, (0..10).map(expected).collect::<Vec<_>>());
+    }
+    let error = GlueTask::Rte.dataset(&common::tokenizer(), &examples, &Encode::to(3));
     assert!(error.is_err(), "no room");
 }

@@ -2,13 +2,13 @@
 //! of random answers. `fixtures/tasks/metrics.json` holds seeds and measures; the answers are made here as in
 //! tools/make_task_fixtures.py.
 
-mod shared;
+mod common;
 
 use std::collections::BTreeSet;
 
 use albert::metrics;
+use common::Random;
 use serde_json::Value;
-use shared::Random;
 
 fn number(case: &Value, name: &str) -> usize {
     case[name]
@@ -17,7 +17,7 @@ fn number(case: &Value, name: &str) -> usize {
 }
 
 fn cases(kind: &str) -> Vec<(Value, Random)> {
-    let Value::Array(all) = shared::json("metrics.json") else {
+    let Value::Array(all) = common::json("metrics.json") else {
         panic!("a list");
     };
     let of_kind: Vec<Value> = all

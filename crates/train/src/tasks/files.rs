@@ -37,7 +37,8 @@ pub(super) fn write(path: &Path, text: &str) -> Result<()> {
     Ok(albert_formats::write_atomically(path, text.as_bytes())?)
 }
 
-/// Writes JSON as Python's `json.dumps(…, indent=4)` lays it out, and a final newline.
+/// Writes JSON as Python's `json.dumps(…, indent=4)` lays it out, other letters than ASCII as `\u` escapes, and a final
+/// newline.
 pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut bytes = Vec::new();
     let mut serializer =
@@ -45,8 +46,18 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     value
         .serialize(&mut serializer)
         .map_err(|error| Error::data(path, At::File, "values that JSON can hold", error))?;
-    bytes.push(b'\n');
-    Ok(albert_formats::write_atomically(path, &bytes)?)
+    let mut text = String::with_capacity(bytes.len() + 1);
+    // Other letters stand in strings alone.
+    for c in String::from_utf8_lossy(&bytes).chars() {
+        if c.is_ascii() {
+            text.push(c);
+        } else {
+            let units = c.encode_utf16(&mut [0; 2]).to_vec();
+            text.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    text.push('\n');
+    write(path, &text)
 }
 
 /// JSON of a file, with the line of what is wrong.
@@ -83,11 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn json_is_indented_by_four() {
+    fn json_is_laid_out_as_pythons() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.json");
-        write_json(&path, &std::collections::BTreeMap::from([("a", [1.5])])).expect("written");
+        // json.dumps({"é\n😀": [1.5]}, indent=4)
+        write_json(&path, &std::collections::BTreeMap::from([("é\n😀", [1.5])])).expect("written");
         let text = std::fs::read_to_string(&path).expect("read");
-        assert_eq!(text, "{\n    \"a\": [\n        1.5\n    ]\n}\n");
+        assert_eq!(
+            text,
+            "{\n    \"\\u00e9\\n\\ud83d\\ude00\": [\n        1.5\n    ]\n}\n"
+        );
     }
 }

@@ -272,6 +272,8 @@ fn cut<'a>(tokenizer: &AlbertTokenizer, text: &'a str, most: usize) -> Result<&'
 
 /// A window and where the bytes `answer` of the context are in it, as `run_qa.py` finds them: from the last token that
 /// begins at or before the first byte to the first token that ends at or after the last one.
+/// Where an answer begins with the last token of a window, that is its start; `run_qa.py` then takes the closing `[SEP]`,
+/// whose offsets (0, 0) it does not tell from those of the context.
 fn window(encoding: &Encoding, question: usize, answer: Option<(usize, usize)>) -> Window {
     let sequences = encoding.sequence_ids();
     let inside = |(sequence, offsets): (&Option<usize>, &(usize, usize))| {
