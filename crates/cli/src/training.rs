@@ -1,14 +1,19 @@
 //! What `finetune` and `evaluate` share: the names of tasks, their data, and how a run is shown.
 
+use albert::AlbertConfig;
 use albert::config::ModelClass;
 use albert_train::recipe::Kinds;
 use albert_train::tasks::glue::GlueTask;
+use anyhow::{Result, bail};
 
 mod data;
 mod show;
 
-pub(crate) use data::{DataFlags, Split, read_glue};
+pub(crate) use data::{DataFlags, Split, Windowing, read_glue};
 pub(crate) use show::{Show, metrics_line};
+
+/// Tokens of a batch that is measured. No result depends on it; a larger one would need more memory than training does.
+pub(crate) const EVALUATION_TOKENS: usize = 2048;
 
 /// A task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -110,5 +115,37 @@ impl TaskName {
             Self::Tagging => "token-classification",
             _ => "text-classification",
         }
+    }
+}
+
+/// What the command line calls a value.
+pub(crate) fn name(value: impl clap::ValueEnum) -> String {
+    let known = value.to_possible_value();
+    known.map_or_else(String::new, |known| known.get_name().to_owned())
+}
+
+/// A share of elements that is dropped.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().map_err(|error| error.to_string())?;
+    if (0.0..1.0).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err("expected a number from 0 and below 1".to_owned())
+    }
+}
+
+/// Most tokens of a sequence: what was asked for, or what is usual, as far as the model has positions.
+pub(crate) fn max_seq_length(
+    asked: Option<usize>,
+    usual: usize,
+    config: &AlbertConfig,
+) -> Result<usize> {
+    let most = config.max_position_embeddings;
+    match asked {
+        Some(asked) if asked > most => bail!(
+            "--max-seq-length: expected at most {most}, the positions of the model (max_position_embeddings), found {asked}"
+        ),
+        Some(asked) => Ok(asked),
+        None => Ok(usual.min(most)),
     }
 }

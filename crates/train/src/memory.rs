@@ -49,7 +49,12 @@ impl Memory {
 
     /// Of a run with micro-batches of so many tokens.
     pub fn total(self, tokens: usize) -> u64 {
-        self.fixed + self.per_token * tokens as u64
+        self.fixed + self.activations(tokens)
+    }
+
+    /// Of it, what comes and goes with each micro-batch.
+    pub fn activations(self, tokens: usize) -> u64 {
+        self.per_token * tokens as u64
     }
 
     /// Tokens of a micro-batch whose activations fit into `bytes`, at least `longest`.

@@ -59,10 +59,10 @@ pub(crate) struct DataFlags {
     /// Examples to measure on, or to predict, at most
     #[arg(long, value_name = "N", alias = "max_eval_samples")]
     max_eval_samples: Option<usize>,
-    /// Tokens that neighbouring windows of a long text share
-    #[arg(long, value_name = "N", default_value_t = 128, alias = "doc_stride")]
-    doc_stride: usize,
-    /// Most tokens of a question (SQuAD), or of question and option together (RACE: 128)
+    /// Tokens that neighbouring windows of a long text share [default: 128, but at most a third of a window]
+    #[arg(long, value_name = "N", alias = "doc_stride")]
+    doc_stride: Option<usize>,
+    /// Most tokens of a question (SQuAD: 64), or of question and option together (RACE: 128, but at most a third of a sequence)
     #[arg(long, value_name = "N", alias = "max_query_length")]
     max_query_length: Option<usize>,
 }
@@ -85,7 +85,8 @@ impl Windowing {
 
     /// Tokens of question and option.
     pub(crate) fn qa(&self) -> usize {
-        self.query.unwrap_or(128)
+        self.query
+            .unwrap_or(128.min(self.encode.max_seq_length / 3))
     }
 }
 
@@ -122,7 +123,7 @@ impl DataFlags {
     pub(crate) fn windowing(&self, max_seq_length: usize) -> Windowing {
         Windowing {
             encode: Encode::to(max_seq_length),
-            stride: self.doc_stride,
+            stride: self.doc_stride.unwrap_or(128.min(max_seq_length / 3)),
             query: self.max_query_length,
         }
     }
@@ -242,7 +243,7 @@ impl DataFlags {
         [
             ("data", self.origin()),
             ("training samples at most", format!("{most:?}")),
-            ("doc_stride", self.doc_stride.to_string()),
+            ("doc_stride", format!("{:?}", self.doc_stride)),
             ("max_query_length", format!("{:?}", self.max_query_length)),
         ]
         .map(|(name, value)| (name.to_owned(), value))

@@ -69,6 +69,7 @@ struct ForwardBench {
 #[command(before_help = "\
 Examples:
   albert bench train --model DIR --batch 8 --seq 128
+  albert bench train --model DIR --batch 8 --seq 128 --gradient-checkpointing
   albert bench train --model DIR --batch 8 --seq 128 --dtype bf16 --json")]
 struct TrainBench {
     /// Model folder

@@ -1,15 +1,16 @@
 //! `albert evaluate`: measures a model on a task's files, or writes its predictions for those without labels.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use albert::heads::{
     MultipleChoice, QuestionAnswering, SequenceClassification, TokenClassification,
 };
-use albert::{Albert, Cpu, Head, LoadOptions};
+use albert::{Albert, AlbertConfig, Cpu, Head, LoadOptions};
 use albert_formats::write_atomically;
 use albert_tokenizer::AlbertTokenizer;
 use albert_train::learner::Metrics;
+use albert_train::recipe::{Recipe, Source};
 use albert_train::tasks::glue::{self, GlueTask};
 use albert_train::tasks::race::ChoiceDataset;
 use albert_train::tasks::squad::{AnswerChoice, SquadDataset, write_predictions};
@@ -19,7 +20,10 @@ use anyhow::{Context, Result};
 
 use crate::device::ComputeFlags;
 use crate::stream::Voice;
-use crate::training::{DataFlags, Split, TaskName, metrics_line, read_glue};
+use crate::training::{
+    DataFlags, EVALUATION_TOKENS, Split, TaskName, Windowing, max_seq_length, metrics_line,
+    read_glue,
+};
 
 /// Measure a model on a task's files with the official metrics, and write its predictions
 #[derive(clap::Args)]
@@ -43,14 +47,9 @@ pub(crate) struct Evaluate {
     output: Option<PathBuf>,
     #[command(flatten)]
     data: DataFlags,
-    /// Most tokens of a sequence
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 384,
-        alias = "max_seq_length"
-    )]
-    max_seq_length: usize,
+    /// Most tokens of a sequence [default: that of `finetune`]
+    #[arg(long, value_name = "N", alias = "max_seq_length")]
+    max_seq_length: Option<usize>,
     /// Candidates for each answer (SQuAD)
     #[arg(long, value_name = "N", default_value_t = 20, alias = "n_best_size")]
     n_best_size: usize,
@@ -80,15 +79,8 @@ pub(crate) struct Evaluate {
     voice: Voice,
 }
 
-/// Tokens of a batch.
-const TOKENS: usize = 8192;
-
 impl Evaluate {
     pub(crate) fn run(self) -> Result<()> {
-        if let Some(folder) = &self.output {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("cannot create {}", folder.display()))?;
-        }
         let metrics = match self.task {
             TaskName::Classification | TaskName::MultiLabel | TaskName::Regression => {
                 self.table()?
@@ -116,9 +108,26 @@ impl Evaluate {
         Ok((model, tokenizer))
     }
 
+    /// The folder of predictions, where there is to be one.
+    fn folder(&self) -> Result<Option<&Path>> {
+        if let Some(folder) = &self.output {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        Ok(self.output.as_deref())
+    }
+
+    /// Lengths of samples of a model.
+    fn windowing(&self, config: &AlbertConfig) -> Result<Windowing> {
+        let usual = Recipe::of(Source::Default, self.task.kind(), config);
+        let usual = usual.map_or(usize::MAX, |recipe| recipe.max_seq_length);
+        let length = max_seq_length(self.max_seq_length, usual, config)?;
+        Ok(self.data.windowing(length))
+    }
+
     /// Writes lines into a file of the output folder, where there is one.
     fn write(&self, name: &str, lines: impl Iterator<Item = String>) -> Result<()> {
-        if let Some(folder) = &self.output {
+        if let Some(folder) = self.folder()? {
             let mut text = lines.collect::<Vec<_>>().join("\n");
             text.push('\n');
             write_atomically(&folder.join(name), text.as_bytes())?;
@@ -128,7 +137,7 @@ impl Evaluate {
 
     fn glue(&self, task: GlueTask) -> Result<Metrics> {
         let (model, tokenizer) = self.open::<SequenceClassification<Cpu>>()?;
-        let encode = self.data.windowing(self.max_seq_length).encode;
+        let encode = self.windowing(model.config())?.encode;
         let splits: &[glue::Split] = match self.split {
             Split::Train => &[glue::Split::Train],
             Split::Dev => task.dev_splits(),
@@ -138,9 +147,9 @@ impl Evaluate {
         for &split in splits {
             let examples = read_glue(task, &self.data, split, self.voice)?;
             let data = task.dataset(&tokenizer, &examples, &encode)?;
-            let found = task.evaluate(&model, &data, split, TOKENS)?;
+            let found = task.evaluate(&model, &data, split, EVALUATION_TOKENS)?;
             all.extend(found.metrics);
-            if let Some(folder) = &self.output {
+            if let Some(folder) = self.folder()? {
                 task.write_predictions(folder, split, &examples, &found.predictions)?;
             }
         }
@@ -151,9 +160,9 @@ impl Evaluate {
         let (model, tokenizer) = self.open::<SequenceClassification<Cpu>>()?;
         let table = self.data.table(self.task, self.split, self.voice)?;
         let task = TableTask::of_model(model.config(), self.data.target(self.task));
-        let encode = self.data.windowing(self.max_seq_length).encode;
+        let encode = self.windowing(model.config())?.encode;
         let data = task.dataset(&tokenizer, &table, &encode)?;
-        let found = task.evaluate(&model, &data, TOKENS)?;
+        let found = task.evaluate(&model, &data, EVALUATION_TOKENS)?;
         let rows = found.predictions.iter().map(|logits| task.answer(logits));
         self.write("predictions.txt", rows)?;
         Ok(found.metrics)
@@ -162,7 +171,7 @@ impl Evaluate {
     fn squad(&self) -> Result<Metrics> {
         let (model, tokenizer) = self.open::<QuestionAnswering<Cpu>>()?;
         let file = self.data.squad(self.split, self.voice)?;
-        let windows = self.data.windowing(self.max_seq_length).squad();
+        let windows = self.windowing(model.config())?.squad();
         let data = SquadDataset::new(&tokenizer, &file, &windows)?;
         let choice = AnswerChoice {
             n_best_size: self.n_best_size,
@@ -170,8 +179,8 @@ impl Evaluate {
             no_answer: self.task == TaskName::Squad2,
             null_score_diff_threshold: self.null_score_diff_threshold,
         };
-        let found = data.evaluate(&model, &file, &choice, TOKENS)?;
-        if let Some(folder) = &self.output {
+        let found = data.evaluate(&model, &file, &choice, EVALUATION_TOKENS)?;
+        if let Some(folder) = self.folder()? {
             write_predictions(folder, "", &file, &found.predictions, choice.no_answer)?;
         }
         Ok(found.metrics)
@@ -180,9 +189,9 @@ impl Evaluate {
     fn choices(&self) -> Result<Metrics> {
         let (model, tokenizer) = self.open::<MultipleChoice<Cpu>>()?;
         let examples = self.data.choices(self.task, self.split, self.voice)?;
-        let windows = self.data.windowing(self.max_seq_length);
+        let windows = self.windowing(model.config())?;
         let data = ChoiceDataset::new(&tokenizer, &examples, windows.qa(), &windows.encode)?;
-        let found = data.evaluate(&model, TOKENS)?;
+        let found = data.evaluate(&model, EVALUATION_TOKENS)?;
         let rows = examples.questions.iter().zip(&found.predictions);
         self.write(
             "predictions.txt",
@@ -195,10 +204,10 @@ impl Evaluate {
         let (model, tokenizer) = self.open::<TokenClassification<Cpu>>()?;
         let file = self.data.tagged(self.split)?;
         let names = model.config().id2label.clone();
-        let windows = self.data.windowing(self.max_seq_length);
-        let stride = windows.stride.min(self.max_seq_length / 4);
+        let windows = self.windowing(model.config())?;
+        let stride = windows.stride.min(windows.encode.max_seq_length / 4);
         let data = TaggedDataset::new(&tokenizer, &file, &names, stride, &windows.encode)?;
-        let found = data.evaluate(&model, TOKENS)?;
+        let found = data.evaluate(&model, EVALUATION_TOKENS)?;
         let rows = file
             .sentences
             .iter()

@@ -33,7 +33,10 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::device::ComputeFlags;
 use crate::stream::Voice;
-use crate::training::{DataFlags, Show, Split, TaskName, metrics_line, read_glue};
+use crate::training::{
+    DataFlags, EVALUATION_TOKENS, Show, Split, TaskName, max_seq_length, metrics_line, name, rate,
+    read_glue,
+};
 
 /// Train a model for a task: GLUE, SQuAD, RACE, tagging, or your own labelled texts
 #[derive(clap::Args)]
@@ -42,7 +45,7 @@ use crate::training::{DataFlags, Show, Split, TaskName, metrics_line, read_glue}
 Examples:
   albert finetune sst2 --model DIR --data GLUE --output sst2
   albert finetune classification --model DIR --train-file train.csv --validation-file dev.csv --output mine
-  albert finetune squad2 --model DIR --train-file train-v2.0.json --validation-file dev-v2.0.json --output qa --recipe paper",
+  albert finetune squad2 --model DIR --train-file train-v2.0.json --validation-file dev-v2.0.json --output qa --recipe readme",
     after_help = "\
 A run that was stopped goes on when the same command is given again. Exit code 130: stopped by Ctrl-C, after a checkpoint."
 )]
@@ -169,10 +172,10 @@ struct Settings {
     #[arg(long, value_name = "N", alias = "max_seq_length")]
     max_seq_length: Option<usize>,
     /// Dropout of the body [default: the recipe's, else config.json's]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     dropout: Option<f64>,
     /// Dropout before the classifier [default: the recipe's, else config.json's]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     classifier_dropout: Option<f64>,
     /// Seed of the new head, of the order of samples and of dropout
     #[arg(long, default_value_t = 42)]
@@ -246,14 +249,14 @@ impl Finetune {
         let (config, _) = AlbertConfig::from_file(&self.model.join("config.json"))
             .map_err(albert::Error::from)?;
         let recipe = self.settings.recipe(self.task, &config)?;
-        let length = recipe.max_seq_length.min(config.max_position_embeddings);
+        let length = recipe.max_seq_length;
         let windows = self.data.windowing(length);
         let tokenizer = AlbertTokenizer::from_pretrained(
             &self.model,
             albert_tokenizer::LoadOptions::default(),
         )?;
         let (data, voice, has_dev) = (&self.data, self.voice, self.data.has_dev(self.task));
-        let tokens = 8192;
+        let tokens = EVALUATION_TOKENS;
         match self.task {
             TaskName::Classification | TaskName::MultiLabel | TaskName::Regression => {
                 let table = data.table(self.task, Split::Train, voice)?;
@@ -391,21 +394,29 @@ impl Finetune {
         recipe: Recipe,
         prepared: Prepared<'_, H>,
     ) -> Result<()> {
+        let (device, precision) = self.device.open(Some(&self.model))?;
+        if precision == Precision::Int8 {
+            bail!(
+                "{}: expected weights in f32 or bf16, found int8, which has no gradient; begin from the folder that it was \
+                 quantised from, without --dtype int8, and quantise the result",
+                self.model.display()
+            );
+        }
+        let checkpoint = Checkpoint::open(&self.model)?;
         if let Some(labels) = &prepared.labels {
+            self.check_labels(&checkpoint, &config, labels)?;
             config.set_labels(labels.clone());
         }
         config.problem_type = prepared.problem.or(config.problem_type);
-        let (device, precision) = self.device.open(Some(&self.model))?;
         let threads = device.threads();
         let plan = self.settings.dropout(&config, &recipe);
         let options = self.options(&config, &recipe, &plan, prepared.data, precision, threads)?;
         let Prepared { data, evaluate, .. } = prepared;
         let (evaluate, eval_samples) = evaluate.unzip();
-        let memory = self.memory(&config, data, &options, &plan);
+        let (memory, tokens) = self.memory(&config, data, &options);
         if self.dry_run {
-            return self.tell_plan(&options, memory, data.len());
+            return self.tell_plan(&options, memory.total(tokens), data.len());
         }
-        let checkpoint = Checkpoint::open(&self.model)?;
         let load = |device| {
             let fresh = LoadOptions {
                 fresh_head: Some(self.settings.seed),
@@ -437,7 +448,7 @@ impl Finetune {
             dropout: plan,
             checkpointing: self.settings.gradient_checkpointing,
             files: tokenizer_files(&self.model),
-            kept_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
+            kept_bytes: usize::try_from(memory.activations(tokens)).unwrap_or(usize::MAX),
         };
         let learner = ModelLearner::new(model, exact, data, evaluate, model_options);
         let mut trainer = Trainer::new(learner, options)?;
@@ -484,6 +495,40 @@ impl Finetune {
             self.voice.note(format_args!(
                 "{} steps in {seconds:.0} s, {rate:.0} tokens/s, mean training loss {:.4}",
                 outcome.steps_now, outcome.train_loss
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses a model that already tells other labels apart, where their number differs; tells where only names do.
+    fn check_labels(
+        &self,
+        checkpoint: &Checkpoint,
+        config: &AlbertConfig,
+        labels: &[String],
+    ) -> Result<()> {
+        let classifier = checkpoint.get("classifier.weight");
+        let Some(&found) = classifier.and_then(|tensor| tensor.shape.first()) else {
+            return Ok(());
+        };
+        let own = &config.id2label;
+        if found != labels.len() {
+            bail!(
+                "{}: expected a classifier of {} labels, those of the data ({}), found one of {} ({}); begin from the model \
+                 that it was fine-tuned from, which has no classifier, or give data with these labels",
+                self.model.display(),
+                labels.len(),
+                few(labels),
+                found,
+                few(own),
+            );
+        }
+        if own != labels {
+            self.voice.note(format_args!(
+                "the classifier of {} is kept, and its labels ({}) get the names of the data's ({})",
+                self.model.display(),
+                few(own),
+                few(labels),
             ));
         }
         Ok(())
@@ -546,15 +591,13 @@ impl Finetune {
         Ok(options)
     }
 
-    /// Bytes of the run.
+    /// What the run needs, and the tokens of its largest micro-batch.
     fn memory<L>(
         &self,
         config: &AlbertConfig,
         data: &dyn Dataset<L>,
         options: &TrainOptions,
-        plan: &DropoutPlan,
-    ) -> u64 {
-        let _ = plan;
+    ) -> (Memory, usize) {
         let longest = (0..data.len()).map(|i| data.tokens(i)).max().unwrap_or(1);
         let parameters = config.parameter_count(self.task.class());
         let memory = Memory::of(
@@ -570,7 +613,7 @@ impl Finetune {
             Micro::Tokens(most) => batch.min(most),
             Micro::Samples(samples) => batch.min(samples * longest),
         };
-        memory.total(tokens)
+        (memory, tokens)
     }
 
     fn tell_plan(&self, options: &TrainOptions, memory: u64, samples: usize) -> Result<()> {
@@ -620,6 +663,12 @@ fn evaluation<'a, H: Trainable<Cpu>>(
     (Box::new(run), samples)
 }
 
+/// A list that fits into a message.
+fn few(labels: &[String]) -> String {
+    let more = if labels.len() > 8 { ", …" } else { "" };
+    labels[..labels.len().min(8)].join(", ") + more
+}
+
 fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(
         || path.display().to_string(),
@@ -665,10 +714,13 @@ impl Settings {
         };
         let Some(mut recipe) = Recipe::of(source, task.kind(), config) else {
             bail!(
-                "--recipe: nothing is published for this task there; use --recipe default and your own settings"
+                "--recipe {}: expected a task with published settings, found {}, which has none there; use --recipe \
+                 default and your own settings",
+                name(self.recipe),
+                name(task),
             );
         };
-        recipe.max_seq_length = self.max_seq_length.unwrap_or(recipe.max_seq_length);
+        recipe.max_seq_length = max_seq_length(self.max_seq_length, recipe.max_seq_length, config)?;
         Ok(recipe)
     }
 

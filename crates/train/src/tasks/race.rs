@@ -11,7 +11,7 @@ use albert::ops::Backend;
 use albert::{AlbertForMultipleChoice, IGNORE_INDEX, Inputs, metrics};
 use albert_tokenizer::AlbertTokenizer;
 
-use super::rows::{Row, Rows, check_length, options};
+use super::rows::{Row, Rows, options};
 use super::run::{self, best, cross_entropy, mean, numbers};
 use super::{Encode, Evaluation, Skipped};
 use crate::dataset::Dataset;
@@ -110,7 +110,16 @@ impl ChoiceDataset {
         max_qa_length: usize,
         encode: &Encode,
     ) -> Result<Self> {
-        check_length(encode.max_seq_length, max_qa_length.saturating_add(4))?;
+        if encode.max_seq_length < max_qa_length.saturating_add(4) {
+            let expected = format!(
+                "at least 4 more than max_query_length {max_qa_length}: special tokens and some of the text; make that smaller"
+            );
+            return Err(Error::input(
+                "max_seq_length",
+                expected,
+                encode.max_seq_length,
+            ));
+        }
         let special = tokenizer.cls_token_id().zip(tokenizer.sep_token_id());
         let (cls, sep) = special
             .ok_or_else(|| Error::input("tokenizer", "one with [CLS] and [SEP]", "none of them"))?;
