@@ -113,6 +113,10 @@ pub(crate) struct BlockInner<B: Backend> {
 }
 
 /// As [`encode`], and shows `watch` what the matrices of the blocks are applied to.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "those of the forward pass, who watches it, and what training keeps"
+)]
 pub(crate) fn encode_watched<B: Backend>(
     device: &B,
     config: &AlbertConfig,

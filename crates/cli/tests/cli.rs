@@ -1312,7 +1312,6 @@ fn every_help_opens_with_three_examples_that_run() {
             "train.csv",
             "text,label\na good book,good\na bad book,bad\n",
         ),
-        ("dev.csv", "text,label\na good river,good\n"),
         ("train-v2.0.json", &squad),
         ("dev-v2.0.json", &squad),
     ] {

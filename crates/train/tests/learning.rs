@@ -275,7 +275,7 @@ fn learn_by_heart<H: Trainable<Cpu>>(
     let mut steps = 0;
     while last >= 0.01 {
         assert!(
-            steps < 1500,
+            steps < 500,
             "{name}: loss {first:?} to {last} after {steps} steps"
         );
         gradient.fill(0.0);

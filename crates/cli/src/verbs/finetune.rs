@@ -44,8 +44,8 @@ use crate::training::{
     before_help = "\
 Examples:
   albert finetune sst2 --model DIR --data GLUE --output sst2
-  albert finetune classification --model DIR --train-file train.csv --validation-file dev.csv --output mine
-  albert finetune squad2 --model DIR --train-file train-v2.0.json --validation-file dev-v2.0.json --output qa --recipe readme",
+  albert finetune classification --model DIR --train-file train.csv --output mine
+  albert finetune squad2 --model DIR --train-file train-v2.0.json --output qa --recipe readme",
     after_help = "\
 A run that was stopped goes on when the same command is given again. Exit code 130: stopped by Ctrl-C, after a checkpoint."
 )]

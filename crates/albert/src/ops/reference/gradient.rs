@@ -184,12 +184,12 @@ impl Gradient for Reference {
                     } else {
                         p * (dp - mean) * scale
                     };
-                    for c in 0..d {
+                    for (c, context) in context.iter().enumerate() {
                         let (q, k) = (part(0, row)[c], part(1, key as usize)[c]);
                         qkv_gradient.data[place(0, row, head) + c] += ds * k;
                         qkv_gradient.data[place(1, key as usize, head) + c] += ds * q;
                         qkv_gradient.data[place(2, key as usize, head) + c] +=
-                            p * factor(key) * context[c];
+                            p * factor(key) * context;
                     }
                 }
             }
