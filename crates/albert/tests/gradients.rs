@@ -298,3 +298,52 @@ fn gradients_are_those_of_the_loss_by_finite_differences_with_dropout_too() {
         }
     }
 }
+
+#[test]
+fn bfloat16_products_give_nearly_the_same_gradients_and_int8_is_refused() {
+    for case in CASES {
+        let golden = golden(case);
+        let exact = run(&golden, Reference, &How::default()).gradient;
+        let rounded = run(
+            &golden,
+            cpu(Isa::best(), 2, Precision::Bf16),
+            &How::default(),
+        )
+        .gradient;
+        let square = |x: f64| x * x;
+        let error: f64 = exact.iter().zip(&rounded).map(|(a, b)| square(a - b)).sum();
+        let size: f64 = exact.iter().map(|a| square(*a)).sum();
+        let relative = (error / size).sqrt();
+        println!("{case:22} relative RMS {relative:.4}");
+        // A rounding is at most 2⁻⁹; about thirty of them follow one another.
+        assert!(relative > 1e-4 && relative < 0.03, "{case}: {relative}");
+    }
+    let golden = golden("single_label");
+    let options = LoadOptions::default();
+    let device = cpu(Isa::best(), 1, Precision::Int8);
+    let (model, _) = Albert::<heads::SequenceClassification<Cpu>, Cpu>::from_pretrained(
+        &golden.folder,
+        device,
+        options,
+    )
+    .expect("loads");
+    let (variables, values) = model.parameters();
+    let training = Training {
+        terms: [4, 0],
+        dropout: None,
+        checkpointing: false,
+    };
+    let labels = ClassLabels::Classes(whole(labels(&golden)));
+    let mut gradient = vec![0.0; values.len()];
+    let refused = model.gradients(
+        &inputs(&golden),
+        &labels,
+        &training,
+        &variables,
+        &mut gradient,
+    );
+    let error = refused
+        .expect_err("8-bit weights have no gradient")
+        .to_string();
+    assert!(error.contains("train in f32 or bf16"), "{error}");
+}

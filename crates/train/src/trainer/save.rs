@@ -1,5 +1,7 @@
 //! Checkpoints during training, and what is left at its end.
 
+use std::path::Path;
+
 use super::Trainer;
 use super::error::{Result, TrainError};
 use super::observer::Observer;
@@ -20,7 +22,9 @@ impl<L: Learner> Trainer<L> {
         }
         let step = self.state.step;
         let saved = self.learner.save(self.folder.path());
-        saved.map_err(TrainError::learner(step))
+        saved.map_err(TrainError::learner(step))?;
+        // Its history, where transformers' `save_state` puts it.
+        self.write_history(self.folder.path())
     }
 
     /// Writes a checkpoint, then removes those that are too many.
@@ -35,9 +39,7 @@ impl<L: Learner> Trainer<L> {
             let saved = self.learner.save(folder);
             saved.map_err(TrainError::learner(step))?;
             write_tensors(folder, &self.parameters, m, v)?;
-            let state = trainer_state(&self.state, &self.options, self.learner.samples());
-            let path = folder.join("trainer_state.json");
-            albert_formats::write_atomically(&path, &crate::state::pretty(&state)?)?;
+            self.write_history(folder)?;
             write_state(folder, &self.state)
         });
         let folder = written.map_err(|source| TrainError::Save {
@@ -48,6 +50,15 @@ impl<L: Learner> Trainer<L> {
         self.saved = Some(step);
         observer.saved(step, &folder);
         self.prune()
+    }
+
+    fn write_history(&self, folder: &Path) -> Result<()> {
+        let state = trainer_state(&self.state, &self.options, self.learner.samples());
+        let path = folder.join("trainer_state.json");
+        Ok(albert_formats::write_atomically(
+            &path,
+            &crate::state::pretty(&state)?,
+        )?)
     }
 
     fn kept(&self) -> String {
