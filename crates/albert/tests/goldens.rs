@@ -15,11 +15,11 @@ use albert::output::Array;
 use albert::params::Linear;
 use albert::{
     Activation, AlbertConfig, AlbertForMaskedLM, AlbertForPreTraining, AlbertModel, Cpu,
-    CpuOptions, Inputs, Keep, LoadOptions, LoadReport, MlmBias,
+    CpuOptions, Keep, LoadOptions, LoadReport, MlmBias,
 };
 use albert_kernels::{Isa, activation::Activation as Kernel};
 use albert_testing::{Array64, Golden, Precision, case_names, measure, read_f64};
-use run::{ALL, Arrays, Labels, inputs, labels};
+use run::{ALL, Arrays, inputs, labels};
 
 /// What a case needs besides loading its folder as its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -598,6 +598,8 @@ fn bias<B: Backend>(linear: &Linear<B>) -> Epilogue<'_, B> {
         activation: Kernel::Linear,
         residual: None,
         norm: None,
+        dropout: None,
+        kept: None,
     }
 }
 
@@ -644,6 +646,8 @@ fn steps<B: Backend + Clone>(device: &B, golden: &Golden) -> BTreeMap<String, Ar
         types: (&tables.token_type, &packed.types),
         positions: Some((&tables.position, &packed.position_ids)),
         norm: &tables.norm,
+        dropout: None,
+        kept: None,
     });
     steps.keep("embeddings.LayerNorm", &x);
     let mut h = steps.linear(&x, &encoder.mapping, t, bias(&encoder.mapping));
@@ -661,6 +665,7 @@ fn steps<B: Backend + Clone>(device: &B, golden: &Golden) -> BTreeMap<String, Ar
             layout: &layout,
             relative: None,
             head_mask: None,
+            dropout: None,
         };
         let mut context = device.buffer(t, config.hidden_size);
         let mut probabilities = device.buffer(t, heads * length);
@@ -786,6 +791,8 @@ fn activated<B: Backend>(device: &B, activation: Kernel, x: &[f32]) -> Vec<f64> 
         types: (&zero(), &[0]),
         positions: None,
         norm: &norm,
+        dropout: None,
+        kept: None,
     });
     let zeros: &ReadRows<'_, std::convert::Infallible> = &|_, out| {
         out.fill(0.0);
@@ -799,6 +806,8 @@ fn activated<B: Backend>(device: &B, activation: Kernel, x: &[f32]) -> Vec<f64> 
         activation,
         residual: None,
         norm: None,
+        dropout: None,
+        kept: None,
     };
     device.linear(&nothing, &weight, epilogue, &mut out);
     device.values(&out).into_iter().map(Into::into).collect()

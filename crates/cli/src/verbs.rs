@@ -46,7 +46,7 @@ pub(crate) enum Verb {
     Features(features::Features),
     Tokenize(tokenize::Tokenize),
     Decode(decode::Decode),
-    Finetune(finetune::Finetune),
+    Finetune(Box<finetune::Finetune>),
     Evaluate(evaluate::Evaluate),
     Quantize(quantize::Quantize),
     Inspect(inspect::Inspect),
