@@ -22,7 +22,7 @@ impl Texts {
         };
         let open: Vec<_> = input.wanted.iter().enumerate().filter(open).collect();
         let field = match open[..] {
-            [(field, want)] if want.field.kind == Kind::Text => field,
+            [(field, want)] if !want.field.kind.is_list() => field,
             // Everything is given: the lines are the first field all the same.
             [] => 0,
             _ => {
