@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{Input, Item, Source};
 use crate::stream::columns::quoted;
 use crate::stream::line::{Fetched, text, without_end};
-use crate::stream::record::{Kind, Record, Value};
+use crate::stream::record::{Record, Value};
 use crate::stream::usage;
 
 pub(super) struct Texts {
