@@ -61,7 +61,9 @@ pub mod quantize;
 mod random;
 mod variables;
 
-pub use checkpoint::{LoadOptions, LoadReport, Loader, MlmBias, Saver, heads_present};
+pub use checkpoint::{
+    LoadOptions, LoadReport, Loader, MlmBias, Saver, heads_present, tensor_problems,
+};
 pub use config::{
     Activation, AlbertConfig, ConfigDialect, ConfigError, ConfigReport, PositionEmbeddingType,
     ProblemType,

@@ -94,10 +94,24 @@ fn tell(loaded: &albert::Loaded, voice: Voice) {
     for note in loaded.config.notes.iter().chain(&loaded.tensors.notes) {
         voice.note(note);
     }
-    if !loaded.tensors.unexpected.is_empty() {
+    let unexpected = &loaded.tensors.unexpected;
+    if !unexpected.is_empty() {
+        const SHOWN: usize = 5;
+        let mut names: Vec<String> = unexpected
+            .iter()
+            .take(SHOWN)
+            .map(|name| crate::stream::short(name).into_owned())
+            .collect();
+        if unexpected.len() > SHOWN {
+            names.push(format!(
+                "and {} more, {} in all",
+                unexpected.len() - SHOWN,
+                unexpected.len()
+            ));
+        }
         voice.note(format_args!(
             "tensors that no ALBERT model has, ignored: {}",
-            loaded.tensors.unexpected.join(", ")
+            names.join(", ")
         ));
     }
 }
