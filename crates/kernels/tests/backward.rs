@@ -150,7 +150,7 @@ fn layer_norm_backward_is_the_formula() {
             };
             let (mut g, mut a, mut b) = (gradient.clone(), vec![0.0; n], vec![0.0; n]);
             layer_norm_backward(isa, pool, &x, weights, &mut g, &mut a, &mut b);
-            [g, a, b].swap_remove(which)
+            vec![g, a, b].swap_remove(which)
         };
         // A row of three has differences that nearly cancel.
         check("x", &dx, 1e-5, |isa, pool| run(isa, pool, 0));
