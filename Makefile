@@ -58,4 +58,7 @@ fixtures: ## write fixtures/ anew: PYTHON523 and PYTHON457 have PyTorch and that
 	@if test -n "$(PYTHON523)"; then "$(PYTHON523)" tools/make_goldens.py; else echo "skipped: tools/make_goldens.py (PYTHON523 is not set)"; fi
 	@if test -n "$(PYTHON523)"; then "$(PYTHON523)" tools/make_torch_fixtures.py; else echo "skipped: tools/make_torch_fixtures.py (PYTHON523 is not set)"; fi
 	@if test -n "$(PYTHON523)"; then "$(PYTHON523)" tools/make_quantized_fixture.py; else echo "skipped: tools/make_quantized_fixture.py (PYTHON523 is not set)"; fi
+	@if test -n "$(PYTHON523)"; then "$(PYTHON523)" tools/make_optimizer_goldens.py; else echo "skipped: tools/make_optimizer_goldens.py (PYTHON523 is not set)"; fi
+	@if test -n "$(PYTHON523)"; then "$(PYTHON523)" tools/make_gradients.py; else echo "skipped: tools/make_gradients.py (PYTHON523 is not set)"; fi
 	@if test -n "$(PYTHON457)"; then "$(PYTHON457)" tools/make_goldens_457.py; else echo "skipped: tools/make_goldens_457.py (PYTHON457 is not set)"; fi
+	@if test -n "$(PYTHON457)" -a -n "$(UTILS_QA)"; then "$(PYTHON457)" tools/make_task_fixtures.py "$(UTILS_QA)"; else echo "skipped: tools/make_task_fixtures.py (PYTHON457 and UTILS_QA are not set)"; fi

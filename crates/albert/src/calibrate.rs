@@ -90,7 +90,9 @@ pub(crate) fn moments<B: Backend>(
         moments.means.push(mean);
     };
     let keep = Keep::default();
-    encode_watched(device, config, encoder, inputs, &packed, keep, &mut watch);
+    encode_watched(
+        device, config, encoder, inputs, &packed, keep, &mut watch, None,
+    );
     for moments in all.values_mut() {
         let applications = moments.means.len() as f64;
         for variance in &mut moments.variance {

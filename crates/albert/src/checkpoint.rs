@@ -1,6 +1,7 @@
 //! From a checkpoint to a model's parameters and back, by walking the table of [`crate::names`].
 //!
-//! This file: how to load, and the report. `load` reads, `save` writes.
+//! This file: how to load, and the report. `load` reads, `integers` says what is right of matrices of whole numbers, `save`
+//! writes.
 
 use std::path::Path;
 
@@ -10,9 +11,11 @@ use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::names::{self, HEAD_MODULES};
 
+mod integers;
 mod load;
 mod save;
 
+pub use integers::tensor_problems;
 pub use load::Loader;
 pub use save::Saver;
 

@@ -40,8 +40,8 @@ pub use json::{ConfigDialect, ConfigReport, MAX_CONFIG_BYTES};
 pub use lint::{Lint, LintKind};
 pub use named::{Activation, ModelClass, PositionEmbeddingType, ProblemType};
 pub use presets::{PRESETS, Preset};
-pub(crate) use quantization::METHOD as QUANTIZATION_METHOD;
 pub use quantization::Quantization;
+pub(crate) use quantization::{METHOD as QUANTIZATION_METHOD, VERSION as QUANTIZATION_VERSION};
 pub use validate::{MAX_BLOCK_APPLICATIONS, MAX_LABELS, MAX_PARAMETERS};
 
 /// Everything that decides what an ALBERT model computes, plus the keys that ride along.

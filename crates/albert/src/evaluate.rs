@@ -175,7 +175,10 @@ pub fn class_of(config: &AlbertConfig, label: &str) -> Result<usize> {
                     ""
                 }
             ),
-            format!("{label:?}"),
+            match label.char_indices().nth(60) {
+                Some((end, _)) => format!("{:?}", format!("{}…", &label[..end])),
+                None => format!("{label:?}"),
+            },
         )
     })
 }

@@ -16,14 +16,156 @@ pub use question::{QuestionAnswering, QuestionLabels};
 pub use sequence::{ClassLabels, SequenceClassification};
 pub use token::TokenClassification;
 
+use crate::dropout::{DropSite, DropoutPlan, Dropped};
 use crate::error::{Error, Result};
 use crate::inputs::Inputs;
 use crate::loss::{IGNORE_INDEX, cross_entropy};
 use crate::model::plain;
-use crate::ops::Backend;
+use crate::names::Site;
+use crate::ops::{Backend, Gradient, LinearGradient, To};
 use crate::output::{Array, LogitsOutput, trace, unpack};
 use crate::params::Linear;
-use crate::pretrained::Pass;
+use crate::pretrained::{Head, Pass};
+use crate::variables::{Gradients, Values};
+
+/// A head that can be trained.
+pub trait Trainable<B: Gradient>: Head<B> {
+    /// Numbers that the losses are means of: labelled tokens, sequences, …; second place: of the second loss, where a class
+    /// has two. Those of parts of a batch add up to those of the batch.
+    ///
+    /// # Errors
+    /// Labels that do not fit.
+    fn terms(
+        config: &crate::AlbertConfig,
+        inputs: &Inputs,
+        labels: &Self::Labels,
+    ) -> Result<[usize; 2]>;
+
+    /// Takes in other parameters.
+    fn reload(&mut self, device: &B, values: &Values<'_>);
+
+    /// The loss, and from it the gradients of the head's parameters, which are added to `gradients`, and of what it reads.
+    ///
+    /// # Errors
+    /// Labels that do not fit.
+    fn backward(
+        &self,
+        pass: Pass<'_, B>,
+        labels: &Self::Labels,
+        step: HeadStep<'_>,
+        gradients: &mut Gradients<'_, B::Scalar>,
+    ) -> Result<HeadGradient<B>>;
+}
+
+/// What a step of training tells a head.
+#[derive(Clone, Copy)]
+pub struct HeadStep<'a> {
+    /// [`Trainable::terms`] of the whole batch, of which this may be a part.
+    pub terms: [usize; 2],
+    /// What is dropped.
+    pub dropout: Option<&'a DropoutPlan>,
+}
+
+/// The loss, and the gradients of what a head reads.
+pub struct HeadGradient<B: Backend> {
+    /// Sum of the terms over their number in the whole batch.
+    pub loss: f64,
+    /// [T, H]
+    pub hidden: Option<B::Buffer>,
+    /// [B, H]
+    pub pooled: Option<B::Buffer>,
+}
+
+/// Logits [n, C] of a linear layer, on the host in f64, and what is needed to come back.
+struct HeadLogits<B: Backend> {
+    /// What the layer read, after dropout [n, H].
+    input: B::Buffer,
+    dropped: Option<Dropped>,
+    logits: Vec<f64>,
+}
+
+impl<B: Gradient> HeadLogits<B> {
+    fn new(
+        device: &B,
+        linear: &Linear<B>,
+        input: &B::Buffer,
+        dropped: Option<Dropped>,
+        rows: usize,
+    ) -> Self {
+        let mut input = input.clone();
+        if let Some(dropped) = &dropped {
+            device.drop_out(dropped.get(), &mut input);
+        }
+        let logits = linear_values(device, linear, &input, rows);
+        Self {
+            logits: logits.into_iter().map(Into::into).collect(),
+            input,
+            dropped,
+        }
+    }
+
+    /// From the gradient of the logits to that of what the layer read before dropout.
+    fn backward(
+        self,
+        device: &B,
+        linear: &Linear<B>,
+        gradient: &[f64],
+        into: LinearGradient<'_, B::Scalar>,
+        hidden_size: usize,
+    ) -> B::Buffer {
+        let (n, _) = device.weight_shape(&linear.weight);
+        let rows = gradient.len() / n;
+        let values: Vec<B::Scalar> = gradient.iter().map(|x| B::scalar(*x)).collect();
+        let gradient = device.upload(rows, n, &values);
+        let mut out = device.buffer(rows, hidden_size);
+        let to = Some(To::Set(&mut out));
+        device.linear_backward(&self.input, &linear.weight, &gradient, into, to);
+        if let Some(dropped) = &self.dropped {
+            device.drop_out(dropped.get(), &mut out);
+        }
+        out
+    }
+}
+
+/// The classifier over the pooled output, forward and back; `loss` gives loss and gradient of the logits [B, C].
+fn pooled_backward<B: Gradient>(
+    pass: &Pass<'_, B>,
+    classifier: &Linear<B>,
+    site: Site,
+    dropout: Option<&DropoutPlan>,
+    gradients: &mut Gradients<'_, B::Scalar>,
+    loss: impl FnOnce(&[f64], &mut [f64]) -> Result<f64>,
+) -> Result<(f64, B::Buffer)> {
+    let pooled = pass
+        .encoded
+        .pooled
+        .as_ref()
+        .expect("the class has a pooler");
+    let batch = pass.inputs.batch;
+    let dropped = dropout.and_then(|plan| plan.sequences(DropSite::Classifier, batch));
+    let logits = HeadLogits::new(pass.device, classifier, pooled, dropped, batch);
+    let mut gradient = vec![0.0; logits.logits.len()];
+    let loss = loss(&logits.logits, &mut gradient)?;
+    let into = gradients.linear(site);
+    let h = pass.config.hidden_size;
+    Ok((
+        loss,
+        logits.backward(pass.device, classifier, &gradient, into, h),
+    ))
+}
+
+/// What a term of a mean over `terms` weighs.
+fn weight(terms: usize) -> f64 {
+    if terms == 0 { 0.0 } else { 1.0 / terms as f64 }
+}
+
+/// Labels that count.
+fn count_labels(labels: &[i64]) -> usize {
+    labels
+        .iter()
+        .filter(|&&label| label != IGNORE_INDEX)
+        .count()
+}
 
 /// x·Wᵀ + b as numbers on the host.
 fn linear_values<B: Backend>(

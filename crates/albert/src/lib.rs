@@ -38,11 +38,14 @@
 //! This crate prints nothing, reads no clock and no environment, and touches files only in `config`, `checkpoint`,
 //! `pretrained`, `quantize` and `pipeline/embed/modules.rs`, which reads a `modules.json` and what it names.
 
+mod backward;
 mod calibrate;
 mod checkpoint;
 pub mod config;
+mod dropout;
 mod error;
 pub mod evaluate;
+mod gradients;
 pub mod heads;
 mod inputs;
 mod loss;
@@ -56,19 +59,25 @@ pub mod pipeline;
 mod pretrained;
 pub mod quantize;
 mod random;
+mod variables;
 
-pub use checkpoint::{LoadOptions, LoadReport, Loader, MlmBias, Saver, heads_present};
+pub use checkpoint::{
+    LoadOptions, LoadReport, Loader, MlmBias, Saver, heads_present, tensor_problems,
+};
 pub use config::{
     Activation, AlbertConfig, ConfigDialect, ConfigError, ConfigReport, PositionEmbeddingType,
     ProblemType,
 };
+pub use dropout::DropoutPlan;
 pub use error::{Error, Result};
+pub use gradients::Training;
 pub use inputs::{Inputs, Packed};
 pub use loss::IGNORE_INDEX;
 pub use model::Keep;
 pub use ops::{Cpu, CpuOptions, Precision};
 pub use pretrained::{Albert, Head, Loaded, Pass};
 pub use quantize::stored_precision;
+pub use variables::Variable;
 
 /// Encoder and pooler.
 pub type AlbertModel<B = Cpu> = Albert<heads::Base, B>;

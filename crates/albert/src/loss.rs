@@ -44,6 +44,47 @@ pub(crate) fn cross_entropy<'a, T: Copy + Into<f64> + 'a>(
     Ok(sum / count as f64)
 }
 
+/// Σ −log softmax(row)[label] over the rows whose label is not `ignore`, as [`cross_entropy`]; `gradient` [n, C] becomes
+/// (softmax(row) − onehot(label))·scale, or 0 where the label is ignored.
+///
+/// # Errors
+/// A label outside 0..C.
+pub(crate) fn cross_entropy_gradient(
+    what: &str,
+    logits: &[f64],
+    labels: impl Iterator<Item = i64>,
+    ignore: i64,
+    scale: f64,
+    gradient: &mut [f64],
+) -> Result<f64> {
+    let mut sum = 0.0;
+    let labels: Vec<i64> = labels.collect();
+    let cols = logits.len() / labels.len().max(1);
+    let rows = logits
+        .chunks_exact(cols)
+        .zip(gradient.chunks_exact_mut(cols));
+    for (i, ((row, gradient), &label)) in rows.zip(&labels).enumerate() {
+        if label == ignore {
+            gradient.fill(0.0);
+            continue;
+        }
+        sum += cross_entropy(what, std::iter::once(row), std::iter::once(label), ignore).map_err(
+            |_| {
+                Error::input(
+                    format!("{what}, element {i}"),
+                    format!("0 to {} or {ignore}", cols - 1),
+                    label,
+                )
+            },
+        )?;
+        for (c, g) in gradient.iter_mut().enumerate() {
+            *g = (-negative_log_likelihood(row, c)).exp() * scale;
+        }
+        gradient[label as usize] -= scale;
+    }
+    Ok(sum)
+}
+
 /// Mean squared error over all elements.
 pub(crate) fn mean_squared_error<T: Copy + Into<f64>>(logits: &[T], targets: &[f64]) -> f64 {
     let sum: f64 = logits

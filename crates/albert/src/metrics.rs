@@ -1,11 +1,12 @@
 //! Measures of answers against labels: of classes, of real numbers, of entities (`tags`), of answers to questions
-//! (`squad`). All lie between −1 or 0 and 1.
+//! (`squad`). All lie between −1 or 0 and 1, but for
+//! [`squad_v1`] and [`squad_v2`], which are in percent as in the official scripts, and [`mean_squared_error`].
 
 mod squad;
 mod tags;
 
-pub use squad::{answer_f1, exact_match, normalize_answer};
-pub use tags::{Entity, entities, entity_f1, micro_f1};
+pub use squad::{answer_f1, exact_match, normalize_answer, squad_v1, squad_v2};
+pub use tags::{Entity, EntityScores, entities, entity_f1, entity_scores, micro_f1};
 
 /// The share of equal elements; NaN of none.
 ///
@@ -41,6 +42,54 @@ pub fn f1(predicted: &[usize], expected: &[usize], class: usize) -> f64 {
         .filter(|&(&p, &e)| p == class && e == class);
     let of = |list: &[usize]| list.iter().filter(|&&x| x == class).count();
     f1_of_counts(both.count(), of(predicted), of(expected))
+}
+
+/// The mean of the F1 of all classes that are predicted or expected; NaN of none.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn macro_f1(predicted: &[usize], expected: &[usize]) -> f64 {
+    let classes: std::collections::BTreeSet<usize> =
+        predicted.iter().chain(expected).copied().collect();
+    let sum: f64 = classes.iter().map(|&c| f1(predicted, expected, c)).sum();
+    sum / classes.len() as f64
+}
+
+/// F1 of many labels at once, [n, C] in rows: micro-averaged over all elements, and the mean of the F1 of the C labels.
+///
+/// # Panics
+/// When the lengths differ, or are no multiple of C.
+pub fn multilabel_f1(predicted: &[bool], expected: &[bool], labels: usize) -> [f64; 2] {
+    assert_eq!(
+        predicted.len(),
+        expected.len(),
+        "a prediction for each label"
+    );
+    assert!(
+        labels > 0 && predicted.len().is_multiple_of(labels),
+        "rows of {labels} labels"
+    );
+    let mut counts = vec![[0_usize; 3]; labels];
+    for (i, (&p, &e)) in predicted.iter().zip(expected).enumerate() {
+        let [hits, ps, es] = &mut counts[i % labels];
+        (*hits, *ps, *es) = (
+            *hits + usize::from(p && e),
+            *ps + usize::from(p),
+            *es + usize::from(e),
+        );
+    }
+    let [hits, p, e] = [0, 1, 2].map(|k| counts.iter().map(|count| count[k]).sum());
+    let each = counts.iter().map(|&[hits, p, e]| f1_of_counts(hits, p, e));
+    [f1_of_counts(hits, p, e), each.sum::<f64>() / labels as f64]
+}
+
+/// The mean of the squared differences; NaN of none.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn mean_squared_error(x: &[f64], y: &[f64]) -> f64 {
+    assert_eq!(x.len(), y.len(), "pairs");
+    x.iter().zip(y).map(|(x, y)| (x - y).powi(2)).sum::<f64>() / x.len() as f64
 }
 
 /// 2·hits / (predicted + expected), 0 where there are neither.
@@ -89,14 +138,36 @@ pub fn matthews(predicted: &[usize], expected: &[usize]) -> f64 {
 /// When the lengths differ.
 pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
     assert_eq!(x.len(), y.len(), "pairs");
-    let mean = |list: &[f64]| list.iter().sum::<f64>() / list.len() as f64;
-    let (mx, my) = (mean(x), mean(y));
+    // The mean of equal numbers may differ from them in the last bit.
+    let constant = |list: &[f64]| list.iter().all(|x| *x == list[0]);
+    if constant(x) || constant(y) {
+        return f64::NAN;
+    }
+    let (x, y) = (centred(x), centred(y));
     let (mut xy, mut xx, mut yy) = (0.0, 0.0, 0.0);
-    for (x, y) in x.iter().zip(y) {
-        let (x, y) = (x - mx, y - my);
+    for (x, y) in x.iter().zip(&y) {
         (xy, xx, yy) = (xy + x * y, xx + x * x, yy + y * y);
     }
     xy / (xx * yy).sqrt()
+}
+
+/// Numbers less their mean, times a power of two: so that no sum or product of them overflows or vanishes.
+fn centred(list: &[f64]) -> Vec<f64> {
+    let list = scaled(list);
+    let mean = list.iter().sum::<f64>() / list.len() as f64;
+    scaled(&list.iter().map(|x| x - mean).collect::<Vec<f64>>())
+}
+
+/// Numbers times the power of two that brings the largest between 1/2 and 2; zeros as they are.
+fn scaled(list: &[f64]) -> Vec<f64> {
+    let top = list.iter().fold(0.0, |top: f64, x| top.max(x.abs()));
+    if top == 0.0 {
+        return list.to_vec();
+    }
+    // In two steps: 2^1074 is more than f64 holds.
+    let half = -top.log2().floor() / 2.0;
+    let (first, second) = (half.floor().exp2(), half.ceil().exp2());
+    list.iter().map(|x| x * first * second).collect()
 }
 
 /// Spearman's correlation: Pearson's of the ranks, equal numbers sharing the mean of theirs.
@@ -159,6 +230,35 @@ mod tests {
         );
         assert_eq!(matthews(&[], &[]), 0.0);
         assert!(pearson(&[1.0, 1.0], &[1.0, 2.0]).is_nan() && pearson(&[], &[]).is_nan());
+    }
+
+    #[test]
+    fn correlations_do_not_depend_on_the_scale() {
+        let x = [1.5, 2.0, 2.0, 3.5, -1.0, 0.25, 7.0];
+        let y = [1.0, 2.5, 1.5, 4.0, -0.5, 1.0, 3.0];
+        let expected = pearson(&x, &y);
+        for scale in [2f64.powi(1020), 2f64.powi(-1000), 2f64.powi(510)] {
+            let times = |list: &[f64]| list.iter().map(|x| x * scale).collect::<Vec<f64>>();
+            assert_eq!(pearson(&times(&x), &y), expected, "{scale}");
+            assert_eq!(pearson(&times(&x), &times(&y)), expected, "{scale}");
+        }
+        near(
+            pearson(&[1e300, 2e300, -1e300], &[1e300, 2e300, -1e300]),
+            1.0,
+        );
+        near(
+            pearson(&[1e300, 2e300, -1e300], &[-1e-300, -2e-300, 1e-300]),
+            -1.0,
+        );
+    }
+
+    #[test]
+    fn constants_correlate_with_nothing() {
+        // The sum of three is not three times 0.1.
+        assert!(pearson(&[0.1; 3], &[1.0, 2.0, 4.0]).is_nan());
+        assert!(pearson(&[1.0, 2.0, 4.0], &[0.1; 3]).is_nan());
+        assert!(spearman(&[0.1; 3], &[1.0, 2.0, 4.0]).is_nan());
+        assert!(pearson(&[1.0, f64::NAN], &[1.0, 2.0]).is_nan());
     }
 
     #[test]

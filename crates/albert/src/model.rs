@@ -6,6 +6,7 @@
 use albert_kernels::activation::Activation;
 
 use crate::config::{AlbertConfig, PositionEmbeddingType};
+use crate::dropout::{DropSite, DropoutPlan, Dropped};
 use crate::inputs::{Inputs, Packed};
 use crate::names::{BlockSite, Place};
 use crate::ops::{AttentionInput, Backend, Embedding, Epilogue};
@@ -37,8 +38,10 @@ pub(crate) fn plain<B: Backend>(linear: &Linear<B>) -> Epilogue<'_, B> {
     Epilogue {
         bias: Some(&linear.bias),
         activation: Activation::Linear,
+        dropout: None,
         residual: None,
         norm: None,
+        kept: None,
     }
 }
 
@@ -62,10 +65,58 @@ pub fn encode<B: Backend>(
         packed,
         keep,
         &mut |_, _, _| {},
+        None,
     )
 }
 
+/// What training adds to a forward pass.
+pub(crate) struct Taping<'a, B: Backend> {
+    /// What is dropped.
+    pub(crate) dropout: Option<&'a DropoutPlan>,
+    /// Keep only the input of each block, and compute the rest anew for its gradient.
+    pub(crate) checkpointing: bool,
+    /// What the gradients will need.
+    pub(crate) tape: &'a mut Tape<B>,
+}
+
+/// What the gradients of a forward pass need, still packed.
+pub(crate) struct Tape<B: Backend> {
+    /// Before the norm of the embeddings, and after it (and dropout) [T, E].
+    pub(crate) embeddings: Option<(B::Buffer, B::Buffer)>,
+    /// Of each application of a block, L·N.
+    pub(crate) blocks: Vec<BlockTape<B>>,
+    /// What the pooler reads, and its sums before tanh [B, H].
+    pub(crate) pooler: Option<(B::Buffer, B::Buffer)>,
+}
+
+/// What the gradient of a block's application needs.
+pub(crate) struct BlockTape<B: Backend> {
+    /// [T, H]
+    pub(crate) input: B::Buffer,
+    /// The rest, unless it is computed anew.
+    pub(crate) inner: Option<BlockInner<B>>,
+}
+
+/// What happens inside of a block.
+pub(crate) struct BlockInner<B: Backend> {
+    /// [T, 3·A·D]
+    pub(crate) qkv: B::Buffer,
+    /// [T, A·D]
+    pub(crate) context: B::Buffer,
+    /// After the attention: what its norm reads and what it gives [T, H].
+    pub(crate) attention_sum: B::Buffer,
+    pub(crate) attended: B::Buffer,
+    /// What the activation reads [T, F].
+    pub(crate) ffn_sum: B::Buffer,
+    /// What the last norm reads [T, H].
+    pub(crate) sum: B::Buffer,
+}
+
 /// As [`encode`], and shows `watch` what the matrices of the blocks are applied to.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "those of the forward pass, who watches it, and what training keeps"
+)]
 pub(crate) fn encode_watched<B: Backend>(
     device: &B,
     config: &AlbertConfig,
@@ -74,13 +125,19 @@ pub(crate) fn encode_watched<B: Backend>(
     packed: &Packed,
     keep: Keep,
     watch: &mut Watch<'_, B>,
+    mut training: Option<Taping<'_, B>>,
 ) -> Encoded<B> {
     let t = packed.rows.len();
+    let dropout = training.as_ref().and_then(|training| training.dropout);
     let mut encoded_states = Vec::new();
     let mut encoded_attentions = Vec::new();
 
     // x = LayerNorm(word + type + position) [T, E]
     let embeddings = &encoder.embeddings;
+    let dropped = dropout.and_then(|plan| plan.rows(DropSite::Embeddings, packed));
+    let mut kept = training
+        .is_some()
+        .then(|| device.buffer(t, config.embedding_size));
     let absolute = config.position_embedding_type == PositionEmbeddingType::Absolute;
     let x = device.embed(Embedding {
         words: packed
@@ -91,6 +148,8 @@ pub(crate) fn encode_watched<B: Backend>(
         types: (&embeddings.token_type, &packed.types),
         positions: absolute.then_some((&embeddings.position, &packed.position_ids)),
         norm: &embeddings.norm,
+        dropout: dropped.as_ref().map(Dropped::get),
+        kept: kept.as_mut(),
     });
 
     // h = x·W_inᵀ + b_in [T, H]: the factorised embedding
@@ -101,7 +160,9 @@ pub(crate) fn encode_watched<B: Backend>(
         plain(&encoder.mapping),
         &mut workspace.hidden,
     );
-    drop(x);
+    if let Some(training) = &mut training {
+        training.tape.embeddings = kept.map(|sum| (sum, x));
+    }
     if keep.hidden_states {
         encoded_states.push(workspace.hidden.clone());
     }
@@ -116,16 +177,31 @@ pub(crate) fn encode_watched<B: Backend>(
             let mut probabilities = keep
                 .attentions
                 .then(|| device.buffer(t, block.heads * packed.layout.length));
-            run_block(
+            let application = layer * config.inner_group_num + inner;
+            let dropped = BlockDropped::new(dropout, application, packed);
+            let mut step = Step {
                 device,
                 config,
                 block,
                 packed,
                 head_mask,
-                &mut workspace,
-                probabilities.as_mut(),
-                &mut |site, input| watch(site, place, input),
-            );
+                dropped: &dropped,
+                probabilities: probabilities.as_mut(),
+                watch: &mut |site, input| watch(site, place, input),
+            };
+            match &mut training {
+                None => step.run(&mut workspace, None),
+                Some(training) => {
+                    let input = workspace.hidden.clone();
+                    let inner = if training.checkpointing {
+                        step.run(&mut workspace, None);
+                        None
+                    } else {
+                        Some(step.run_taped(&mut workspace))
+                    };
+                    training.tape.blocks.push(BlockTape { input, inner });
+                }
+            }
             encoded_attentions.extend(probabilities);
             if keep.hidden_states {
                 encoded_states.push(workspace.hidden.clone());
@@ -138,15 +214,22 @@ pub(crate) fn encode_watched<B: Backend>(
     let pooled = encoder.pooler.as_ref().map(|pooler| {
         let first = device.gather_rows(&hidden, &packed.first_rows());
         let mut pooled = device.buffer(packed.layout.sequences.len(), config.hidden_size);
+        let mut kept = training
+            .is_some()
+            .then(|| device.buffer(packed.layout.sequences.len(), config.hidden_size));
         device.linear(
             &first,
             &pooler.weight,
             Epilogue {
                 activation: Activation::Tanh,
+                kept: kept.as_mut(),
                 ..plain(pooler)
             },
             &mut pooled,
         );
+        if let Some(training) = &mut training {
+            training.tape.pooler = kept.map(|sum| (first, sum));
+        }
         pooled
     });
     Encoded {
@@ -158,9 +241,9 @@ pub(crate) fn encode_watched<B: Backend>(
 }
 
 /// Buffers that all blocks reuse.
-struct Workspace<B: Backend> {
+pub(crate) struct Workspace<B: Backend> {
     /// Input and output of a block [T, H].
-    hidden: B::Buffer,
+    pub(crate) hidden: B::Buffer,
     /// After the attention [T, H].
     attended: B::Buffer,
     /// Queries, keys, values and context, one pair for each number of heads: [T, 3·A·D], [T, A·D].
@@ -170,7 +253,7 @@ struct Workspace<B: Backend> {
 }
 
 impl<B: Backend> Workspace<B> {
-    fn new(device: &B, config: &AlbertConfig, encoder: &Encoder<B>, t: usize) -> Self {
+    pub(crate) fn new(device: &B, config: &AlbertConfig, encoder: &Encoder<B>, t: usize) -> Self {
         let d = config.head_size();
         let mut by_heads: Vec<(usize, B::Buffer, B::Buffer)> = Vec::new();
         for block in &encoder.blocks {
@@ -192,73 +275,153 @@ impl<B: Backend> Workspace<B> {
     }
 }
 
-/// One block in place: u = LayerNorm(h + W_o·attention(h)); h ← LayerNorm(u + W₂·act(W₁·u)).
-#[expect(
-    clippy::too_many_arguments,
-    reason = "what a block reads and writes, each once"
-)]
-fn run_block<B: Backend>(
-    device: &B,
+/// What a block drops.
+pub(crate) struct BlockDropped {
+    pub(crate) probabilities: Option<Dropped>,
+    pub(crate) attention_output: Option<Dropped>,
+    pub(crate) ffn_output: Option<Dropped>,
+}
+
+impl BlockDropped {
+    pub(crate) fn new(plan: Option<&DropoutPlan>, application: usize, packed: &Packed) -> Self {
+        let rows = |site| plan.and_then(|plan| plan.rows(site, packed));
+        Self {
+            probabilities: rows(DropSite::Probabilities(application)),
+            attention_output: rows(DropSite::AttentionOutput(application)),
+            ffn_output: rows(DropSite::FfnOutput(application)),
+        }
+    }
+}
+
+/// What the attention of a block needs besides its operands.
+pub(crate) fn attention_input<'a, B: Backend>(
     config: &AlbertConfig,
-    block: &Block<B>,
-    packed: &Packed,
-    head_mask: Option<&[f32]>,
-    workspace: &mut Workspace<B>,
-    probabilities: Option<&mut B::Buffer>,
-    watch: &mut dyn FnMut(BlockSite, &B::Buffer),
-) {
-    let Workspace {
-        hidden,
-        attended,
-        by_heads,
-        intermediate,
-    } = workspace;
-    let (_, qkv, context) = by_heads
-        .iter_mut()
-        .find(|(heads, ..)| *heads == block.heads)
-        .expect("a workspace for every block");
+    block: &'a Block<B>,
+    packed: &'a Packed,
+    head_mask: Option<&'a [f32]>,
+    dropped: Option<&'a Dropped>,
+) -> AttentionInput<'a, B> {
     let relative = block.distance.as_ref().map(|table| {
         let with_key = config.position_embedding_type == PositionEmbeddingType::RelativeKeyQuery;
         (table, config.max_position_embeddings, with_key)
     });
-    let attention = AttentionInput {
+    AttentionInput {
         heads: block.heads,
         head_size: config.head_size(),
         layout: &packed.layout,
         relative,
         head_mask,
-    };
+        dropout: dropped.map(Dropped::get),
+    }
+}
 
-    // [T, 3·A·D] → [T, A·D] → [T, H]
-    watch(BlockSite::Query, hidden);
-    device.linear(hidden, &block.qkv.weight, plain(&block.qkv), qkv);
-    device.attention(qkv, attention, context, probabilities);
-    let output = Epilogue {
-        residual: Some(hidden),
-        norm: Some(&block.attention_norm),
-        ..plain(&block.output)
-    };
-    watch(BlockSite::AttentionOutput, context);
-    device.linear(context, &block.output.weight, output, attended);
+/// One application of a block.
+pub(crate) struct Step<'a, B: Backend> {
+    pub(crate) device: &'a B,
+    pub(crate) config: &'a AlbertConfig,
+    pub(crate) block: &'a Block<B>,
+    pub(crate) packed: &'a Packed,
+    pub(crate) head_mask: Option<&'a [f32]>,
+    pub(crate) dropped: &'a BlockDropped,
+    pub(crate) probabilities: Option<&'a mut B::Buffer>,
+    pub(crate) watch: &'a mut dyn FnMut(BlockSite, &B::Buffer),
+}
 
-    // [T, F] → [T, H]
-    let activation = Epilogue {
-        activation: config.hidden_act.kernel(),
-        ..plain(&block.ffn)
-    };
-    watch(BlockSite::Ffn, attended);
-    device.linear(attended, &block.ffn.weight, activation, intermediate);
-    let output = Epilogue {
-        residual: Some(attended),
-        norm: Some(&block.norm),
-        ..plain(&block.ffn_output)
-    };
-    watch(BlockSite::FfnOutput, intermediate);
-    device.linear(intermediate, &block.ffn_output.weight, output, hidden);
+impl<B: Backend> Step<'_, B> {
+    /// In place: u = LayerNorm(h + W_o·attention(h)); h ← LayerNorm(u + W₂·act(W₁·u)). `kept` receives what the two norms
+    /// and the activation read.
+    pub(crate) fn run(&mut self, workspace: &mut Workspace<B>, kept: Option<[&mut B::Buffer; 3]>) {
+        let Self {
+            device,
+            config,
+            block,
+            packed,
+            head_mask,
+            dropped,
+            probabilities,
+            watch,
+        } = self;
+        let Workspace {
+            hidden,
+            attended,
+            by_heads,
+            intermediate,
+        } = workspace;
+        let (_, qkv, context) = by_heads
+            .iter_mut()
+            .find(|(heads, ..)| *heads == block.heads)
+            .expect("a workspace for every block");
+        let [attention_sum, ffn_sum, sum] = kept.map_or([None, None, None], |kept| kept.map(Some));
+
+        // [T, 3·A·D] → [T, A·D] → [T, H]
+        watch(BlockSite::Query, hidden);
+        device.linear(hidden, &block.qkv.weight, plain(&block.qkv), qkv);
+        let attention = attention_input(
+            config,
+            block,
+            packed,
+            *head_mask,
+            dropped.probabilities.as_ref(),
+        );
+        device.attention(qkv, attention, context, probabilities.as_deref_mut());
+        let output = Epilogue {
+            dropout: dropped.attention_output.as_ref().map(Dropped::get),
+            residual: Some(hidden),
+            norm: Some(&block.attention_norm),
+            kept: attention_sum,
+            ..plain(&block.output)
+        };
+        watch(BlockSite::AttentionOutput, context);
+        device.linear(context, &block.output.weight, output, attended);
+
+        // [T, F] → [T, H]
+        let activation = Epilogue {
+            activation: config.hidden_act.kernel(),
+            kept: ffn_sum,
+            ..plain(&block.ffn)
+        };
+        watch(BlockSite::Ffn, attended);
+        device.linear(attended, &block.ffn.weight, activation, intermediate);
+        let output = Epilogue {
+            dropout: dropped.ffn_output.as_ref().map(Dropped::get),
+            residual: Some(attended),
+            norm: Some(&block.norm),
+            kept: sum,
+            ..plain(&block.ffn_output)
+        };
+        watch(BlockSite::FfnOutput, intermediate);
+        device.linear(intermediate, &block.ffn_output.weight, output, hidden);
+    }
+
+    /// As [`Step::run`]; gives away what the gradient needs.
+    pub(crate) fn run_taped(&mut self, workspace: &mut Workspace<B>) -> BlockInner<B> {
+        let (device, config, t) = (self.device, self.config, self.packed.rows.len());
+        let (h, width) = (config.hidden_size, self.block.heads * config.head_size());
+        let mut attention_sum = device.buffer(t, h);
+        let mut ffn_sum = device.buffer(t, config.intermediate_size);
+        let mut sum = device.buffer(t, h);
+        self.run(
+            workspace,
+            Some([&mut attention_sum, &mut ffn_sum, &mut sum]),
+        );
+        let (_, qkv, context) = workspace
+            .by_heads
+            .iter_mut()
+            .find(|(heads, ..)| *heads == self.block.heads)
+            .expect("a workspace for every block");
+        BlockInner {
+            qkv: std::mem::replace(qkv, device.buffer(t, 3 * width)),
+            context: std::mem::replace(context, device.buffer(t, width)),
+            attention_sum,
+            attended: std::mem::replace(&mut workspace.attended, device.buffer(t, h)),
+            ffn_sum,
+            sum,
+        }
+    }
 }
 
 /// Row of the head mask for block n of group g: row g·(L/G) + n of [L, A], as transformers 4 slices it.
-fn head_mask_row<'a>(
+pub(crate) fn head_mask_row<'a>(
     config: &AlbertConfig,
     inputs: &'a Inputs,
     group: usize,

@@ -5,12 +5,15 @@
 //! the seam holds. A device owns its buffers: the model only passes them on.
 
 mod cpu;
+mod gradient;
 mod reference;
 
 pub use cpu::{Cpu, CpuOptions, Precision};
+pub use gradient::{Gradient, LinearGradient, NormGradient, To};
 pub use reference::Reference;
 
 pub use albert_kernels::attention::Sequence;
+pub use albert_kernels::dropout::Dropout;
 
 use albert_kernels::activation::Activation;
 
@@ -28,16 +31,20 @@ pub struct Norm<V> {
     pub epsilon: f64,
 }
 
-/// What follows a matrix product: `norm(residual + activation(x·Wᵀ + bias))`, each part optional.
+/// What follows a matrix product: `norm(residual + dropout(activation(x·Wᵀ + bias)))`, each part optional.
 pub struct Epilogue<'a, B: Backend + ?Sized> {
     /// `[N]`
     pub bias: Option<&'a B::Vector>,
     /// Elementwise function, `Linear` for none.
     pub activation: Activation,
+    /// Of each element, before the residual.
+    pub dropout: Option<Dropout<'a>>,
     /// [T, N]
     pub residual: Option<&'a B::Buffer>,
     /// LayerNorm over N.
     pub norm: Option<&'a Norm<B::Vector>>,
+    /// Receives what the first function that is not linear, activation or norm, is applied to [T, N]; gradients need it.
+    pub kept: Option<&'a mut B::Buffer>,
 }
 
 /// What the embedding layer adds up for each packed row.
@@ -52,6 +59,10 @@ pub struct Embedding<'a, B: Backend + ?Sized> {
     pub positions: Option<(&'a B::Vector, &'a [u32])>,
     /// LayerNorm over E.
     pub norm: &'a Norm<B::Vector>,
+    /// Of each element, after the norm.
+    pub dropout: Option<Dropout<'a>>,
+    /// Receives what the norm is applied to [T, E].
+    pub kept: Option<&'a mut B::Buffer>,
 }
 
 /// What attention needs besides queries, keys and values; fields as in [`albert_kernels::attention::Attention`].
@@ -66,6 +77,8 @@ pub struct AttentionInput<'a, B: Backend + ?Sized> {
     pub relative: Option<(&'a B::Vector, usize, bool)>,
     /// Factor of each head's probabilities `[A]`.
     pub head_mask: Option<&'a [f32]>,
+    /// Of the probabilities.
+    pub dropout: Option<Dropout<'a>>,
 }
 
 /// Where the tokens of a packed batch came from.

@@ -13,6 +13,12 @@ use crate::model::{Encoded, Keep, encode};
 use crate::ops::{Backend, Care, Cpu, ReadRows};
 use crate::params::{Block, Encoder, Linear};
 
+/// Most bytes of a file of weights, as transformers has it.
+pub(crate) const SHARD_BYTES: u64 = 50_000_000_000;
+
+/// Fills elements first, first + 1, … of the tensor of this name.
+pub(crate) type Exact<'a> = dyn Fn(&str, usize, &mut [f32]) + 'a;
+
 /// What a class adds to the encoder.
 pub trait Head<B: Backend>: Sized {
     /// Name of the class in `architectures`.
@@ -185,7 +191,7 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
     /// # Errors
     /// When a file cannot be written; complete files replace old ones, incomplete ones never appear.
     pub fn save_pretrained(&self, folder: &Path, dtype: Dtype) -> Result<()> {
-        self.save_sharded(folder, dtype, 50_000_000_000)
+        self.save_sharded(folder, dtype, SHARD_BYTES)
     }
 
     /// As [`Albert::save_pretrained`], with a limit for the size of a file.
@@ -193,6 +199,17 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
     /// # Errors
     /// As [`Albert::save_pretrained`].
     pub fn save_sharded(&self, folder: &Path, dtype: Dtype, max_shard_bytes: u64) -> Result<()> {
+        self.save_as(folder, dtype, max_shard_bytes, None)
+    }
+
+    /// Writes the tensors of `exact` instead of its own, when there are any.
+    pub(crate) fn save_as(
+        &self,
+        folder: &Path,
+        dtype: Dtype,
+        max_shard_bytes: u64,
+        exact: Option<&Exact<'_>>,
+    ) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(|source| Error::System {
             action: "create the folder to save to",
             source,
@@ -217,7 +234,7 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
         );
         saver.encoder(&self.encoder);
         self.head.save(&mut saver);
-        saver.write(folder, dtype, max_shard_bytes)?;
+        saver.write(folder, dtype, max_shard_bytes, exact)?;
         write_atomically(&folder.join("config.json"), json.as_bytes())?;
         Ok(())
     }
@@ -293,6 +310,16 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
     /// The head.
     pub fn head(&self) -> &H {
         &self.head
+    }
+
+    /// What changes with the parameters, beside what does not.
+    pub(crate) fn parts(&mut self) -> (&B, &AlbertConfig, &mut Encoder<B>, &mut H) {
+        (
+            &self.device,
+            &self.config,
+            &mut self.encoder,
+            &mut self.head,
+        )
     }
 
     /// Removes attention heads: distinct block (g·N + n) and the heads of it, numbered as in the unpruned model.

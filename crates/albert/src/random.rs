@@ -1,12 +1,6 @@
 //! Counter-based random numbers: what is drawn depends on the seed, the name and the index, on nothing else.
 
-/// Mixes a counter into 64 random bits (the finaliser of SplitMix64; Steele, Lea and Flood 2014).
-pub(crate) fn mix(mut x: u64) -> u64 {
-    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
+pub(crate) use albert_kernels::random::mix;
 
 /// Uniform in (0, 1].
 fn uniform(bits: u64) -> f64 {

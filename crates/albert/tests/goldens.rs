@@ -15,11 +15,11 @@ use albert::output::Array;
 use albert::params::Linear;
 use albert::{
     Activation, AlbertConfig, AlbertForMaskedLM, AlbertForPreTraining, AlbertModel, Cpu,
-    CpuOptions, Inputs, Keep, LoadOptions, LoadReport, MlmBias,
+    CpuOptions, Keep, LoadOptions, LoadReport, MlmBias,
 };
 use albert_kernels::{Isa, activation::Activation as Kernel};
 use albert_testing::{Array64, Golden, Precision, case_names, measure, read_f64};
-use run::{ALL, Arrays, Labels};
+use run::{ALL, Arrays, inputs, labels};
 
 /// What a case needs besides loading its folder as its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,61 +91,6 @@ const CASES: &[(&str, Kind)] = &[
     ("two_decoder_weights", Kind::Plain),
     ("untied_decoder", Kind::Plain),
 ];
-
-/// The inputs of a golden as ours.
-fn inputs(golden: &Golden) -> Inputs {
-    let known = [
-        "input_ids",
-        "inputs_embeds",
-        "attention_mask",
-        "token_type_ids",
-        "position_ids",
-        "head_mask",
-        "labels",
-        "sentence_order_label",
-        "start_positions",
-        "end_positions",
-    ];
-    for name in golden.inputs.keys() {
-        assert!(
-            known.contains(&name.as_str()),
-            "{}: unknown input {name}",
-            golden.name
-        );
-    }
-    let whole = |name: &str| golden.inputs.get(name).map(|tensor| tensor.whole());
-    let real = |name: &str| golden.inputs.get(name).map(|tensor| tensor.real());
-    let shape = match golden.inputs.get("inputs_embeds") {
-        Some(embeds) => &embeds.shape[..2],
-        None => &golden.inputs["input_ids"].shape[..],
-    };
-    let (&length, batch) = shape.split_last().expect("an axis of tokens");
-    Inputs {
-        batch: batch.iter().product(),
-        length,
-        input_ids: whole("input_ids"),
-        inputs_embeds: real("inputs_embeds"),
-        attention_mask: real("attention_mask"),
-        token_type_ids: whole("token_type_ids"),
-        position_ids: whole("position_ids"),
-        head_mask: real("head_mask"),
-        choices: (batch.len() == 2).then(|| batch[1]),
-    }
-}
-
-fn labels(golden: &Golden) -> Labels {
-    let whole = |name: &str| golden.inputs.get(name).map(|tensor| tensor.whole());
-    let labels = golden.inputs.get("labels");
-    let real = labels.filter(|labels| matches!(labels.numbers, albert_testing::Numbers::Real(_)));
-    Labels {
-        whole: labels
-            .filter(|_| real.is_none())
-            .map(|labels| labels.whole()),
-        real: real.map(|labels| labels.real()),
-        order: whole("sentence_order_label"),
-        answer: whole("start_positions").zip(whole("end_positions")),
-    }
-}
 
 fn wide<T: Copy + Into<f64>>(array: &Array<T>) -> Array64 {
     Array64::new(&array.shape, &array.data)
@@ -653,6 +598,8 @@ fn bias<B: Backend>(linear: &Linear<B>) -> Epilogue<'_, B> {
         activation: Kernel::Linear,
         residual: None,
         norm: None,
+        dropout: None,
+        kept: None,
     }
 }
 
@@ -699,6 +646,8 @@ fn steps<B: Backend + Clone>(device: &B, golden: &Golden) -> BTreeMap<String, Ar
         types: (&tables.token_type, &packed.types),
         positions: Some((&tables.position, &packed.position_ids)),
         norm: &tables.norm,
+        dropout: None,
+        kept: None,
     });
     steps.keep("embeddings.LayerNorm", &x);
     let mut h = steps.linear(&x, &encoder.mapping, t, bias(&encoder.mapping));
@@ -716,6 +665,7 @@ fn steps<B: Backend + Clone>(device: &B, golden: &Golden) -> BTreeMap<String, Ar
             layout: &layout,
             relative: None,
             head_mask: None,
+            dropout: None,
         };
         let mut context = device.buffer(t, config.hidden_size);
         let mut probabilities = device.buffer(t, heads * length);
@@ -841,6 +791,8 @@ fn activated<B: Backend>(device: &B, activation: Kernel, x: &[f32]) -> Vec<f64> 
         types: (&zero(), &[0]),
         positions: None,
         norm: &norm,
+        dropout: None,
+        kept: None,
     });
     let zeros: &ReadRows<'_, std::convert::Infallible> = &|_, out| {
         out.fill(0.0);
@@ -854,6 +806,8 @@ fn activated<B: Backend>(device: &B, activation: Kernel, x: &[f32]) -> Vec<f64> 
         activation,
         residual: None,
         norm: None,
+        dropout: None,
+        kept: None,
     };
     device.linear(&nothing, &weight, epilogue, &mut out);
     device.values(&out).into_iter().map(Into::into).collect()

@@ -74,7 +74,10 @@ fn stored(folder: &Path, table: Table) -> Vec<Stored> {
             continue;
         }
         let (rows, cols) = (info.shape[0], info.shape[1]);
-        let numbers: Vec<i8> = (0..rows * cols).map(|i| ((i * 37) % 255) as i8).collect();
+        let numbers: Vec<i8> = (0..rows * cols)
+            .map(|i| ((i * 37) % 255) as i8)
+            .map(|q| q.max(-127))
+            .collect();
         match table {
             Table::Whole { delta } => {
                 let bytes = numbers.iter().map(|q| q.to_le_bytes()[0]).collect();
@@ -155,9 +158,72 @@ fn companions_must_be_there_and_fit() {
         tensor.expect("the scales").2 = vec![97];
     });
     assert!(flat.contains("[97, 1]") && flat.contains("[97]"), "{flat}");
+    assert!(!flat.contains("config.json"), "{flat}");
     for (lacking, shape) in [("delta_left", "[97, 1]"), ("delta_right", "[1, 20]")] {
         let name = format!("{WORDS}_{lacking}");
         let alone = message(&|tensors| tensors.retain(|tensor| tensor.0 != name));
         assert!(alone.contains(&name) && alone.contains(shape), "{alone}");
     }
+}
+
+#[test]
+fn scales_and_integers_that_nobody_writes_are_refused_by_tensor_and_row() {
+    let folder = toy::NARROW.folder("AlbertForMaskedLM");
+    let message = |name: &str, at: usize, bytes: &[u8]| {
+        let mut tensors = stored(folder.path(), Table::Whole { delta: false });
+        let tensor = tensors.iter_mut().find(|tensor| tensor.0 == name);
+        tensor.expect("the tensor").3[at..at + bytes.len()].copy_from_slice(bytes);
+        match load(folder.path(), &tensors) {
+            Ok(_) => panic!("{name}, {bytes:?}: loaded"),
+            Err(error) => error.to_string(),
+        }
+    };
+    let scales = format!("{WORDS}_scale");
+    for (scale, found) in [
+        (f32::NAN, "NaN"),
+        (f32::INFINITY, "inf"),
+        (-0.5, "-0.5"),
+        (-0.0, "-0.0"),
+    ] {
+        let wrong = message(&scales, 3 * 4, &scale.to_le_bytes());
+        let words = format!("{scales}, row 3: expected a finite scale, 0 or more, found {found};");
+        assert!(
+            wrong.starts_with("memory: ") && wrong.contains(&words),
+            "{wrong}"
+        );
+    }
+    let zero = message(&scales, 2 * 4, &0f32.to_le_bytes());
+    assert!(
+        zero.contains(&format!(
+            "{WORDS}, row 2: expected zeros, since its scale is 0"
+        )),
+        "{zero}"
+    );
+    let low = message(WORDS, 5 * 20 + 7, &[0x80]);
+    assert!(
+        low.contains(&format!(
+            "{WORDS}, row 5: expected whole numbers from -127 to 127, found -128"
+        )),
+        "{low}"
+    );
+}
+
+#[test]
+fn whole_numbers_are_matrices_alone() {
+    let folder = toy::NARROW.folder("AlbertForMaskedLM");
+    let mut tensors = stored(folder.path(), Table::Whole { delta: false });
+    let name = "albert.embeddings.LayerNorm.weight";
+    let tensor = tensors.iter_mut().find(|tensor| tensor.0 == name);
+    let tensor = tensor.expect("the gains");
+    (tensor.1, tensor.3) = ("I8", vec![1; tensor.2[0]]);
+    let error = load(folder.path(), &tensors)
+        .err()
+        .expect("refused")
+        .to_string();
+    assert!(
+        error.contains(name)
+            && error.contains("expected a floating-point type")
+            && error.contains("found I8"),
+        "{error}"
+    );
 }

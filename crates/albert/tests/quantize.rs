@@ -516,11 +516,175 @@ fn destinations_that_are_something_else_are_refused() {
     std::fs::create_dir(path("int8")).expect("made");
     quantize_folder(&source, &path("int8"), false).expect("into an empty folder");
     refused(&source, &path("int8"), false, &["new or empty folder"]);
-    std::fs::write(path("int8/extra"), "x").expect("written");
+    std::fs::write(path("int8/model.safetensors"), "x").expect("written");
     quantize_folder(&source, &path("int8"), true).expect("replaced");
-    assert!(!path("int8/extra").exists());
+    assert!(
+        std::fs::read(path("int8/model.safetensors"))
+            .expect("it")
+            .len()
+            > 1
+    );
     assert_eq!(names(home.path()), ["file", "full", "int8"]);
-    assert!(Draft::beside(&source, &path("no/such"), false).is_err());
+    refused_draft(
+        &source,
+        &path("no/such"),
+        &["expected the folder", "mkdir -p"],
+    );
+}
+
+#[track_caller]
+fn refused_draft(source: &Path, destination: &Path, words: &[&str]) {
+    let error = Draft::beside(source, destination, false)
+        .expect_err("refused")
+        .to_string();
+    for word in words {
+        assert!(error.contains(word), "{word:?} is not in {error}");
+    }
+}
+
+#[test]
+fn what_is_not_of_the_quantised_model_is_never_removed() {
+    let source = tempfile::tempdir().expect("a folder");
+    for name in ["config.json", "model.safetensors"] {
+        let from = fixtures().join("model/masked_lm").join(name);
+        std::fs::copy(from, source.path().join(name)).expect("copied");
+    }
+    std::fs::create_dir(source.path().join("more")).expect("made");
+    std::fs::write(source.path().join("more/vocab.txt"), "a").expect("written");
+    let source = source.path();
+    let home = tempfile::tempdir().expect("a folder");
+    let int8 = home.path().join("int8");
+    quantize_folder(source, &int8, false).expect("written");
+    quantize_folder(source, &int8, true).expect("replaced");
+    for foreign in [
+        "thesis.txt",
+        "more/thesis.txt",
+        ".hidden",
+        "model.safetensors.bak",
+    ] {
+        std::fs::write(int8.join(foreign), "mine").expect("written");
+        refused(source, &int8, true, &[foreign, "move it away"]);
+        assert_eq!(std::fs::read(int8.join(foreign)).expect("it"), b"mine");
+        // Also what comes while the program works.
+        std::fs::remove_file(int8.join(foreign)).expect("removed");
+        let draft = Draft::beside(source, &int8, true).expect("a draft");
+        std::fs::write(int8.join(foreign), "mine").expect("written");
+        let error = draft.publish().expect_err("refused").to_string();
+        assert!(error.contains(foreign), "{error}");
+        assert_eq!(std::fs::read(int8.join(foreign)).expect("it"), b"mine");
+        assert_eq!(names(home.path()), ["int8"]);
+        std::fs::remove_file(int8.join(foreign)).expect("removed");
+    }
+    std::fs::create_dir(int8.join("thesis")).expect("made");
+    refused(source, &int8, true, &["thesis"]);
+}
+
+#[test]
+fn a_destination_that_appears_meanwhile_stays() {
+    let source = fixtures().join("model/masked_lm");
+    let home = tempfile::tempdir().expect("a folder");
+    let int8 = home.path().join("int8");
+    let draft = Draft::beside(&source, &int8, false).expect("a draft");
+    // A quantised model even, of somebody else.
+    quantize_folder(&source, &int8, false).expect("written");
+    std::fs::write(int8.join("thesis.txt"), "mine").expect("written");
+    let error = draft.publish().expect_err("refused").to_string();
+    assert!(error.contains("new or empty folder"), "{error}");
+    assert_eq!(std::fs::read(int8.join("thesis.txt")).expect("it"), b"mine");
+    assert_eq!(names(home.path()), ["int8"]);
+    // With `replace` nothing but a quantised model is replaced.
+    let other = home.path().join("other");
+    let draft = Draft::beside(&source, &other, true).expect("a draft");
+    std::fs::create_dir(&other).expect("made");
+    std::fs::write(other.join("thesis.txt"), "mine").expect("written");
+    let error = draft.publish().expect_err("refused").to_string();
+    assert!(error.contains("a quantised model to replace"), "{error}");
+    assert_eq!(names(home.path()), ["int8", "other"]);
+    // An empty one is taken.
+    let empty = home.path().join("empty");
+    let draft = Draft::beside(&source, &empty, false).expect("a draft");
+    std::fs::create_dir(&empty).expect("made");
+    draft.publish().expect("published");
+}
+
+fn copied(source: &Path) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(source.join(name), folder.path().join(name)).expect("copied");
+    }
+    folder
+}
+
+fn with_config(folder: &Path, change: impl Fn(&mut serde_json::Map<String, serde_json::Value>)) {
+    let path = folder.join("config.json");
+    let text = std::fs::read_to_string(&path).expect("it");
+    let mut config: serde_json::Map<_, _> = serde_json::from_str(&text).expect("JSON");
+    change(&mut config);
+    std::fs::write(path, serde_json::to_vec(&config).expect("JSON")).expect("written");
+}
+
+#[test]
+fn what_config_and_tensors_say_of_the_precision_must_agree() {
+    let load = |folder: &Path| {
+        AlbertForMaskedLM::from_pretrained(folder, device(), LoadOptions::default())
+    };
+    let refused = |folder: &Path, words: &[&str]| {
+        let error = load(folder).err().expect("refused").to_string();
+        for word in words {
+            assert!(error.contains(word), "{word:?} is not in {error}");
+        }
+    };
+    // Integers that the configuration does not know: they are read, with a note.
+    let (_home, int8) = quantized(&fixtures().join("model/masked_lm"));
+    let (_, loaded) = load(&int8).expect("loaded");
+    assert_eq!(loaded.tensors.notes, Vec::<String>::new());
+    with_config(&int8, |config| {
+        config.remove("quantization_config");
+    });
+    let (_, loaded) = load(&int8).expect("loaded");
+    assert!(
+        loaded
+            .tensors
+            .notes
+            .iter()
+            .any(|note| note.contains("no quantization_config")),
+        "{:?}",
+        loaded.tensors.notes
+    );
+    // Floating point that the configuration calls integers.
+    let float = copied(&fixtures().join("model/masked_lm"));
+    with_config(float.path(), |config| {
+        let value = serde_json::json!({ "quant_method": "albert-int8", "version": 1, "bits": 8 });
+        config.insert("quantization_config".to_owned(), value);
+    });
+    refused(
+        float.path(),
+        &["quantization_config", "is F32: expected I8"],
+    );
+    // A layout in the file's metadata that is not known.
+    for (from, to, words) in [
+        (
+            "\"quant_version\":\"1\"",
+            "\"quant_version\":\"7\"",
+            ["quant_version \"7\"", "up to version 1"],
+        ),
+        (
+            "\"quant_method\":\"albert-int8\"",
+            "\"quant_method\":\"albert-int7\"",
+            ["quant_method \"albert-int7\"", "another program"],
+        ),
+    ] {
+        let (_home, int8) = quantized(&fixtures().join("model/masked_lm"));
+        let file = int8.join("model.safetensors");
+        let mut bytes = std::fs::read(&file).expect("it");
+        let at = bytes
+            .windows(from.len())
+            .position(|part| part == from.as_bytes());
+        let at = at.expect("the metadata");
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        std::fs::write(&file, bytes).expect("written");
+        refused(&int8, &words);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use albert::AlbertConfig;
 use albert::evaluate::{Example, Examples, Task, class_of};
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::stream::{Field, Format, Kind, Record, TableFlags, read_all};
+use crate::stream::{Field, Format, Kind, Record, TableFlags, read_all, short};
 
 mod conll;
 mod squad;
@@ -43,7 +43,7 @@ const PAIR: Field = Field::PAIR;
 const LABEL: Field = Field {
     name: "label",
     also: &["gold_label", "score", "answer"],
-    kind: Kind::Text,
+    kind: Kind::Label,
     required: true,
 };
 
@@ -57,7 +57,7 @@ const WORDS: Field = Field {
 const LABELS: Field = Field {
     name: "labels",
     also: &["tags", "ner_tags"],
-    kind: Kind::Texts,
+    kind: Kind::Labels,
     required: true,
 };
 
@@ -191,7 +191,7 @@ fn owned(record: &Record, field: usize) -> Vec<String> {
 fn number(text: &str) -> Result<f64> {
     match text.trim().parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
-        _ => Err(anyhow!("label: expected a number, found {text:?}")),
+        _ => Err(anyhow!("label: expected a number, found {:?}", short(text))),
     }
 }
 
@@ -222,8 +222,9 @@ fn chosen(record: &Record) -> Result<Example<(String, Vec<String>), usize>> {
     let place = place.or_else(|| label.parse().ok()).or(letter);
     let place = place.filter(|place| *place < choices.len()).ok_or_else(|| {
         anyhow!(
-            "label: expected one of the {} choices by its number from 0, its letter from A or its text, found {label:?}",
-            choices.len()
+            "label: expected one of the {} choices by its number from 0, its letter from A or its text, found {:?}",
+            choices.len(),
+            short(label)
         )
     })?;
     let seconds = choices.into_iter().map(|choice| match record.text(2) {

@@ -7,6 +7,7 @@ mod labelled;
 mod lines;
 mod stream;
 mod text;
+mod training;
 mod verbs;
 
 use std::process::ExitCode;
@@ -25,7 +26,7 @@ Examples:
   albert embed \"A sentence.\" \"Another one.\" --model DIR --pooling mean
   albert inspect DIR",
     after_help = "\
-Exit codes: 0 done, 1 failed (or some inputs failed), 2 wrong use of a flag."
+Exit codes: 0 done, 1 failed (or some inputs failed), 2 wrong use of a flag, 130 training stopped by Ctrl-C."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -42,6 +43,10 @@ fn main() -> ExitCode {
             if let Some(mistake) = error.downcast_ref::<clap::Error>() {
                 let _ = mistake.print();
                 return ExitCode::from(2);
+            }
+            if error.chain().any(|cause| cause.is::<verbs::Interrupted>()) {
+                eprintln!("{error}");
+                return ExitCode::from(130);
             }
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -20,6 +20,7 @@ mod task;
 mod voice;
 mod write;
 
+pub(crate) use columns::short;
 pub(crate) use flags::{Format, Long, TableFlags, TextFlags};
 pub(crate) use job::Job;
 pub(crate) use record::{Field, Given, Kind, Record};

@@ -9,8 +9,10 @@ mod completions;
 mod decode;
 mod doctor;
 mod embed;
+mod evaluate;
 mod features;
 mod fill_mask;
+mod finetune;
 mod forward;
 mod inspect;
 mod man;
@@ -44,6 +46,8 @@ pub(crate) enum Verb {
     Features(features::Features),
     Tokenize(tokenize::Tokenize),
     Decode(decode::Decode),
+    Finetune(Box<finetune::Finetune>),
+    Evaluate(evaluate::Evaluate),
     Quantize(quantize::Quantize),
     Inspect(inspect::Inspect),
     Doctor(doctor::Doctor),
@@ -67,6 +71,8 @@ impl Verb {
             Self::Features(verb) => verb.run(),
             Self::Tokenize(verb) => verb.run(),
             Self::Decode(verb) => verb.run(),
+            Self::Finetune(verb) => verb.run(),
+            Self::Evaluate(verb) => verb.run(),
             Self::Quantize(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
@@ -78,15 +84,34 @@ impl Verb {
     }
 }
 
+/// Ctrl-C or another signal ended the work after it was saved: exit code 130.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub(crate) struct Interrupted;
+
 /// What loading found that the user should know, on stderr.
 fn tell(loaded: &albert::Loaded, voice: Voice) {
     for note in loaded.config.notes.iter().chain(&loaded.tensors.notes) {
         voice.note(note);
     }
-    if !loaded.tensors.unexpected.is_empty() {
+    let unexpected = &loaded.tensors.unexpected;
+    if !unexpected.is_empty() {
+        const SHOWN: usize = 5;
+        let mut names: Vec<String> = unexpected
+            .iter()
+            .take(SHOWN)
+            .map(|name| crate::stream::short(name).into_owned())
+            .collect();
+        if unexpected.len() > SHOWN {
+            names.push(format!(
+                "and {} more, {} in all",
+                unexpected.len() - SHOWN,
+                unexpected.len()
+            ));
+        }
         voice.note(format_args!(
             "tensors that no ALBERT model has, ignored: {}",
-            loaded.tensors.unexpected.join(", ")
+            names.join(", ")
         ));
     }
 }

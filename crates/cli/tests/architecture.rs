@@ -9,7 +9,7 @@ fn crates() -> PathBuf {
         .to_owned()
 }
 
-/// Every source file of a crate, with the code outside comments and unit tests.
+/// Every source file of a crate but `tests.rs`, with the code outside comments and unit tests.
 fn sources(name: &str) -> Vec<(PathBuf, String)> {
     let (mut found, mut folders) = (Vec::new(), vec![crates().join(name).join("src")]);
     while let Some(folder) = folders.pop() {
@@ -19,7 +19,9 @@ fn sources(name: &str) -> Vec<(PathBuf, String)> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !path.ends_with("tests.rs")
+            {
                 let text = std::fs::read_to_string(&path).expect("a source");
                 found.push((path, code(&text)));
             }
@@ -85,6 +87,26 @@ fn kernels_model_and_tokenizer_print_nothing_and_read_no_clock_and_no_environmen
 }
 
 #[test]
+fn training_prints_nothing_and_reads_no_environment() {
+    let words = [
+        "println!",
+        "eprintln!",
+        "print!",
+        "dbg!",
+        "std::env",
+        "env::var",
+        "std::net",
+    ];
+    assert_eq!(strangers("train", &words), Vec::<String>::new());
+    // Models know no trainer, and the trainer knows models through its seam alone.
+    assert_eq!(strangers("albert", &["albert_train"]), Vec::<String>::new());
+    assert_eq!(
+        strangers("train", &["albert_kernels"]),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
 fn kernels_know_no_files() {
     assert_eq!(
         strangers("kernels", &["std::fs", "std::path"]),
@@ -113,12 +135,17 @@ fn dependencies_point_one_way() {
             "albert",
             "albert-formats",
             "albert-kernels",
-            "albert-tokenizer"
+            "albert-tokenizer",
+            "albert-train"
         ]
+    );
+    assert_eq!(
+        ours("train"),
+        ["albert", "albert-formats", "albert-tokenizer"]
     );
     // The tokenizers crate serves tests alone.
     assert!(!dependencies("cli").contains(&"tokenizers".to_owned()));
-    for name in ["kernels", "formats", "albert", "tokenizer"] {
+    for name in ["kernels", "formats", "albert", "tokenizer", "train"] {
         let doors = dependencies(name)
             .into_iter()
             .filter(|name| ["clap", "anyhow", "tokenizers"].contains(&name.as_str()));

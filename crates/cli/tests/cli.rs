@@ -1232,12 +1232,16 @@ const VERBS: &[&[&str]] = &[
     &["features"],
     &["tokenize"],
     &["decode"],
+    // The examples of `evaluate` measure what those of `finetune` wrote.
+    &["finetune"],
+    &["evaluate"],
     &["quantize"],
     &["inspect"],
     &["doctor"],
     &["forward"],
     &["bench"],
     &["bench", "forward"],
+    &["bench", "train"],
     &["bench", "peak"],
     &["completions"],
     &["man"],
@@ -1293,6 +1297,26 @@ fn every_help_opens_with_three_examples_that_run() {
     ] {
         std::fs::write(scratch.path().join(file), content).expect("written");
     }
+    std::fs::create_dir_all(scratch.path().join("GLUE/SST-2")).expect("a folder");
+    std::fs::create_dir_all(scratch.path().join("GLUE/MRPC")).expect("a folder");
+    let squad = std::fs::read_to_string(fixtures().join("inputs/squad.json")).expect("SQuAD");
+    let films = "sentence\tlabel\na good book\t1\na bad book\t0\n";
+    for (file, content) in [
+        ("GLUE/SST-2/train.tsv", films),
+        ("GLUE/SST-2/dev.tsv", films),
+        (
+            "GLUE/MRPC/test.tsv",
+            "index\t#1 ID\t#2 ID\t#1 String\t#2 String\n0\t1\t2\tthe river\tof Paris\n",
+        ),
+        (
+            "train.csv",
+            "text,label\na good book,good\na bad book,bad\n",
+        ),
+        ("train-v2.0.json", &squad),
+        ("dev-v2.0.json", &squad),
+    ] {
+        std::fs::write(scratch.path().join(file), content).expect("written");
+    }
     for verb in VERBS {
         let examples = examples(verb);
         assert_eq!(examples.len(), 3, "{verb:?}: {examples:?}");
@@ -1307,6 +1331,8 @@ fn every_help_opens_with_three_examples_that_run() {
                 Some("tag") => task("tags"),
                 Some("answer") => task("answer"),
                 Some("choose") => task("choose"),
+                Some("evaluate") if line.contains("squad2") => path(&scratch.path().join("qa")),
+                Some("evaluate") => path(&scratch.path().join("sst2")),
                 _ => demo(),
             };
             let mut program = command(&[]);

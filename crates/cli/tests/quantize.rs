@@ -344,6 +344,28 @@ fn every_task_is_measured() {
         measures(&task("answer"), "dev.jsonl", lines, &[]),
         ["exact match", "f1"]
     );
+    // Numbers may be numbers.
+    let numbers =
+        "{\"text\": \"the river\", \"label\": 1}\n{\"text\": \"of Paris\", \"label\": 2.0}\n";
+    assert_eq!(
+        measures(&task("three"), "dev.jsonl", numbers, &[]),
+        ["accuracy"]
+    );
+    let scores =
+        "{\"text\": \"the river\", \"score\": 1.5}\n{\"text\": \"of Paris\", \"score\": -2}\n";
+    assert_eq!(
+        measures(&task("regression"), "dev.jsonl", scores, &[]).len(),
+        2
+    );
+    let words = "{\"tokens\": [\"the\", \"river\", \"Paris\"], \"ner_tags\": [0, 0, 1]}\n";
+    assert_eq!(measures(&task("tags"), "dev.jsonl", words, &[]).len(), 2);
+    let cells = "tokens\tner_tags\n[\"the\", \"river\"]\t[0, 1]\n";
+    assert_eq!(measures(&task("tags"), "dev.tsv", cells, &[]).len(), 2);
+    let choose = "{\"text\": \"A river.\", \"choices\": [\"is old\", \"reads\"], \"label\": 1}\n";
+    assert_eq!(
+        measures(&task("choose"), "dev.jsonl", choose, &[]),
+        ["accuracy"]
+    );
     let race = "{\"article\": \"A river.\", \"question\": \"It\", \"options\": [\"is old\", \"reads\"], \"answer\": \"B\"}\n";
     assert_eq!(
         measures(&task("choose"), "dev.jsonl", race, &[]),
@@ -382,7 +404,7 @@ fn answers_that_became_worse_than_allowed_are_refused_and_nothing_is_written() {
         &[
             "int8 was not written",
             "accuracy went from",
-            "expected at most -101.00 (--max-drop)",
+            "must rise by at least 101.00 (--max-drop)",
         ],
     );
     assert!(
@@ -423,6 +445,211 @@ fn answers_that_became_worse_than_allowed_are_refused_and_nothing_is_written() {
     let regression = task("regression");
     let measured = ["quantize", &regression, &other, "--evaluate", &constant];
     refused(&measured, 1, &["pearson is not defined for these examples"]);
+    // Of classes too.
+    let two = changed("pipelines/models/three", |name, shape, values| {
+        if name.starts_with("classifier.") {
+            values.truncate(values.len() / 3 * 2);
+            shape[0] = 2;
+        }
+    });
+    let config = two.path().join("config.json");
+    let mut value = json(&std::fs::read_to_string(&config).expect("it"));
+    value["id2label"] = serde_json::json!({ "0": "no", "1": "yes" });
+    value["label2id"] = serde_json::json!({ "no": 0, "yes": 1 });
+    std::fs::write(config, value.to_string()).expect("written");
+    let one = home.file(
+        "one.tsv",
+        "sentence\tlabel\nthe river\tyes\nof Paris\tyes\n",
+    );
+    let two = text(two.path());
+    let gate = [
+        "quantize",
+        &two,
+        &other,
+        "--evaluate",
+        &one,
+        "--max-drop",
+        "100",
+    ];
+    let out = refused(&gate, 1, &["matthews is not defined for these examples"]);
+    assert!(
+        out.lines()
+            .any(|line| line.starts_with("matthews ") && line.ends_with("refused")),
+        "{out}"
+    );
+}
+
+/// A folder of the fixtures with other tensors, in F32.
+fn changed(
+    source: &str,
+    change: impl Fn(&str, &mut Vec<usize>, &mut Vec<f32>),
+) -> tempfile::TempDir {
+    use albert_formats::{Checkpoint, Dtype, TensorSpec, write_safetensors};
+    let source = fixtures().join(source);
+    let folder = tempfile::tempdir().expect("a folder");
+    for entry in std::fs::read_dir(&source).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_file() {
+            let name = path.file_name().expect("a name");
+            std::fs::copy(&path, folder.path().join(name)).expect("copied");
+        }
+    }
+    let checkpoint = Checkpoint::open(&source).expect("a checkpoint");
+    let mut tensors = std::collections::BTreeMap::new();
+    for info in checkpoint.tensors() {
+        let mut values = vec![0.0; info.elements()];
+        checkpoint.read_f32(info, 0, &mut values).expect("numbers");
+        let mut shape = info.shape.clone();
+        change(&info.name, &mut shape, &mut values);
+        tensors.insert(info.name.clone(), (shape, values));
+    }
+    let specs: Vec<TensorSpec<'_>> = tensors
+        .iter()
+        .map(|(name, (shape, _))| TensorSpec {
+            name,
+            dtype: Dtype::F32,
+            shape,
+        })
+        .collect();
+    let file = folder.path().join("model.safetensors");
+    write_safetensors(&file, &[].into(), &specs, |spec, sink| {
+        sink.write_f32(&tensors[spec.name].1)
+    })
+    .expect("written");
+    folder
+}
+
+#[test]
+fn outputs_that_are_not_finite_are_named() {
+    let broken = changed("model/masked_lm", |name, _, values| {
+        if name == "albert.embeddings.LayerNorm.bias" {
+            values[0] = f32::NAN;
+        }
+    });
+    let home = Home::new();
+    let forward = |folder: &Path| {
+        let inputs = text(&folder.join("inputs.safetensors"));
+        let out = home.path("out.safetensors");
+        run(&[
+            "forward",
+            "--model",
+            &text(folder),
+            "--inputs",
+            &inputs,
+            "--outputs",
+            &out,
+        ])
+    };
+    let (code, _, err) = forward(broken.path());
+    assert_eq!(code, 0);
+    assert!(
+        err.starts_with("note: output ")
+            && err.contains("output logits: ")
+            && err.contains("not finite"),
+        "{err}"
+    );
+    let (code, _, err) = forward(&fixtures().join("model/masked_lm"));
+    assert_eq!((code, err.as_str()), (0, ""));
+}
+
+#[test]
+fn inspect_tells_what_loading_refuses() {
+    let inspect = |from: &str, to: &str| {
+        assert_eq!(from.len(), to.len());
+        let home = Home::new();
+        let folder = home.path("int8");
+        done(&["quantize", &demo(), &folder]);
+        let file = home.path("int8/model.safetensors");
+        let mut bytes = std::fs::read(&file).expect("it");
+        let at = bytes
+            .windows(from.len())
+            .position(|part| part == from.as_bytes());
+        let at = at.unwrap_or_else(|| panic!("{from} is not there"));
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        std::fs::write(&file, bytes).expect("written");
+        let out = done(&["inspect", &folder]);
+        assert!(!out.contains("config and tensors agree"), "{out}");
+        let lints: Vec<&str> = out
+            .lines()
+            .filter(|line| line.starts_with("lint "))
+            .collect();
+        lints.join("\n")
+    };
+    let scale = inspect("albert.pooler.weight_scale", "albert.pooler.weight_scalf");
+    assert!(
+        scale.contains("tensor albert.pooler.weight_scale of shape [32, 1] is not there, but albert.pooler.weight is I8"),
+        "{scale}"
+    );
+    let shape = inspect("\"shape\":[87,1]", "\"shape\":[1,87]");
+    assert!(
+        shape.contains("word_embeddings.weight_scale: expected shape [87, 1]"),
+        "{shape}"
+    );
+    let matrix = inspect("attention.key.weight\"", "attention.kez.weight\"");
+    assert!(
+        matrix.contains("attention.key.weight of shape [32, 32] is not there"),
+        "{matrix}"
+    );
+    let layout = inspect("\"albert-int8\"", "\"albert-int7\"");
+    assert!(layout.contains("quant_method \"albert-int7\""), "{layout}");
+    assert!(done(&["inspect", &demo()]).contains(" kB as f32"));
+}
+
+#[test]
+fn messages_about_examples_are_short_and_name_flags_that_are_there() {
+    let home = Home::new();
+    let three = task("three");
+    let quantize = |file: &str| {
+        let (code, _, err) = run(&["quantize", &three, &home.path("int8"), "--evaluate", file]);
+        assert_eq!(code, 1);
+        assert!(err.len() < 1000, "{} bytes", err.len());
+        err
+    };
+    let long = "x".repeat(1_000_000);
+    let err = quantize(&home.file("long.tsv", &format!("{long}\n")));
+    assert!(
+        err.contains("no column for `text`") && err.contains("xxx…\""),
+        "{err}"
+    );
+    let err = quantize(&home.file("label.tsv", &format!("text\tlabel\na\t{long}\n")));
+    assert!(err.contains("xxx…\""), "{err}");
+    let file = home.path("bytes.tsv");
+    std::fs::write(&file, b"text\tlabel\n\xff\t1\n").expect("written");
+    let err = quantize(&file);
+    assert!(
+        err.contains("not UTF-8") && !err.contains("--on-error"),
+        "{err}"
+    );
+    // A verb that has the flag says so.
+    let (_, _, err) = run(&["classify", "--model", &three, "--input", &file]);
+    assert!(
+        err.contains("not UTF-8") && err.contains("--on-error skip"),
+        "{err}"
+    );
+}
+
+#[test]
+fn tensors_that_nobody_knows_are_counted() {
+    let source = changed("demo", |_, _, _| {});
+    let file = source.path().join("model.safetensors");
+    let bytes = std::fs::read(&file).expect("it");
+    let size = u64::from_le_bytes(bytes[..8].try_into().expect("eight")) as usize;
+    let mut header = json(std::str::from_utf8(&bytes[8..8 + size]).expect("UTF-8"));
+    for i in 0..9 {
+        header[format!("stranger.{i}.{}", "y".repeat(200))] =
+            serde_json::json!({ "dtype": "F32", "shape": [0], "data_offsets": [0, 0] });
+    }
+    let header = header.to_string();
+    let mut image = (header.len() as u64).to_le_bytes().to_vec();
+    image.extend(header.as_bytes());
+    image.extend(&bytes[8 + size..]);
+    std::fs::write(&file, image).expect("written");
+    let (code, _, err) = run(&["fill-mask", "the [MASK]", "--model", &text(source.path())]);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        err.contains("and 4 more, 9 in all") && err.len() < 600,
+        "{err}"
+    );
 }
 
 #[test]
@@ -576,10 +803,26 @@ fn sources_and_destinations_that_do_not_fit_are_refused() {
         1,
         &["expected the folder of a model"],
     );
-    refused(&["quantize", &demo, &home.path("no/such")], 1, &["no"]);
+    refused(
+        &["quantize", &demo, &home.path("no/such")],
+        1,
+        &["expected the folder ", "mkdir -p"],
+    );
     refused(&["quantize", &demo], 2, &["<DESTINATION>"]);
     assert_eq!(home.names(), ["file", "int8"]);
     done(&["quantize", &demo, &int8, "--force"]);
+    // What is not of the model is not removed.
+    home.file("int8/thesis.txt", "mine");
+    refused(
+        &["quantize", &demo, &int8, "--force"],
+        1,
+        &["thesis.txt", "move it away"],
+    );
+    assert_eq!(home.names(), ["file", "int8"]);
+    assert_eq!(
+        std::fs::read(home.path("int8/thesis.txt")).expect("it"),
+        b"mine"
+    );
     // A folder without a tokenizer is written, but says what it could not compare.
     let plain = text(&fixtures().join("model/masked_lm"));
     let (code, _, err) = run(&["quantize", &plain, &home.path("plain")]);
@@ -609,9 +852,51 @@ fn a_write_that_fails_half_way_leaves_nothing() {
     assert_eq!(home.names(), Vec::<String>::new());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_report_that_cannot_be_written_leaves_nothing() {
+    let home = Home::new();
+    let full = std::fs::File::create("/dev/full").expect("a device");
+    let output = command(&["quantize", &demo(), &home.path("int8")])
+        .stdout(full)
+        .output()
+        .expect("the program starts");
+    assert_ne!(output.status.code(), Some(0));
+    assert_eq!(home.names(), Vec::<String>::new());
+    // But who reads only its beginning gets the folder.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = command(&["quantize", &demo(), &home.path("int8")])
+        .stdout(writer)
+        .output()
+        .expect("the program starts");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    assert_eq!(home.names(), ["int8"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_leaves_no_folder() {
+    interrupted("-INT", 2);
+    interrupted("-TERM", 15);
+}
+
+/// Where this test runs under `nohup` the program ignores the signal, as it should, and goes on to its end.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_closed_terminal_leaves_no_folder() {
+    let status = std::fs::read_to_string("/proc/self/status").expect("it");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = u64::from_str_radix(ignored.expect("a mask").trim(), 16).expect("a mask");
+    if mask & 1 == 1 {
+        eprintln!("not run: SIGHUP is ignored here (nohup)");
+    } else {
+        interrupted("-HUP", 1);
+    }
+}
+
+#[cfg(unix)]
+fn interrupted(flag: &str, signal: i32) {
     use std::os::unix::process::ExitStatusExt;
     let home = Home::new();
     let examples = tempfile::tempdir().expect("a folder");
@@ -639,9 +924,9 @@ fn an_interrupted_run_leaves_no_folder() {
         home.names()
     );
     let kill = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
+        .args([flag, &child.id().to_string()])
         .status();
     assert!(kill.expect("kill").success());
-    assert_eq!(child.wait().expect("the end").signal(), Some(2));
+    assert_eq!(child.wait().expect("the end").signal(), Some(signal));
     assert_eq!(home.names(), Vec::<String>::new());
 }

@@ -14,6 +14,8 @@ use crate::simd::{Kernel, LANES, Simd};
 const LAPLACE_MEAN: f32 = 0.707_107;
 const LAPLACE_SCALE: f32 = 2.506_626_4;
 
+mod derivative;
+
 /// An elementwise function; the formulas are those of PyTorch's modules of the same name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Activation {
@@ -157,6 +159,8 @@ pub(crate) struct Finish<'a> {
     pub(crate) bias: Option<&'a [f32]>,
     /// The whole matrix that is added last, and the length of its rows.
     pub(crate) residual: Option<(&'a [f32], usize)>,
+    /// Add to what is there.
+    pub(crate) add: bool,
 }
 
 impl Finish<'_> {
@@ -180,6 +184,9 @@ impl Finish<'_> {
                 v = activation.of(s, v);
                 if let Some(residual) = residual {
                     v = s.add(s.load_partial(&residual[part]), v);
+                }
+                if self.add {
+                    v = s.add(s.load_partial(out), v);
                 }
                 s.store_partial(v, out);
             }

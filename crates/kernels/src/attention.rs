@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use crate::Isa;
+use crate::dropout::Dropout;
 use crate::gemm::{RowTiles, product};
 use crate::math::exp;
 use crate::pack::{Line, pack_panel};
@@ -61,6 +62,8 @@ pub struct Attention<'a> {
     pub relative: Option<Relative<'a>>,
     /// Factor of each head's probabilities.
     pub head_scale: Option<&'a [f32]>,
+    /// Drops probabilities: key position s of head a is column a·2³² + s.
+    pub dropout: Option<Dropout<'a>>,
 }
 
 /// context [T, A·D] and, when wanted, probabilities [T, A·width] (head a of row t: columns a·width + key position).
@@ -135,10 +138,13 @@ pub fn attention(
     pool.for_tile_pairs(out, grid, scratch, |scratch, [context, probabilities]| {
         let sequence =
             &sequences[sequences.partition_point(|s| s.rows.end <= context.rows().start)];
-        let task = Task {
+        let view = View {
             input,
             sequence,
             head: context.cols().start / head_size,
+        };
+        let task = Task {
+            view,
             context,
             probabilities,
         };
@@ -146,10 +152,63 @@ pub fn attention(
     });
 }
 
+/// One head of one sequence.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) input: Attention<'a>,
+    pub(crate) sequence: &'a Sequence,
+    pub(crate) head: usize,
+}
+
+/// Rows of D elements of one head in a matrix.
+#[derive(Clone, Copy)]
+pub(crate) struct HeadRows<'a> {
+    pub(crate) values: &'a [f32],
+    /// Columns of the matrix.
+    pub(crate) stride: usize,
+    /// Where the head's columns start.
+    pub(crate) first: usize,
+    /// D
+    pub(crate) size: usize,
+}
+
+impl<'a> HeadRows<'a> {
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize) -> &'a [f32] {
+        &self.values[row * self.stride + self.first..][..self.size]
+    }
+
+    /// The rows named as the left operand of products over D: panels of at most `S::TILE_ROWS` rows.
+    #[inline(always)]
+    pub(crate) fn pack<S: Simd>(&self, s: S, rows: &[u32], panels: &mut [f32]) {
+        for (first, count) in RowTiles::new(rows.len(), S::TILE_ROWS) {
+            let mut slices: [&[f32]; LANES] = [&[]; LANES];
+            for (slice, &row) in slices.iter_mut().zip(&rows[first..first + count]) {
+                *slice = self.row(row as usize);
+            }
+            pack_panel(s, &slices[..count], count, &mut panels[first * self.size..]);
+        }
+    }
+
+    /// Row number `i` of `lines` is one of `count` rows: the right operand of products over the rows.
+    #[inline(always)]
+    pub(crate) fn lines<S: Simd>(
+        &self,
+        s: S,
+        count: usize,
+        rows: impl Iterator<Item = usize>,
+        lines: &mut [Line],
+    ) {
+        for (i, row) in rows.enumerate() {
+            for (p, chunk) in self.row(row).chunks(LANES).enumerate() {
+                s.store(s.load_partial(chunk), &mut lines[p * count + i].0);
+            }
+        }
+    }
+}
+
 struct Task<'a> {
-    input: Attention<'a>,
-    sequence: &'a Sequence,
-    head: usize,
+    view: View<'a>,
     context: TileMut<'a>,
     probabilities: TileMut<'a>,
 }
@@ -173,84 +232,52 @@ impl Kernel for Job<'_> {
     }
 }
 
-impl<'a> Task<'a> {
-    /// Row `row` of this head's queries (0), keys (1) or values (2).
+impl<'a> View<'a> {
+    /// The head's queries (0), keys (1) or values (2).
     #[inline(always)]
-    fn row(&self, part: usize, row: usize) -> &'a [f32] {
+    pub(crate) fn part(&self, part: usize) -> HeadRows<'a> {
         let Attention {
             qkv,
             heads,
             head_size,
             ..
         } = self.input;
-        &qkv[(row * 3 + part) * heads * head_size + self.head * head_size..][..head_size]
+        HeadRows {
+            values: qkv,
+            stride: 3 * heads * head_size,
+            first: (part * heads + self.head) * head_size,
+            size: head_size,
+        }
     }
 
-    fn keys(&self) -> &'a [u32] {
+    pub(crate) fn keys(&self) -> &'a [u32] {
         &self.input.key_rows[self.sequence.keys.clone()]
     }
 
-    /// Packs the head's keys and values once, then takes WIDTH = 16·VECS queries at a time.
-    #[inline(always)]
-    fn all_queries<S: Simd, const VECS: usize, const WIDTH: usize>(
-        mut self,
-        s: S,
-        scratch: &mut Scratch,
-    ) {
-        let (keys, d) = (self.keys(), self.input.head_size);
-        let value_panels = d.div_ceil(LANES);
-        let key_len = (keys.len() * d + LANES).next_multiple_of(LANES);
-        let (flat, lines) = scratch.get(
-            key_len + keys.len() * WIDTH + WIDTH,
-            value_panels * keys.len() + VECS * d,
-        );
-        let (key_panels, scores) = flat.split_at_mut(key_len);
-        let (values, queries) = lines.split_at_mut(value_panels * keys.len());
-        for (first, count) in RowTiles::new(keys.len(), S::TILE_ROWS) {
-            let mut rows: [&[f32]; LANES] = [&[]; LANES];
-            for (row, &key) in rows.iter_mut().zip(&keys[first..first + count]) {
-                *row = self.row(1, key as usize);
-            }
-            pack_panel(s, &rows[..count], count, &mut key_panels[first * d..]);
-        }
-        for (k, &key) in keys.iter().enumerate() {
-            for (p, chunk) in self.row(2, key as usize).chunks(LANES).enumerate() {
-                s.store(s.load_partial(chunk), &mut values[p * keys.len() + k].0);
-            }
-        }
-        let rows = self.context.rows();
-        for start in rows.clone().step_by(WIDTH) {
-            let block = start..rows.end.min(start + WIDTH);
-            self.scores::<S, VECS, WIDTH>(s, block.clone(), key_panels, queries, scores);
-            self.add_relative::<S, WIDTH>(s, block.clone(), scores);
-            let inverse = self.softmax::<S, VECS, WIDTH>(s, scores);
-            self.write_probabilities::<WIDTH>(block.clone(), &inverse, scores);
-            self.context::<S, WIDTH>(s, block, &inverse, values, scores);
-        }
+    /// Factor of the head's probabilities.
+    pub(crate) fn factor(&self) -> f32 {
+        self.input.head_scale.map_or(1.0, |scale| scale[self.head])
     }
 
-    /// scores `[key][WIDTH queries]` = k·qᵀ
+    /// scores `[key][WIDTH queries]` = k·qᵀ, of keys in panels and the rows `block` of `queries_of`
     #[inline(always)]
-    fn scores<S: Simd, const VECS: usize, const WIDTH: usize>(
+    pub(crate) fn scores<S: Simd, const VECS: usize, const WIDTH: usize>(
         &self,
         s: S,
+        queries_of: HeadRows<'_>,
         block: Range<usize>,
         key_panels: &[f32],
         queries: &mut [Line],
         scores: &mut [f32],
     ) {
         let (count, d) = (self.keys().len(), self.input.head_size);
-        if self.sequence.uniform {
-            scores[..count * WIDTH].fill(0.0);
-            return;
-        }
         for (v, panel) in queries.chunks_mut(d).enumerate() {
             let first = block.start + v * LANES;
             for from in (0..d).step_by(LANES) {
                 let upto = d.min(from + LANES);
                 let mut rows = [s.splat(0.0); LANES];
                 for (row, r) in rows.iter_mut().zip(first..block.end) {
-                    *row = s.load_partial(&self.row(0, r)[from..upto]);
+                    *row = s.load_partial(&queries_of.row(r)[from..upto]);
                 }
                 for (line, v) in panel[from..upto].iter_mut().zip(s.transpose(rows)) {
                     s.store(v, &mut line.0);
@@ -284,9 +311,24 @@ impl<'a> Task<'a> {
         }
     }
 
+    /// Drops what is dropped of the probabilities of the queries `block`.
+    #[inline(always)]
+    pub(crate) fn drop_out<const WIDTH: usize>(&self, block: Range<usize>, scores: &mut [f32]) {
+        let Some(dropout) = self.input.dropout else {
+            return;
+        };
+        let first = (self.head as u64) << 32;
+        for (&key, scores) in self.keys().iter().zip(scores.as_chunks_mut::<WIDTH>().0) {
+            let column = first + u64::from(self.input.positions[key as usize]);
+            for (row, score) in block.clone().zip(scores) {
+                *score *= dropout.factor(row, column);
+            }
+        }
+    }
+
     /// scores ← scores·scale + position terms, when there are any; `softmax` then scales by 1.
     #[inline(always)]
-    fn add_relative<S: Simd, const WIDTH: usize>(
+    pub(crate) fn add_relative<S: Simd, const WIDTH: usize>(
         &self,
         s: S,
         block: Range<usize>,
@@ -300,9 +342,6 @@ impl<'a> Task<'a> {
         else {
             return;
         };
-        if self.sequence.uniform {
-            return;
-        }
         let d = self.input.head_size;
         for (&key, scores) in self.keys().iter().zip(scores.as_chunks_mut::<WIDTH>().0) {
             for (row, score) in block.clone().zip(scores) {
@@ -310,10 +349,13 @@ impl<'a> Task<'a> {
                     - 1
                     - self.input.positions[key as usize] as usize;
                 let entry = &table[distance * d..][..d];
-                let mut sum =
-                    f32::mul_add(*score, self.input.scale, dot(s, self.row(0, row), entry));
+                let mut sum = f32::mul_add(
+                    *score,
+                    self.input.scale,
+                    dot(s, self.part(0).row(row), entry),
+                );
                 if with_key {
-                    sum += dot(s, self.row(1, key as usize), entry);
+                    sum += dot(s, self.part(1).row(key as usize), entry);
                 }
                 *score = sum;
             }
@@ -322,9 +364,10 @@ impl<'a> Task<'a> {
 
     /// scores ← exp(scale·(score − max)); returns factor/Σ for each query.
     #[inline(always)]
-    fn softmax<S: Simd, const VECS: usize, const WIDTH: usize>(
+    pub(crate) fn softmax<S: Simd, const VECS: usize, const WIDTH: usize>(
         &self,
         s: S,
+        factor: f32,
         scores: &mut [f32],
     ) -> [f32; WIDTH] {
         let scale = s.splat(if self.input.relative.is_some() {
@@ -332,7 +375,7 @@ impl<'a> Task<'a> {
         } else {
             self.input.scale
         });
-        let head_scale = s.splat(self.input.head_scale.map_or(1.0, |scale| scale[self.head]));
+        let factor = s.splat(factor);
         let mut inverse = [0.0; WIDTH];
         let rows = scores[..self.keys().len() * WIDTH]
             .as_chunks_mut::<WIDTH>()
@@ -354,11 +397,56 @@ impl<'a> Task<'a> {
             }
             let sum = s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3]));
             s.store(
-                s.div(head_scale, sum),
+                s.div(factor, sum),
                 &mut inverse.as_chunks_mut::<LANES>().0[v],
             );
         }
         inverse
+    }
+}
+
+impl Task<'_> {
+    /// Packs the head's keys and values once, then takes WIDTH = 16·VECS queries at a time.
+    #[inline(always)]
+    fn all_queries<S: Simd, const VECS: usize, const WIDTH: usize>(
+        mut self,
+        s: S,
+        scratch: &mut Scratch,
+    ) {
+        let view = self.view;
+        let (keys, d) = (view.keys(), view.input.head_size);
+        let value_panels = d.div_ceil(LANES);
+        let key_len = (keys.len() * d + LANES).next_multiple_of(LANES);
+        let (flat, lines) = scratch.get(
+            key_len + keys.len() * WIDTH + WIDTH,
+            value_panels * keys.len() + VECS * d,
+        );
+        let (key_panels, scores) = flat.split_at_mut(key_len);
+        let (values, queries) = lines.split_at_mut(value_panels * keys.len());
+        view.part(1).pack(s, keys, key_panels);
+        view.part(2)
+            .lines(s, keys.len(), keys.iter().map(|&key| key as usize), values);
+        let rows = self.context.rows();
+        for start in rows.clone().step_by(WIDTH) {
+            let block = start..rows.end.min(start + WIDTH);
+            if view.sequence.uniform {
+                scores[..keys.len() * WIDTH].fill(0.0);
+            } else {
+                view.scores::<S, VECS, WIDTH>(
+                    s,
+                    view.part(0),
+                    block.clone(),
+                    key_panels,
+                    queries,
+                    scores,
+                );
+                view.add_relative::<S, WIDTH>(s, block.clone(), scores);
+            }
+            let inverse = view.softmax::<S, VECS, WIDTH>(s, view.factor(), scores);
+            view.drop_out::<WIDTH>(block.clone(), scores);
+            self.write_probabilities::<WIDTH>(block.clone(), &inverse, scores);
+            self.context::<S, WIDTH>(s, block, &inverse, values, scores);
+        }
     }
 
     #[inline(always)]
@@ -371,13 +459,13 @@ impl<'a> Task<'a> {
         if self.probabilities.cols().is_empty() {
             return;
         }
-        let keys = self.keys();
+        let keys = self.view.keys();
         for (q, row) in block.enumerate() {
             let cols = self.probabilities.cols();
             let out = self.probabilities.row(row, cols);
             out.fill(0.0);
             for (&key, scores) in keys.iter().zip(scores.as_chunks::<WIDTH>().0) {
-                out[self.input.positions[key as usize] as usize] = scores[q] * inverse[q];
+                out[self.view.input.positions[key as usize] as usize] = scores[q] * inverse[q];
             }
         }
     }
@@ -392,7 +480,7 @@ impl<'a> Task<'a> {
         values: &[Line],
         scores: &[f32],
     ) {
-        let (count, d) = (self.keys().len(), self.input.head_size);
+        let (count, d) = (self.view.keys().len(), self.view.input.head_size);
         let panels = d.div_ceil(LANES);
         let mut p = 0;
         while p < panels {
@@ -427,7 +515,7 @@ impl<'a> Task<'a> {
         panel: usize,
         scores: &[f32],
     ) {
-        let (count, d) = (values[0].len(), self.input.head_size);
+        let (count, d) = (values[0].len(), self.view.input.head_size);
         let cols = panel * LANES..d.min((panel + VECS) * LANES);
         for first in (0..block.len()).step_by(ROWS) {
             let a = &scores[first..count * WIDTH + first];

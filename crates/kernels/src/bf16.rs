@@ -212,6 +212,7 @@ impl Kernel for LinearTask<'_> {
                 sums,
                 bias: epilogue.bias.map(|b| &b[col..col_end]),
                 residual: epilogue.residual.map(|r| (r, w.rows)),
+                add: false,
             };
             epilogue.activation.finish(s, then, &mut tile, col..col_end);
             col = col_end;

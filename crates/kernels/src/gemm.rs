@@ -9,7 +9,7 @@ use std::slice::Chunks;
 
 use crate::Isa;
 use crate::activation::{Activation, Finish};
-use crate::pack::{self, Line, pack_panel, panel};
+use crate::pack::{self, Line, copy_panel, pack_panel, panel};
 use crate::parallel::{Cuts, Grid, MatMut, Pool, TileMut};
 use crate::scratch::Scratch;
 use crate::simd::{Kernel, LANES, Simd};
@@ -35,6 +35,37 @@ pub struct Packed<'a> {
     pub cols: usize,
 }
 
+/// The left operand of a product, [T, K].
+#[derive(Clone, Copy)]
+pub enum Left<'a> {
+    /// Row-major.
+    Rows(&'a [f32]),
+    /// Its transpose [K, T], row-major.
+    Columns(&'a [f32]),
+}
+
+impl<'a> Left<'a> {
+    fn len(self) -> usize {
+        let (Self::Rows(x) | Self::Columns(x)) = self;
+        x.len()
+    }
+
+    /// Packs rows `first` to `first + count` of T, a panel of that width.
+    #[inline(always)]
+    fn pack<S: Simd>(self, s: S, first: usize, count: usize, k: usize, panel: &mut [f32]) {
+        match self {
+            Self::Rows(x) => {
+                let mut slices: [&[f32]; LANES] = [&[]; LANES];
+                for (i, slice) in slices[..count].iter_mut().enumerate() {
+                    *slice = &x[(first + i) * k..][..k];
+                }
+                pack_panel(s, &slices[..count], count, panel);
+            }
+            Self::Columns(x) => copy_panel(s, x, x.len() / k, first..first + count, panel),
+        }
+    }
+}
+
 /// What follows the product, element by element.
 #[derive(Clone, Copy)]
 pub struct Epilogue<'a> {
@@ -44,6 +75,14 @@ pub struct Epilogue<'a> {
     pub activation: Activation,
     /// Added after the activation: [T, N].
     pub residual: Option<&'a [f32]>,
+}
+
+/// Where a product goes.
+pub struct Target<'a> {
+    /// [T, N]
+    pub values: &'a mut [f32],
+    /// Add to what is there.
+    pub add: bool,
 }
 
 impl Epilogue<'_> {
@@ -109,6 +148,26 @@ pub fn linear(
     y: &mut [f32],
     scratch: &mut [Scratch],
 ) {
+    let y = Target {
+        values: y,
+        add: false,
+    };
+    product_of(isa, pool, Left::Rows(x), w, epilogue, y, scratch);
+}
+
+/// y [T, N] = epilogue(x [T, K] · Wᵀ), or that added to y.
+///
+/// # Panics
+/// When sizes do not match: our bug, not the caller's data.
+pub fn product_of(
+    isa: Isa,
+    pool: &Pool,
+    x: Left<'_>,
+    w: Packed<'_>,
+    epilogue: Epilogue<'_>,
+    y: Target<'_>,
+    scratch: &mut [Scratch],
+) {
     let (k, n) = (w.cols, w.rows);
     assert_eq!(
         w.panels.len(),
@@ -117,7 +176,7 @@ pub fn linear(
     );
     let rows = epilogue.check(x.len(), k, n);
     let grid = tasks(rows, k, n, pool.threads());
-    let out = MatMut::new(y, rows, n);
+    let out = MatMut::new(y.values, rows, n);
     pool.for_tiles(out, grid, scratch, |scratch, tile| {
         let rows = tile.rows().len();
         let (activations, sums) = scratch.get(rows * k + LANES, rows * GROUP);
@@ -125,6 +184,7 @@ pub fn linear(
             x,
             w,
             epilogue,
+            add: y.add,
             tile,
             activations,
             sums: sums.as_chunks_mut().0,
@@ -133,9 +193,10 @@ pub fn linear(
 }
 
 struct LinearTask<'a> {
-    x: &'a [f32],
+    x: Left<'a>,
     w: Packed<'a>,
     epilogue: Epilogue<'a>,
+    add: bool,
     tile: TileMut<'a>,
     /// The task's rows of x in panels as wide as its register tiles have rows.
     activations: &'a mut [f32],
@@ -153,16 +214,8 @@ impl Kernel for LinearTask<'_> {
         let (rows, cols) = (self.tile.rows(), self.tile.cols());
         let tiles = RowTiles::new(rows.len(), S::TILE_ROWS);
         for (first, count) in tiles {
-            let mut slices: [&[f32]; LANES] = [&[]; LANES];
-            for (i, slice) in slices[..count].iter_mut().enumerate() {
-                *slice = &self.x[(rows.start + first + i) * k..][..k];
-            }
-            pack_panel(
-                s,
-                &slices[..count],
-                count,
-                &mut self.activations[first * k..],
-            );
+            let panel = &mut self.activations[first * k..];
+            self.x.pack(s, rows.start + first, count, k, panel);
         }
         let step = S::k_block(rows.len());
         let mut col = cols.start;
@@ -272,6 +325,7 @@ impl LinearTask<'_> {
             sums: self.sums,
             bias: bias.map(|b| &b[cols.clone()]),
             residual: residual.map(|r| (r, self.w.rows)),
+            add: self.add,
         };
         activation.finish(s, then, &mut self.tile, cols);
     }

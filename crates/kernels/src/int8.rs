@@ -176,6 +176,7 @@ impl DotKernel for LinearTask<'_> {
                 sums: lines,
                 bias: epilogue.bias.map(|b| &b[col..col_end]),
                 residual: epilogue.residual.map(|r| (r, w.rows)),
+                add: false,
             };
             epilogue.activation.finish(s, then, &mut tile, col..col_end);
             col = col_end;

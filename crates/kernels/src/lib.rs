@@ -29,7 +29,8 @@
 //! 3. [`pack`]: the layout of both operands of a product; [`gemm`]: the product and what follows it; [`bf16`] and [`int8`]:
 //!    the same in lower precision; [`feedback`]: how weights are rounded to whole numbers.
 //! 4. `math`: exp, tanh, erf; [`activation`], [`norm`], [`attention`].
-//! 5. [`peak`]: what the machine could do at most.
+//! 5. [`backward`]: gradients of these; [`dropout`], [`random`].
+//! 6. [`peak`]: what the machine could do at most.
 //!
 //! `unsafe` stands in `arch` and `parallel` only. A size mismatch is a bug of the caller in this workspace and panics
 //! with both sizes.
@@ -37,7 +38,9 @@
 pub mod activation;
 mod arch;
 pub mod attention;
+pub mod backward;
 pub mod bf16;
+pub mod dropout;
 pub mod feedback;
 pub mod gemm;
 pub mod int8;
@@ -47,6 +50,7 @@ pub mod norm;
 pub mod pack;
 pub mod parallel;
 pub mod peak;
+pub mod random;
 mod scratch;
 mod simd;
 

@@ -70,6 +70,23 @@ pub(crate) fn norm_row<S: Simd>(
         epsilon,
     }: NormWeights<'_>,
 ) {
+    let (mean, scale) = row_statistics(s, row, epsilon);
+    let (mean, scale) = (s.splat(mean), s.splat(scale));
+    for (i, chunk) in row.chunks_mut(LANES).enumerate() {
+        let part = i * LANES..i * LANES + chunk.len();
+        let x = s.mul(s.sub(s.load_partial(chunk), mean), scale);
+        let y = s.fma(
+            x,
+            s.load_partial(&gamma[part.clone()]),
+            s.load_partial(&beta[part]),
+        );
+        s.store_partial(y, chunk);
+    }
+}
+
+/// μ and 1/√(σ² + ε) of a row.
+#[inline(always)]
+pub(crate) fn row_statistics<S: Simd>(s: S, row: &[f32], epsilon: f32) -> (f32, f32) {
     let n = row.len() as f32;
     let scalar_mean = sum_row(s, row, |x| x) / n;
     let mean = s.splat(scalar_mean);
@@ -84,17 +101,7 @@ pub(crate) fn norm_row<S: Simd>(
         let d = x - scalar_mean;
         rest = f32::mul_add(d, d, rest);
     }
-    let scale = s.splat(1.0 / ((variance + rest) / n + epsilon).sqrt());
-    for (i, chunk) in row.chunks_mut(LANES).enumerate() {
-        let part = i * LANES..i * LANES + chunk.len();
-        let x = s.mul(s.sub(s.load_partial(chunk), mean), scale);
-        let y = s.fma(
-            x,
-            s.load_partial(&gamma[part.clone()]),
-            s.load_partial(&beta[part]),
-        );
-        s.store_partial(y, chunk);
-    }
+    (scalar_mean, 1.0 / ((variance + rest) / n + epsilon).sqrt())
 }
 
 /// Σ f(x) over a row, in a fixed order; elements beyond the end count as f(0) = 0.

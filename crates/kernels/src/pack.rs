@@ -4,6 +4,8 @@
 //! `k · width + r`. Weights are packed once in panels of width 16 (16 output columns side by side);
 //! activations are packed as they are used, in panels as wide as a register tile has rows.
 
+use std::ops::Range;
+
 pub use crate::simd::{LANES, Words};
 
 use crate::simd::{Kernel, Simd};
@@ -33,6 +35,60 @@ pub(crate) fn pack_panel<S: Simd>(s: S, rows: &[&[f32]], width: usize, panel: &m
         }
         from = upto;
     }
+}
+
+/// As [`pack_panel`], of columns `cols` (at most 16) of a row-major matrix `from` with `stride` columns: its rows are the k.
+#[inline(always)]
+pub(crate) fn copy_panel<S: Simd>(
+    s: S,
+    from: &[f32],
+    stride: usize,
+    cols: Range<usize>,
+    panel: &mut [f32],
+) {
+    let width = cols.len();
+    for (k, row) in from.chunks_exact(stride).enumerate() {
+        // Beyond the columns stands something that the next store overwrites.
+        let row = &row[cols.start..stride.min(cols.start + LANES)];
+        s.store_partial(s.load_partial(row), &mut panel[k * width..][..LANES]);
+    }
+}
+
+/// Packs columns `16·p …` of a row-major matrix [rows, cols] into panel p of its transpose: `rows` lines, missing columns
+/// zero.
+///
+/// # Panics
+/// When the sizes do not fit.
+pub fn pack_transposed_panel(
+    isa: crate::Isa,
+    from: &[f32],
+    cols: usize,
+    p: usize,
+    panel: &mut [Line],
+) {
+    assert_eq!(
+        from.len(),
+        panel.len() * cols,
+        "panel of {} rows of {cols}",
+        panel.len()
+    );
+    struct Pack<'a>(&'a [f32], usize, Range<usize>, &'a mut [Line]);
+    impl Kernel for Pack<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn eval<S: Simd>(self, s: S) {
+            let Pack(from, cols, part, panel) = self;
+            for (line, row) in panel.iter_mut().zip(from.chunks_exact(cols)) {
+                s.store(s.load_partial(&row[part.clone()]), &mut line.0);
+            }
+        }
+    }
+    isa.run(Pack(
+        from,
+        cols,
+        p * LANES..cols.min((p + 1) * LANES),
+        panel,
+    ));
 }
 
 /// 16 elements of a packed panel, one cache line.

@@ -146,6 +146,7 @@ fn check(case: &Case, seed: u64, relative: Option<(bool, usize)>, head_scale: Op
                 positions: &case.positions,
                 relative,
                 head_scale,
+                dropout: None,
             };
             attention(
                 isa,

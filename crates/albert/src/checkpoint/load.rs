@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use albert_formats::{Checkpoint, Dtype, FormatError, TensorInfo};
 
-use super::{LoadOptions, LoadReport, is_in, refusal};
+use super::{LoadOptions, LoadReport, integers, is_in, refusal};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::names::{self, BlockSite, Field, HEAD_MODULES, Place, Site, Tensor};
@@ -113,16 +113,8 @@ impl<'a, B: Backend> Loader<'a, B> {
     /// are `X_delta_left` [N, 1] and `X_delta_right` [1, K], their product is added: a table that was fine-tuned is
     /// often that close to the one that it came from, which another checkpoint holds.
     fn scaled(&mut self, info: &'a TensorInfo) -> Result<Source<'a>> {
-        let (rows, cols) = match *info.shape {
-            [rows, cols] => (rows, cols),
-            _ => {
-                return Err(Error::Shape {
-                    path: self.path.clone(),
-                    name: info.name.clone(),
-                    expected: vec![info.elements(), 1],
-                    found: info.shape.clone(),
-                });
-            }
+        let [rows, cols] = *info.shape else {
+            return Err(integers::not_a_matrix(&self.path, info));
         };
         let scales = self.companion(info, names::SCALE, [rows, 1])?;
         let left = self.companion(info, names::DELTA_LEFT, [rows, 1])?;
@@ -133,6 +125,7 @@ impl<'a, B: Backend> Loader<'a, B> {
             companion: format!("{}{suffix} of shape [{rows}, {cols}]", info.name),
         };
         let scales = scales.ok_or_else(|| missing(names::SCALE, [rows, 1]))?;
+        integers::check_scales(&self.path, info, &scales)?;
         let delta = match (left, right) {
             (Some(left), Some(right)) => Some(Delta { left, right }),
             (None, None) => None,
@@ -154,12 +147,7 @@ impl<'a, B: Backend> Loader<'a, B> {
             return Ok(None);
         };
         if found.shape != shape {
-            return Err(Error::Shape {
-                path: self.path.clone(),
-                name,
-                expected: shape.to_vec(),
-                found: found.shape.clone(),
-            });
+            return Err(integers::wrong_companion(&self.path, info, found, shape));
         }
         let mut values = vec![0.0; found.elements()];
         self.checkpoint.read_f32(found, 0, &mut values)?;
@@ -189,6 +177,9 @@ impl<'a, B: Backend> Loader<'a, B> {
                 self.checkpoint.read_i8(info, first, &mut whole)?;
                 for (at, (x, q)) in (first..).zip(out.iter_mut().zip(whole)) {
                     let (i, j) = (at / cols, at % cols);
+                    if let Some(problem) = integers::wrong_element(q, scales[i]) {
+                        return Err(integers::damaged(&self.path, &info.name, i, problem));
+                    }
                     *x = f32::from(q) * scales[i];
                     if let Some(Delta { left, right }) = delta {
                         *x += left[i] * right[j];
@@ -322,6 +313,8 @@ impl<'a, B: Backend> Loader<'a, B> {
 
     /// Everything below the heads; the pooler only when wanted.
     pub(crate) fn encoder(&mut self, pooler: bool) -> Result<Encoder<B>> {
+        let note = integers::agree(&self.path, self.config, self.checkpoint)?;
+        self.report.notes.extend(note);
         // A file that holds only the decoder's copy of the word table is complete.
         let word = if self.has(Site::WordEmbeddings, Field::Weight)
             || !self.has(Site::Decoder, Field::Weight)

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::names::{self, BlockSite, Field, Site};
 use crate::ops::{Backend, Norm};
 use crate::params::{Embeddings, Encoder, Linear};
+use crate::pretrained::Exact;
 
 /// Collects a model's tensors and writes them.
 pub struct Saver<'a, B: Backend> {
@@ -18,7 +19,16 @@ pub struct Saver<'a, B: Backend> {
     labels: usize,
     /// Tensor names carry `albert.`.
     prefixed: bool,
-    tensors: Vec<(String, Vec<usize>, Elements<'a>)>,
+    tensors: Vec<Saved<'a>>,
+}
+
+/// One tensor, its place and its elements.
+struct Saved<'a> {
+    site: Site,
+    field: Field,
+    name: String,
+    shape: Vec<usize>,
+    elements: Elements<'a>,
 }
 
 /// Rows of one tensor of a model: fills `out` with elements first, first + 1, …
@@ -51,7 +61,13 @@ impl<'a, B: Backend> Saver<'a, B> {
         } else {
             tensor.name.replacen(names::BASE_PREFIX, "", 1)
         };
-        self.tensors.push((name, tensor.shape, elements));
+        self.tensors.push(Saved {
+            site,
+            field,
+            name,
+            shape: tensor.shape,
+            elements,
+        });
     }
 
     pub(crate) fn vector(
@@ -151,17 +167,36 @@ impl<'a, B: Backend> Saver<'a, B> {
         }
     }
 
-    /// Writes model.safetensors (or shards of at most `max_shard_bytes` and their index) into `folder`.
-    pub(crate) fn write(self, folder: &Path, dtype: Dtype, max_shard_bytes: u64) -> Result<()> {
+    /// Place, name and shape of each tensor.
+    pub(crate) fn list(&self) -> Vec<(Site, Field, String, Vec<usize>)> {
+        let one = |t: &Saved<'_>| (t.site, t.field, t.name.clone(), t.shape.clone());
+        self.tensors.iter().map(one).collect()
+    }
+
+    /// All elements of a tensor.
+    pub(crate) fn read(&self, name: &str, out: &mut [f32]) {
+        let tensor = self.tensors.iter().find(|t| t.name == name);
+        (tensor.expect("listed").elements)(0, out);
+    }
+
+    /// Writes model.safetensors (or shards of at most `max_shard_bytes` and their index) into `folder`, with the elements of
+    /// `exact` where it is given.
+    pub(crate) fn write(
+        self,
+        folder: &Path,
+        dtype: Dtype,
+        max_shard_bytes: u64,
+        exact: Option<&Exact<'_>>,
+    ) -> Result<()> {
         let specs: Vec<TensorSpec<'_>> = self
             .tensors
             .iter()
-            .map(|(name, shape, _)| TensorSpec { name, dtype, shape })
+            .map(|Saved { name, shape, .. }| TensorSpec { name, dtype, shape })
             .collect();
         let by_name: BTreeMap<&str, (&Vec<usize>, &Elements<'_>)> = self
             .tensors
             .iter()
-            .map(|(name, shape, elements)| (name.as_str(), (shape, elements)))
+            .map(|t| (t.name.as_str(), (&t.shape, &t.elements)))
             .collect();
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
         let mut buffer = Vec::new();
@@ -181,7 +216,10 @@ impl<'a, B: Backend> Saver<'a, B> {
                 buffer.resize(step, 0.0);
                 for first in (0..len).step_by(step) {
                     let out = &mut buffer[..step.min(len - first)];
-                    elements(first, out);
+                    match exact {
+                        Some(exact) => exact(spec.name, first, out),
+                        None => elements(first, out),
+                    }
                     sink.write_f32(out)?;
                 }
                 Ok(())

@@ -12,6 +12,9 @@ pub(crate) const METHOD: &str = "albert-int8";
 /// The version of the layout that is written, and the newest that is read.
 pub(crate) const VERSION: u64 = 1;
 
+/// Bits of an element.
+const BITS: u64 = 8;
+
 /// How the matrices of a folder are stored, as docs/quantization.md defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quantization {
@@ -25,7 +28,7 @@ impl Quantization {
 
     /// The value of `quantization_config`.
     pub(crate) fn to_json(self) -> Value {
-        json!({ "quant_method": METHOD, "version": self.version, "bits": 8 })
+        json!({ "quant_method": METHOD, "version": self.version, "bits": BITS })
     }
 }
 
@@ -67,7 +70,16 @@ fn read(value: &Value) -> Result<Option<Quantization>, ConfigError> {
         .get("version")
         .map(|version| (version, version.as_u64()))
     {
-        Some((_, Some(version @ 1..=VERSION))) => Ok(Some(Quantization { version })),
+        Some((_, Some(version @ 1..=VERSION))) => match value.get("bits") {
+            Some(bits) if bits.as_u64() != Some(BITS) => Err(ConfigError::unsupported(
+                format!("{KEY}.bits"),
+                describe(bits),
+                format!(
+                    "the matrices of {METHOD} have {BITS} bits; take the folder that `albert quantize` wrote, whole"
+                ),
+            )),
+            _ => Ok(Some(Quantization { version })),
+        },
         Some((_, Some(version))) if version > VERSION => Err(ConfigError::unsupported(
             format!("{KEY}.version"),
             version,
@@ -116,6 +128,10 @@ mod tests {
         for version in [json!(0), json!("1"), json!(1.5), json!(-1), json!(null)] {
             let wrong = message(json!({ "quant_method": METHOD, "version": version }));
             assert!(wrong.contains("a whole number from 1 to 1"), "{wrong}");
+        }
+        for bits in [json!(4), json!("8"), json!(null)] {
+            let wrong = message(json!({ "quant_method": METHOD, "version": 1, "bits": bits }));
+            assert!(wrong.contains("`quantization_config.bits` is"), "{wrong}");
         }
         let other = message(json!({ "quant_method": "gptq", "version": 1 }));
         assert!(other.contains("another library"), "{other}");

@@ -84,10 +84,14 @@ fn classes<B: Backend>(model: &Classify<B>, list: &[Example<Texts, usize>]) -> R
     )];
     if config.num_labels() == 2 {
         metrics.push(Metric::points("f1", metrics::f1(&predicted, &expected, 1)));
-        metrics.push(Metric::points(
-            "matthews",
-            metrics::matthews(&predicted, &expected),
-        ));
+        // 0 by convention where one side is constant; but then it says nothing about the answers.
+        let constant = |list: &[usize]| list.iter().all(|class| *class == list[0]);
+        let matthews = if constant(&predicted) || constant(&expected) {
+            f64::NAN
+        } else {
+            metrics::matthews(&predicted, &expected)
+        };
+        metrics.push(Metric::points("matthews", matthews));
     }
     Ok(metrics)
 }

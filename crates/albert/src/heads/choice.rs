@@ -1,15 +1,20 @@
 //! Multiple choice: one score for each choice, a softmax over the choices of a question.
 
-use super::{check_count, logits_output, pooled_logits, questions};
+use super::{
+    HeadGradient, HeadStep, Trainable, check_count, count_labels, logits_output, pooled_backward,
+    pooled_logits, questions, weight,
+};
 use crate::checkpoint::{Loader, Saver};
 use crate::config::AlbertConfig;
 use crate::error::Result;
-use crate::loss::{IGNORE_INDEX, cross_entropy};
+use crate::inputs::Inputs;
+use crate::loss::{IGNORE_INDEX, cross_entropy, cross_entropy_gradient};
 use crate::names::Site;
-use crate::ops::Backend;
+use crate::ops::{Backend, Gradient};
 use crate::output::{Array, LogitsOutput};
 use crate::params::Linear;
 use crate::pretrained::{Head, Pass};
+use crate::variables::{Gradients, Values};
 
 /// Of `AlbertForMultipleChoice`.
 pub struct MultipleChoice<B: Backend> {
@@ -55,5 +60,45 @@ impl<B: Backend> Head<B> for MultipleChoice<B> {
             }
         };
         Ok(logits_output(&pass, logits, loss))
+    }
+}
+
+impl<B: Gradient> Trainable<B> for MultipleChoice<B> {
+    fn terms(_: &AlbertConfig, inputs: &Inputs, labels: &Vec<i64>) -> Result<[usize; 2]> {
+        check_count(
+            "labels",
+            labels.len(),
+            "one for each question",
+            questions(inputs)?.0,
+        )?;
+        Ok([count_labels(labels), 0])
+    }
+
+    fn reload(&mut self, device: &B, values: &Values<'_>) {
+        values.linear(device, Site::Classifier, &mut self.classifier);
+    }
+
+    fn backward(
+        &self,
+        pass: Pass<'_, B>,
+        labels: &Vec<i64>,
+        step: HeadStep<'_>,
+        gradients: &mut Gradients<'_, B::Scalar>,
+    ) -> Result<HeadGradient<B>> {
+        let (count, _) = questions(pass.inputs)?;
+        check_count("labels", labels.len(), "one for each question", count)?;
+        let scale = weight(step.terms[0]);
+        let loss = |logits: &[f64], gradient: &mut [f64]| {
+            let labels = labels.iter().copied();
+            cross_entropy_gradient("labels", logits, labels, IGNORE_INDEX, scale, gradient)
+        };
+        let site = Site::Classifier;
+        let (sum, pooled) =
+            pooled_backward(&pass, &self.classifier, site, step.dropout, gradients, loss)?;
+        Ok(HeadGradient {
+            loss: sum * scale,
+            hidden: None,
+            pooled: Some(pooled),
+        })
     }
 }

@@ -1,16 +1,21 @@
 //! Masked language model: logits = LayerNorm(act(W_d·h + b_d))·Wordᵀ + bias.
 
-use super::{labels_hidden_token, logits_output, token_output};
+use super::{
+    HeadGradient, HeadStep, Trainable, check_count, count_labels, labels_hidden_token,
+    logits_output, token_output, weight,
+};
 use crate::checkpoint::{Loader, MlmBias, Saver};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::inputs::{Inputs, Packed};
+use crate::loss::IGNORE_INDEX;
 use crate::model::{Encoded, plain};
 use crate::names::{Field, Site};
-use crate::ops::{Backend, Epilogue, Norm};
+use crate::ops::{Backend, Epilogue, Gradient, LinearGradient, Norm, To};
 use crate::output::{Array, LogitsOutput};
 use crate::params::{Encoder, Linear};
 use crate::pretrained::{Head, Pass, resize_rows};
+use crate::variables::{Gradients, Values};
 
 /// Of `AlbertForMaskedLM` and, in part, `AlbertForPreTraining`.
 pub struct MaskedLm<B: Backend> {
@@ -43,15 +48,29 @@ impl<B: Backend> MaskedLm<B> {
             ..plain(&self.dense)
         };
         device.linear(rows, &self.dense.weight, transform, &mut z);
-        let mut logits = device.buffer(n, config.vocab_size);
         let decoder = self.decoder.as_ref().unwrap_or(&encoder.embeddings.word);
+        self.decode(device, config, decoder, &z, n)
+    }
+
+    /// z·Wordᵀ + bias [n, V]
+    fn decode(
+        &self,
+        device: &B,
+        config: &AlbertConfig,
+        decoder: &B::Weight,
+        z: &B::Buffer,
+        n: usize,
+    ) -> B::Buffer {
+        let mut logits = device.buffer(n, config.vocab_size);
         let bias = Epilogue {
             bias: Some(&self.bias),
             activation: albert_kernels::Activation::Linear,
+            dropout: None,
             residual: None,
             norm: None,
+            kept: None,
         };
-        device.linear(&z, decoder, bias, &mut logits);
+        device.linear(z, decoder, bias, &mut logits);
         logits
     }
 }
@@ -239,5 +258,135 @@ impl<B: Backend> crate::Albert<MaskedLm<B>, B> {
             vec![rows.len(), self.config().vocab_size],
             self.device().values(&logits),
         ))
+    }
+}
+
+impl<B: Gradient> MaskedLm<B> {
+    fn bias_site(&self) -> Site {
+        match (&self.other_bias, self.kind) {
+            (Some(_), MlmBias::Decoder) => Site::Decoder,
+            _ => Site::MlmBias,
+        }
+    }
+
+    /// As [`Trainable::backward`]; the vocabulary's logits are computed at labelled positions only.
+    pub(super) fn gradient(
+        &self,
+        pass: &Pass<'_, B>,
+        labels: &[i64],
+        terms: usize,
+        gradients: &mut Gradients<'_, B::Scalar>,
+    ) -> Result<(f64, B::Buffer)> {
+        let Pass {
+            device,
+            config,
+            encoder,
+            inputs,
+            packed,
+            encoded,
+        } = *pass;
+        check_count(
+            "labels",
+            labels.len(),
+            "[B, S]",
+            inputs.batch * inputs.length,
+        )?;
+        let (mut rows, mut targets) = (Vec::new(), Vec::new());
+        for (row, &(b, s)) in (0..).zip(&packed.rows) {
+            let (i, v) = (b * inputs.length + s, config.vocab_size);
+            if labels[i] == IGNORE_INDEX {
+                continue;
+            }
+            let target = u32::try_from(labels[i]).ok().filter(|t| (*t as usize) < v);
+            let target = target.ok_or_else(|| {
+                let expected = format!("0 to {} or {IGNORE_INDEX}", v - 1);
+                Error::input(format!("labels, element {i}"), expected, labels[i])
+            })?;
+            rows.push(row);
+            targets.push(target);
+        }
+        let mut hidden = device.zeros(packed.rows.len(), config.hidden_size);
+        let n = rows.len();
+        if n == 0 {
+            return Ok((0.0, hidden));
+        }
+        let e = config.embedding_size;
+        // z = LayerNorm(act(W_d·h + b_d)), logits = z·Wordᵀ + bias
+        let activation = config.hidden_act.kernel();
+        let inputs = device.gather_rows(&encoded.hidden, &rows);
+        let mut sum = device.buffer(n, e);
+        device.linear(&inputs, &self.dense.weight, plain(&self.dense), &mut sum);
+        let activated = device.activate(activation, &sum);
+        let mut z = device.buffer(n, e);
+        let transform = Epilogue {
+            activation,
+            norm: Some(&self.norm),
+            ..plain(&self.dense)
+        };
+        device.linear(&inputs, &self.dense.weight, transform, &mut z);
+        let decoder = self.decoder.as_ref().unwrap_or(&encoder.embeddings.word);
+        let mut logits = self.decode(device, config, decoder, &z, n);
+
+        let scale = weight(terms);
+        let loss = device.cross_entropy(&mut logits, &targets, scale) * scale;
+        // The bias stands apart from the matrix, which may be the word table's.
+        let bias = gradients.table(self.bias_site(), Field::Bias);
+        device.add_sums(&logits, bias);
+        let decoder_site = match self.decoder {
+            Some(_) => Site::Decoder,
+            None => Site::WordEmbeddings,
+        };
+        let into = LinearGradient {
+            weight: gradients.table(decoder_site, Field::Weight),
+            bias: None,
+        };
+        let mut gradient = device.buffer(n, e);
+        device.linear_backward(&z, decoder, &logits, into, Some(To::Set(&mut gradient)));
+        drop(logits);
+        let into = gradients.norm(Site::MlmNorm);
+        device.norm_backward(&activated, &self.norm, &mut gradient, into);
+        device.activation_backward(activation, &sum, &mut gradient);
+        let mut inputs_gradient = device.buffer(n, config.hidden_size);
+        let into = gradients.linear(Site::MlmDense);
+        let to = Some(To::Set(&mut inputs_gradient));
+        device.linear_backward(&inputs, &self.dense.weight, &gradient, into, to);
+        device.add_rows(&inputs_gradient, &rows, &mut hidden);
+        Ok((loss, hidden))
+    }
+}
+
+impl<B: Gradient> Trainable<B> for MaskedLm<B> {
+    fn terms(_: &AlbertConfig, inputs: &Inputs, labels: &Vec<i64>) -> Result<[usize; 2]> {
+        check_count(
+            "labels",
+            labels.len(),
+            "[B, S]",
+            inputs.batch * inputs.length,
+        )?;
+        Ok([count_labels(labels), 0])
+    }
+
+    fn reload(&mut self, device: &B, values: &Values<'_>) {
+        values.linear(device, Site::MlmDense, &mut self.dense);
+        values.norm(device, Site::MlmNorm, &mut self.norm);
+        if let Some(decoder) = &mut self.decoder {
+            device.reload(decoder, values.get(Site::Decoder, Field::Weight));
+        }
+        self.bias = values.vector(device, self.bias_site(), Field::Bias);
+    }
+
+    fn backward(
+        &self,
+        pass: Pass<'_, B>,
+        labels: &Vec<i64>,
+        step: HeadStep<'_>,
+        gradients: &mut Gradients<'_, B::Scalar>,
+    ) -> Result<HeadGradient<B>> {
+        let (loss, hidden) = self.gradient(&pass, labels, step.terms[0], gradients)?;
+        Ok(HeadGradient {
+            loss,
+            hidden: Some(hidden),
+            pooled: None,
+        })
     }
 }

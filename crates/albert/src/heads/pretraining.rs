@@ -1,16 +1,20 @@
 //! Masked language model and sentence order together: the heads of pre-training.
 
-use super::{MaskedLm, labels_hidden_token, linear_values, number, pooled_logits, token_output};
+use super::{
+    HeadGradient, HeadStep, MaskedLm, Trainable, check_count, count_labels, labels_hidden_token,
+    linear_values, number, pooled_backward, pooled_logits, token_output, weight,
+};
 use crate::checkpoint::{Loader, Saver};
 use crate::config::AlbertConfig;
 use crate::error::Result;
 use crate::inputs::Inputs;
-use crate::loss::{IGNORE_INDEX, cross_entropy};
+use crate::loss::{IGNORE_INDEX, cross_entropy, cross_entropy_gradient};
 use crate::names::Site;
-use crate::ops::Backend;
+use crate::ops::{Backend, Gradient};
 use crate::output::{Array, PreTrainingOutput, trace};
 use crate::params::Linear;
 use crate::pretrained::{Head, Pass};
+use crate::variables::{Gradients, Values};
 
 /// Of `AlbertForPreTraining`.
 pub struct PreTraining<B: Backend> {
@@ -75,7 +79,7 @@ impl<B: Backend> Head<B> for PreTraining<B> {
         let mut loss = masked_lm_loss;
         if let (Some((_, orders)), Some(sum)) = (both, loss.as_mut()) {
             // transformers views the logits as rows of two, whatever num_labels is.
-            super::check_count(
+            check_count(
                 "sentence_order_label",
                 orders.len(),
                 "one for each row of two logits",
@@ -122,5 +126,78 @@ impl<B: Backend> crate::Albert<PreTraining<B>, B> {
             vec![inputs.batch, data.len() / inputs.batch],
             data,
         ))
+    }
+}
+
+impl<B: Gradient> Trainable<B> for PreTraining<B> {
+    fn terms(_: &AlbertConfig, inputs: &Inputs, labels: &PreTrainingLabels) -> Result<[usize; 2]> {
+        let count = |what: &str,
+                     labels: Option<&Vec<i64>>,
+                     shape: &str,
+                     expected: usize|
+         -> Result<usize> {
+            let Some(labels) = labels else { return Ok(0) };
+            check_count(what, labels.len(), shape, expected)?;
+            Ok(count_labels(labels))
+        };
+        let (b, s) = (inputs.batch, inputs.length);
+        let orders = labels.sentence_order_label.as_ref();
+        Ok([
+            count("labels", labels.labels.as_ref(), "[B, S]", b * s)?,
+            count("sentence_order_label", orders, "[B]", b)?,
+        ])
+    }
+
+    fn reload(&mut self, device: &B, values: &Values<'_>) {
+        self.masked_lm.reload(device, values);
+        values.linear(device, Site::SentenceOrder, &mut self.sentence_order);
+    }
+
+    /// The loss is the sum of those of the labels that are given.
+    fn backward(
+        &self,
+        pass: Pass<'_, B>,
+        labels: &PreTrainingLabels,
+        step: HeadStep<'_>,
+        gradients: &mut Gradients<'_, B::Scalar>,
+    ) -> Result<HeadGradient<B>> {
+        let mut result = HeadGradient {
+            loss: 0.0,
+            hidden: None,
+            pooled: None,
+        };
+        if let Some(labels) = labels.labels.as_ref().filter(|_| step.terms[0] > 0) {
+            let (loss, hidden) =
+                self.masked_lm
+                    .gradient(&pass, labels, step.terms[0], gradients)?;
+            result.loss += loss;
+            result.hidden = Some(hidden);
+        }
+        let orders = labels.sentence_order_label.as_ref();
+        if let Some(orders) = orders.filter(|_| step.terms[1] > 0) {
+            let scale = weight(step.terms[1]);
+            let name = "sentence_order_label";
+            let loss = |logits: &[f64], gradient: &mut [f64]| {
+                check_count(
+                    name,
+                    orders.len(),
+                    "one for each row of two logits",
+                    logits.len() / 2,
+                )?;
+                let orders = orders.iter().copied();
+                cross_entropy_gradient(name, logits, orders, IGNORE_INDEX, scale, gradient)
+            };
+            let (sum, pooled) = pooled_backward(
+                &pass,
+                &self.sentence_order,
+                Site::SentenceOrder,
+                step.dropout,
+                gradients,
+                loss,
+            )?;
+            result.loss += sum * scale;
+            result.pooled = Some(pooled);
+        }
+        Ok(result)
     }
 }

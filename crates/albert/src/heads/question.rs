@@ -1,16 +1,19 @@
 //! Extractive question answering: a start and an end score for every token.
 
-use super::{check_count, linear_values, number};
+use super::{
+    HeadGradient, HeadLogits, HeadStep, Trainable, check_count, linear_values, number, weight,
+};
 use crate::checkpoint::{Loader, Saver};
 use crate::config::AlbertConfig;
 use crate::error::Result;
 use crate::inputs::Inputs;
-use crate::loss::cross_entropy;
+use crate::loss::{cross_entropy, cross_entropy_gradient};
 use crate::names::Site;
-use crate::ops::Backend;
+use crate::ops::{Backend, Gradient};
 use crate::output::{Array, QuestionAnsweringOutput, trace, unpack};
 use crate::params::Linear;
 use crate::pretrained::{Head, Pass};
+use crate::variables::{Gradients, Values};
 
 /// Of `AlbertForQuestionAnswering`.
 pub struct QuestionAnswering<B: Backend> {
@@ -92,6 +95,66 @@ impl<B: Backend> Head<B> for QuestionAnswering<B> {
             start_logits,
             end_logits,
             trace: trace(device, inputs, packed, encoded),
+        })
+    }
+}
+
+impl<B: Gradient> Trainable<B> for QuestionAnswering<B> {
+    fn terms(_: &AlbertConfig, inputs: &Inputs, labels: &QuestionLabels) -> Result<[usize; 2]> {
+        let count = |name: &str, positions: &[i64]| -> Result<usize> {
+            check_count(name, positions.len(), "[B]", inputs.batch)?;
+            let outside = inputs.length as i64;
+            Ok(positions.iter().filter(|&&p| p < outside).count())
+        };
+        Ok([
+            count("start_positions", &labels.start_positions)?,
+            count("end_positions", &labels.end_positions)?,
+        ])
+    }
+
+    fn reload(&mut self, device: &B, values: &Values<'_>) {
+        values.linear(device, Site::QaOutputs, &mut self.outputs);
+    }
+
+    /// The loss is half the sum of those of start and end.
+    fn backward(
+        &self,
+        pass: Pass<'_, B>,
+        labels: &QuestionLabels,
+        step: HeadStep<'_>,
+        gradients: &mut Gradients<'_, B::Scalar>,
+    ) -> Result<HeadGradient<B>> {
+        let Pass { device, inputs, .. } = pass;
+        let (hidden, t) = (&pass.encoded.hidden, pass.packed.rows.len());
+        let logits = HeadLogits::new(device, &self.outputs, hidden, None, t);
+        let mut gradient = vec![0.0; logits.logits.len()];
+        let positions = [
+            ("start_positions", &labels.start_positions),
+            ("end_positions", &labels.end_positions),
+        ];
+        let mut loss = 0.0;
+        for (c, (name, positions)) in positions.into_iter().enumerate() {
+            if step.terms[c] == 0 {
+                continue;
+            }
+            let column: Vec<f64> = logits.logits.iter().skip(c).step_by(2).copied().collect();
+            let mut part = vec![0.0; column.len()];
+            let ignore = inputs.length as i64;
+            let targets = positions.iter().map(|&p| p.clamp(0, ignore));
+            let scale = 0.5 * weight(step.terms[c]);
+            loss +=
+                scale * cross_entropy_gradient(name, &column, targets, ignore, scale, &mut part)?;
+            for (g, part) in gradient.iter_mut().skip(c).step_by(2).zip(part) {
+                *g = part;
+            }
+        }
+        let into = gradients.linear(Site::QaOutputs);
+        let h = pass.config.hidden_size;
+        let hidden = logits.backward(device, &self.outputs, &gradient, into, h);
+        Ok(HeadGradient {
+            loss,
+            hidden: Some(hidden),
+            pooled: None,
         })
     }
 }

@@ -1,15 +1,22 @@
 //! Sequence classification and regression over the pooled output.
 
-use super::{check_count, logits_output, pooled_logits};
+use super::{
+    HeadGradient, HeadStep, Trainable, check_count, count_labels, logits_output, pooled_backward,
+    pooled_logits, weight,
+};
 use crate::checkpoint::{Loader, Saver};
 use crate::config::{AlbertConfig, ProblemType};
 use crate::error::{Error, Result};
-use crate::loss::{IGNORE_INDEX, binary_cross_entropy, cross_entropy, mean_squared_error};
+use crate::inputs::Inputs;
+use crate::loss::{
+    IGNORE_INDEX, binary_cross_entropy, cross_entropy, cross_entropy_gradient, mean_squared_error,
+};
 use crate::names::Site;
-use crate::ops::Backend;
+use crate::ops::{Backend, Gradient};
 use crate::output::{Array, LogitsOutput};
 use crate::params::Linear;
 use crate::pretrained::{Head, Pass};
+use crate::variables::{Gradients, Values};
 
 /// Of `AlbertForSequenceClassification`.
 pub struct SequenceClassification<B: Backend> {
@@ -35,16 +42,21 @@ impl ClassLabels {
     }
 }
 
+/// Which loss the labels ask for.
+fn problem(config: &AlbertConfig, labels: &ClassLabels) -> ProblemType {
+    config.problem_type.unwrap_or(match labels {
+        _ if config.num_labels() == 1 => ProblemType::Regression,
+        ClassLabels::Classes(_) => ProblemType::SingleLabelClassification,
+        ClassLabels::Values(_) => ProblemType::MultiLabelClassification,
+    })
+}
+
 fn loss<T: Copy + Into<f64>>(
     config: &AlbertConfig,
     logits: &Array<T>,
     labels: &ClassLabels,
 ) -> Result<f64> {
-    let problem = config.problem_type.unwrap_or(match labels {
-        _ if config.num_labels() == 1 => ProblemType::Regression,
-        ClassLabels::Classes(_) => ProblemType::SingleLabelClassification,
-        ClassLabels::Values(_) => ProblemType::MultiLabelClassification,
-    });
+    let problem = problem(config, labels);
     let (b, c) = (logits.shape[0], logits.shape[1]);
     match (problem, labels) {
         (ProblemType::SingleLabelClassification, ClassLabels::Classes(classes)) => {
@@ -96,5 +108,71 @@ impl<B: Backend> Head<B> for SequenceClassification<B> {
             .map(|labels| loss(pass.config, &logits, labels))
             .transpose()?;
         Ok(logits_output(&pass, logits, loss))
+    }
+}
+
+impl<B: Gradient> Trainable<B> for SequenceClassification<B> {
+    fn terms(config: &AlbertConfig, inputs: &Inputs, labels: &ClassLabels) -> Result<[usize; 2]> {
+        let (b, c) = (inputs.batch, config.num_labels());
+        let terms = match (problem(config, labels), labels) {
+            (ProblemType::SingleLabelClassification, ClassLabels::Classes(classes)) => {
+                check_count("labels", classes.len(), "[B]", b)?;
+                count_labels(classes)
+            }
+            _ => b * c,
+        };
+        Ok([terms, 0])
+    }
+
+    fn reload(&mut self, device: &B, values: &Values<'_>) {
+        values.linear(device, Site::Classifier, &mut self.classifier);
+    }
+
+    fn backward(
+        &self,
+        pass: Pass<'_, B>,
+        labels: &ClassLabels,
+        step: HeadStep<'_>,
+        gradients: &mut Gradients<'_, B::Scalar>,
+    ) -> Result<HeadGradient<B>> {
+        let scale = weight(step.terms[0]);
+        let (b, c) = (pass.inputs.batch, pass.config.num_labels());
+        let problem = problem(pass.config, labels);
+        let loss = |logits: &[f64], gradient: &mut [f64]| {
+            if let (ProblemType::SingleLabelClassification, ClassLabels::Classes(classes)) =
+                (problem, labels)
+            {
+                check_count("labels", classes.len(), "[B]", b)?;
+                let classes = classes.iter().copied();
+                let name = "labels";
+                return cross_entropy_gradient(
+                    name,
+                    logits,
+                    classes,
+                    IGNORE_INDEX,
+                    scale,
+                    gradient,
+                );
+            }
+            // The same checks and the same mean as without gradients.
+            let array = Array::new(vec![b, c], logits.to_vec());
+            let mean = loss(pass.config, &array, labels)?;
+            for ((g, x), y) in gradient.iter_mut().zip(logits).zip(labels.values()) {
+                *g = scale
+                    * match problem {
+                        ProblemType::Regression => 2.0 * (x - y),
+                        _ => 1.0 / (1.0 + (-x).exp()) - y,
+                    };
+            }
+            Ok(mean * (b * c) as f64)
+        };
+        let site = Site::Classifier;
+        let (sum, pooled) =
+            pooled_backward(&pass, &self.classifier, site, step.dropout, gradients, loss)?;
+        Ok(HeadGradient {
+            loss: sum * scale,
+            hidden: None,
+            pooled: Some(pooled),
+        })
     }
 }

@@ -37,11 +37,22 @@ pub fn entities<'a>(labels: &[&'a str]) -> Vec<Entity<'a>> {
     found
 }
 
-/// Micro-averaged F1 of entities: one counts where kind, first and last word are right.
+/// How well entities were found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EntityScores {
+    /// Share of the predicted entities that are right; 0 where none is predicted.
+    pub precision: f64,
+    /// Share of the expected entities that were found; 0 where none is expected.
+    pub recall: f64,
+    /// Their harmonic mean; 0 where both are 0.
+    pub f1: f64,
+}
+
+/// Micro-averaged scores of entities: one counts where kind, first and last word are right.
 ///
 /// # Panics
 /// When the numbers of sentences differ.
-pub fn entity_f1<'a>(predicted: &[Vec<&'a str>], expected: &[Vec<&'a str>]) -> f64 {
+pub fn entity_scores<'a>(predicted: &[Vec<&'a str>], expected: &[Vec<&'a str>]) -> EntityScores {
     assert_eq!(predicted.len(), expected.len(), "labels for each sentence");
     let (mut hits, mut p, mut e) = (0, 0, 0);
     for (predicted, expected) in predicted.iter().zip(expected) {
@@ -52,7 +63,20 @@ pub fn entity_f1<'a>(predicted: &[Vec<&'a str>], expected: &[Vec<&'a str>]) -> f
             .count();
         (p, e) = (p + predicted.len(), e + expected.len());
     }
-    super::f1_of_counts(hits, p, e)
+    let share = |of: usize| hits as f64 / of.max(1) as f64;
+    EntityScores {
+        precision: share(p),
+        recall: share(e),
+        f1: super::f1_of_counts(hits, p, e),
+    }
+}
+
+/// Micro-averaged F1 of entities: one counts where kind, first and last word are right.
+///
+/// # Panics
+/// When the numbers of sentences differ.
+pub fn entity_f1<'a>(predicted: &[Vec<&'a str>], expected: &[Vec<&'a str>]) -> f64 {
+    entity_scores(predicted, expected).f1
 }
 
 /// Micro-averaged F1 of words whose label is not `O`.

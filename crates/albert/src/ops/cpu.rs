@@ -1,7 +1,11 @@
 //! The seam on the processor: packed weights and the kernels of `albert-kernels`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod gradient;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use albert_kernels::activation::Activation;
 use albert_kernels::attention::{Attention, Relative, attention};
 use albert_kernels::feedback::Feedback;
 use albert_kernels::gemm::{self, Packed, linear};
@@ -10,7 +14,7 @@ use albert_kernels::pack::{LANES, Line, Words, pack_weight_panel, packed_len, un
 use albert_kernels::parallel::Pool;
 use albert_kernels::{Isa, Scratch, bf16, int8};
 
-use super::{AttentionInput, Backend, Care, Embedding, Epilogue, Norm, ReadRows};
+use super::{AttentionInput, Backend, Care, Dropout, Embedding, Epilogue, Norm, ReadRows};
 
 /// The form of weight matrices and their products. Everything else (norms, attention, activations, heads) is f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,14 +59,28 @@ pub struct Cpu {
     precision: Precision,
     pool: Arc<Pool>,
     scratch: Arc<Mutex<Vec<Scratch>>>,
+    /// The right operand of the gradients' products, packed as it is used.
+    lines: Arc<Mutex<Vec<Line>>>,
     shelf: Arc<Shelf>,
 }
 
 /// Memory of dropped activations, kept for the next ones: fresh pages cost more than some operations.
-#[derive(Default)]
-struct Shelf(Mutex<Vec<Vec<f32>>>);
+struct Shelf {
+    memory: Mutex<Vec<Vec<f32>>>,
+    /// Elements that it keeps at most.
+    most: AtomicUsize,
+}
 
-/// Elements that a shelf keeps at most (128 MiB).
+impl Default for Shelf {
+    fn default() -> Self {
+        Self {
+            memory: Mutex::default(),
+            most: AtomicUsize::new(SHELF_ELEMENTS),
+        }
+    }
+}
+
+/// Elements that a shelf keeps at most (128 MiB) unless [`Cpu::keep_memory`] says more.
 const SHELF_ELEMENTS: usize = 32 << 20;
 
 impl Shelf {
@@ -70,7 +88,7 @@ impl Shelf {
     /// whatever was there.
     fn take(&self, len: usize) -> Vec<f32> {
         let len = len + LANES;
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let fitting = (0..kept.len())
             .filter(|&i| kept[i].len() >= len)
             .min_by_key(|&i| kept[i].len());
@@ -78,10 +96,11 @@ impl Shelf {
     }
 
     fn put(&self, data: Vec<f32>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push(data);
         // Too much: the smallest go first, they are the cheapest to get again.
-        while kept.iter().map(Vec::len).sum::<usize>() > SHELF_ELEMENTS {
+        let most = self.most.load(Ordering::Relaxed);
+        while kept.iter().map(Vec::len).sum::<usize>() > most {
             let smallest = (0..kept.len())
                 .min_by_key(|&i| kept[i].len())
                 .expect("not empty");
@@ -141,6 +160,8 @@ pub struct PackedMatrix {
     rows: usize,
     cols: usize,
     form: Form,
+    /// Its transpose in panels, once a gradient needs it.
+    transposed: OnceLock<Form>,
 }
 
 /// The elements of a weight matrix, in the precision of its products.
@@ -190,6 +211,7 @@ impl Cpu {
             precision: options.precision,
             pool: Arc::new(pool),
             scratch: Arc::new(Mutex::new(scratch)),
+            lines: Arc::default(),
             shelf: Arc::default(),
         })
     }
@@ -212,6 +234,13 @@ impl Cpu {
     /// The pool of threads.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Keeps up to `bytes` of dropped activations for later ones, where the default is 128 MiB: training needs as much
+    /// again in every step.
+    pub fn keep_memory(&self, bytes: usize) {
+        let elements = (bytes / size_of::<f32>()).max(SHELF_ELEMENTS);
+        self.shelf.most.store(elements, Ordering::Relaxed);
     }
 
     fn with_scratch<R>(&self, f: impl FnOnce(&mut [Scratch]) -> R) -> R {
@@ -243,6 +272,26 @@ impl Cpu {
         error.map_or(Ok(()), Err)
     }
 
+    /// out ← residual + dropout(activation(out))
+    fn finish_apart(
+        &self,
+        activation: Activation,
+        dropout: Option<Dropout<'_>>,
+        residual: Option<&Matrix>,
+        out: &mut Matrix,
+    ) {
+        let cols = out.cols;
+        if activation != Activation::Linear {
+            activation.apply_parallel(self.isa, &self.pool, out.data_mut());
+        }
+        if let Some(dropout) = dropout {
+            dropout.apply(&self.pool, out.data_mut(), cols);
+        }
+        if let Some(residual) = residual {
+            add(&self.pool, residual.data(), out.data_mut());
+        }
+    }
+
     fn norm(&self, x: &mut Matrix, norm: &Norm<Vec<f32>>) {
         let weights = NormWeights {
             gamma: &norm.gamma,
@@ -251,6 +300,16 @@ impl Cpu {
         };
         layer_norm(self.isa, &self.pool, x.data_mut(), weights);
     }
+}
+
+/// out ← out + x
+fn add(pool: &Pool, x: &[f32], out: &mut [f32]) {
+    const STEP: usize = 1 << 14;
+    pool.for_chunks(out, STEP, &mut vec![(); pool.threads()], |(), i, out| {
+        for (out, x) in out.iter_mut().zip(&x[i * STEP..]) {
+            *out += x;
+        }
+    });
 }
 
 impl Backend for Cpu {
@@ -302,7 +361,12 @@ impl Backend for Cpu {
                 Form::Int8(panels, columns.into_inner().expect("no panic while locked"))
             }
         };
-        Ok(PackedMatrix { rows, cols, form })
+        Ok(PackedMatrix {
+            rows,
+            cols,
+            form,
+            transposed: OnceLock::new(),
+        })
     }
 
     fn wants_moments(&self) -> bool {
@@ -364,7 +428,13 @@ impl Backend for Cpu {
                 }
             }
         }
+        if let Some(kept) = embedding.kept {
+            kept.data_mut().copy_from_slice(x.data());
+        }
         self.norm(&mut x, embedding.norm);
+        if let Some(dropout) = embedding.dropout {
+            dropout.apply(&self.pool, x.data_mut(), cols);
+        }
         x
     }
 
@@ -380,10 +450,17 @@ impl Backend for Cpu {
             (weight.cols, out.rows, out.cols),
             "linear layer"
         );
+        // What is kept or dropped on the way interrupts the kernel's own epilogue.
+        let curved = epilogue.activation != Activation::Linear;
+        let apart = epilogue.dropout.is_some() || (curved && epilogue.kept.is_some());
         let then = gemm::Epilogue {
             bias: epilogue.bias.map(Vec::as_slice),
-            activation: epilogue.activation,
-            residual: epilogue.residual.map(|r| r.data()),
+            activation: if apart {
+                Activation::Linear
+            } else {
+                epilogue.activation
+            },
+            residual: epilogue.residual.filter(|_| !apart).map(|r| r.data()),
         };
         let (isa, pool, x) = (self.isa, &self.pool, x.data());
         self.with_scratch(|scratch| match &weight.form {
@@ -404,7 +481,22 @@ impl Backend for Cpu {
                 int8::linear(isa, pool, x, packed, then, out.data_mut(), scratch);
             }
         });
+        let mut kept = epilogue.kept;
+        if apart {
+            if let Some(kept) = kept.take_if(|_| curved) {
+                kept.data_mut().copy_from_slice(out.data());
+            }
+            self.finish_apart(
+                epilogue.activation,
+                epilogue.dropout,
+                epilogue.residual,
+                out,
+            );
+        }
         if let Some(norm) = epilogue.norm {
+            if let Some(kept) = kept {
+                kept.data_mut().copy_from_slice(out.data());
+            }
             self.norm(out, norm);
         }
     }
@@ -422,6 +514,7 @@ impl Backend for Cpu {
             layout,
             relative,
             head_mask,
+            dropout,
         } = input;
         let relative = relative.map(|(table, positions, with_key)| Relative {
             table,
@@ -438,6 +531,7 @@ impl Backend for Cpu {
             positions: &layout.positions,
             relative,
             head_scale: head_mask,
+            dropout,
         };
         let probabilities = probabilities.map(|p| (p.data_mut(), layout.length));
         self.with_scratch(|scratch| {

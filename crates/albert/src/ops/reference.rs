@@ -1,9 +1,11 @@
 //! The seam in f64, as plainly as the formulas can be written: the slow twin of the kernels and the
 //! proof that the model needs nothing beyond the seam.
 
+mod gradient;
+
 use albert_kernels::activation::Activation;
 
-use super::{AttentionInput, Backend, Care, Embedding, Epilogue, Norm, ReadRows};
+use super::{AttentionInput, Backend, Care, Dropout, Embedding, Epilogue, Norm, ReadRows};
 
 /// Laplace's μ as transformers rounds it.
 #[expect(clippy::approx_constant, reason = "μ is rounded, not 1/√2")]
@@ -75,6 +77,29 @@ fn layer_norm(row: &mut [f64], norm: &Norm<Vec<f64>>) {
     }
 }
 
+/// What the probability of a key is multiplied by: head mask and dropout.
+fn probability_factor(
+    layout: &super::Layout,
+    head_mask: Option<&[f32]>,
+    dropout: Option<Dropout<'_>>,
+    row: usize,
+    head: usize,
+    key: u32,
+) -> f64 {
+    let column = ((head as u64) << 32) + u64::from(layout.positions[key as usize]);
+    let kept = dropout.map_or(1.0, |dropout| dropout.factor(row, column));
+    f64::from(kept) * head_mask.map_or(1.0, |mask| f64::from(mask[head]))
+}
+
+/// Drops elements of rows of `cols`.
+fn drop_out(dropout: Dropout<'_>, x: &mut [f64], cols: usize) {
+    for (row, x) in x.chunks_exact_mut(cols).enumerate() {
+        for (column, x) in (0..).zip(x) {
+            *x *= f64::from(dropout.factor(row, column));
+        }
+    }
+}
+
 impl Backend for Reference {
     type Scalar = f64;
     type Buffer = Matrix64;
@@ -131,7 +156,7 @@ impl Backend for Reference {
         value
     }
 
-    fn embed(&self, embedding: Embedding<'_, Self>) -> Matrix64 {
+    fn embed(&self, mut embedding: Embedding<'_, Self>) -> Matrix64 {
         let cols = embedding.norm.gamma.len();
         let mut x = self.buffer(embedding.types.1.len(), cols);
         for (t, row) in x.data.chunks_exact_mut(cols).enumerate() {
@@ -147,7 +172,13 @@ impl Backend for Reference {
                     *x += table[ids[t] as usize * cols + c];
                 }
             }
+            if let Some(kept) = embedding.kept.as_deref_mut() {
+                kept.data[t * cols..][..cols].copy_from_slice(row);
+            }
             layer_norm(row, embedding.norm);
+        }
+        if let Some(dropout) = embedding.dropout {
+            drop_out(dropout, &mut x.data, cols);
         }
         x
     }
@@ -164,14 +195,36 @@ impl Backend for Reference {
             (weight.cols, out.rows, out.cols),
             "linear layer"
         );
+        let cols = weight.rows;
         for t in 0..x.rows {
-            for n in 0..weight.rows {
+            for n in 0..cols {
                 let sum = dot(x.row(t), weight.row(n)) + epilogue.bias.map_or(0.0, |b| b[n]);
-                let residual = epilogue.residual.map_or(0.0, |r| r.row(t)[n]);
-                out.data[t * weight.rows + n] = residual + activation(epilogue.activation, sum);
+                out.data[t * cols + n] = sum;
             }
-            if let Some(norm) = epilogue.norm {
-                layer_norm(&mut out.data[t * weight.rows..][..weight.rows], norm);
+        }
+        let mut kept = epilogue.kept;
+        if epilogue.activation != Activation::Linear {
+            if let Some(kept) = kept.take() {
+                kept.data.copy_from_slice(&out.data);
+            }
+            for x in &mut out.data {
+                *x = activation(epilogue.activation, *x);
+            }
+        }
+        if let Some(dropout) = epilogue.dropout {
+            drop_out(dropout, &mut out.data, cols);
+        }
+        if let Some(residual) = epilogue.residual {
+            for (x, residual) in out.data.iter_mut().zip(&residual.data) {
+                *x += residual;
+            }
+        }
+        if let Some(norm) = epilogue.norm {
+            if let Some(kept) = kept {
+                kept.data.copy_from_slice(&out.data);
+            }
+            for row in out.data.chunks_exact_mut(cols) {
+                layer_norm(row, norm);
             }
         }
     }
@@ -189,6 +242,7 @@ impl Backend for Reference {
             layout,
             relative,
             head_mask,
+            dropout,
         } = input;
         let part = |which: usize, row: usize, head: usize| {
             &qkv.row(row)[(which * heads + head) * d..][..d]
@@ -227,7 +281,7 @@ impl Backend for Reference {
                 let sum: f64 = scores.iter().map(|s| (s - top).exp()).sum();
                 for (&key, score) in keys.iter().zip(&scores) {
                     let p = (score - top).exp() / sum
-                        * head_mask.map_or(1.0, |mask| f64::from(mask[head]));
+                        * probability_factor(layout, head_mask, dropout, row, head, key);
                     for (out, value) in context.data[row * heads * d + head * d..][..d]
                         .iter_mut()
                         .zip(part(2, key as usize, head))

@@ -1,9 +1,11 @@
 //! A folder that appears when it is complete.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::write::WEIGHTS;
 use super::{encoder_folder, stored_precision};
 use crate::error::{Error, Result};
 use crate::ops::Precision;
@@ -13,55 +15,36 @@ use crate::ops::Precision;
 pub struct Draft {
     path: PathBuf,
     destination: PathBuf,
+    /// What the folder that is replaced may hold; `None`: nothing is replaced.
+    own: Option<BTreeSet<PathBuf>>,
     done: bool,
 }
 
 impl Draft {
-    /// Makes the folder. The destination must be new or an empty folder, or, with `replace`, a quantised model; it may
-    /// not be the source, within it or around it.
+    /// Makes the folder. The destination must be new or an empty folder, or, with `replace`, a quantised model that holds
+    /// nothing but what quantising `source` writes; it may not be the source, within it or around it.
     ///
     /// # Errors
     /// Says which of these it is not; folders that cannot be made.
     pub fn beside(source: &Path, destination: &Path, replace: bool) -> Result<Self> {
         let source = fs::canonicalize(source).map_err(Error::file("open", source))?;
         let destination = resolved(destination)?;
-        let refuse = |problem: String| Error::Folder {
-            path: destination.clone(),
-            problem,
-        };
         if destination.starts_with(&source) || source.starts_with(&destination) {
-            return Err(refuse(format!(
-                "expected a destination apart from the source, {}; give another name",
-                source.display()
-            )));
+            return Err(Error::Folder {
+                path: destination,
+                problem: format!(
+                    "expected a destination apart from the source, {}; give another name",
+                    source.display()
+                ),
+            });
         }
-        match destination.symlink_metadata() {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::file("open", &destination)(error)),
-            Ok(known) if !known.is_dir() => {
-                return Err(refuse(
-                    "expected a folder, found a file; give another name".to_owned(),
-                ));
-            }
-            Ok(_) if is_empty(&destination)? => {}
-            Ok(_) if !replace => {
-                return Err(refuse(
-                    "expected a new or empty folder, found one with files; give another name, or replace it (--force)"
-                        .to_owned(),
-                ));
-            }
-            Ok(_) if !is_quantized(&destination) => {
-                return Err(refuse(
-                    "expected a quantised model to replace, found other files; remove them, or give another name"
-                        .to_owned(),
-                ));
-            }
-            Ok(_) => {}
-        }
+        let own = if replace { Some(own(&source)?) } else { None };
+        check(&destination, own.as_ref())?;
         let path = beside(&destination, "tmp", |path| fs::create_dir(path))?;
         Ok(Self {
             path,
             destination,
+            own,
             done: false,
         })
     }
@@ -71,31 +54,44 @@ impl Draft {
         &self.path
     }
 
-    /// Gives the folder its name.
+    /// Gives the folder its name, if the destination still is what [`Draft::beside`] expects.
     ///
     /// # Errors
-    /// When the system refuses; then the destination is as it was.
+    /// A destination that is something else by now, or when the system refuses; then the destination is as it was.
     pub fn publish(mut self) -> Result<()> {
         let destination = &self.destination;
         let failed = Error::file("replace", destination);
+        check(destination, self.own.as_ref())?;
         let mut old = None;
-        if destination.is_dir() {
-            if is_empty(destination)? {
-                fs::remove_dir(destination).map_err(&failed)?;
-            } else {
-                old = Some(beside(destination, "old", |path| {
-                    // A folder takes the place of an empty one alone.
-                    fs::create_dir(path)?;
-                    fs::remove_dir(path)?;
-                    fs::rename(destination, path)
-                })?);
+        if self.own.is_some() && destination.is_dir() && !is_empty(destination)? {
+            let moved = beside(destination, "old", |path| {
+                // A folder takes the place of an empty one alone.
+                fs::create_dir(path)?;
+                fs::remove_dir(path)?;
+                fs::rename(destination, path)
+            })?;
+            // What came between the check and the move would be removed with it.
+            if let Err(error) = check(&moved, self.own.as_ref()) {
+                back(&moved, destination)?;
+                return Err(error);
             }
+            old = Some(moved);
         }
+        #[cfg(not(unix))]
+        if destination.is_dir() {
+            fs::remove_dir(destination).map_err(&failed)?;
+        }
+        // A folder takes the place of an empty one alone: the system refuses what came meanwhile.
         if let Err(error) = fs::rename(&self.path, destination) {
             if let Some(old) = &old {
-                let _ = fs::rename(old, destination);
+                back(old, destination)?;
             }
-            return Err(failed(error));
+            return Err(match error.kind() {
+                ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists => {
+                    not_empty(destination.clone())
+                }
+                _ => failed(error),
+            });
         }
         self.done = true;
         if let Some(old) = &old {
@@ -103,6 +99,90 @@ impl Draft {
         }
         Ok(())
     }
+}
+
+/// Gives the folder that should have been replaced its name again.
+fn back(old: &Path, destination: &Path) -> Result<()> {
+    fs::rename(old, destination).map_err(Error::file("give its name back to", old))
+}
+
+fn not_empty(destination: PathBuf) -> Error {
+    Error::Folder {
+        path: destination,
+        problem: "expected a new or empty folder, found one with files; give another name, or replace it (--force)"
+            .to_owned(),
+    }
+}
+
+/// Whether the destination may become the quantised model: new or empty, or one that holds nothing but `own`.
+fn check(destination: &Path, own: Option<&BTreeSet<PathBuf>>) -> Result<()> {
+    let refuse = |problem: String| {
+        Err(Error::Folder {
+            path: destination.to_owned(),
+            problem,
+        })
+    };
+    match destination.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::file("open", destination)(error)),
+        Ok(known) if !known.is_dir() => {
+            return refuse("expected a folder, found a file; give another name".to_owned());
+        }
+        Ok(_) if is_empty(destination)? => return Ok(()),
+        Ok(_) => {}
+    }
+    let Some(own) = own else {
+        return Err(not_empty(destination.to_owned()));
+    };
+    if !is_quantized(destination) {
+        return refuse(
+            "expected a quantised model to replace, found other files; remove them, or give another name"
+                .to_owned(),
+        );
+    }
+    match foreign(destination, Path::new(""), own)? {
+        Some(name) => refuse(format!(
+            "expected nothing but the files of the quantised model to replace, found {}; move it away, or give another name",
+            name.display()
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The first thing of a folder that is not among `own`.
+fn foreign(folder: &Path, below: &Path, own: &BTreeSet<PathBuf>) -> Result<Option<PathBuf>> {
+    for name in entries(&folder.join(below))? {
+        let path = below.join(name);
+        if !own.contains(&path) {
+            return Ok(Some(path));
+        }
+        // A link is one name, whatever it leads to.
+        let whole = folder.join(&path);
+        let known = whole
+            .symlink_metadata()
+            .map_err(Error::file("open", &whole))?;
+        if known.is_dir()
+            && let Some(name) = foreign(folder, &path, own)?
+        {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// What quantising a folder writes: files, and the folders that hold them.
+fn own(source: &Path) -> Result<BTreeSet<PathBuf>> {
+    let encoder = encoder_folder(source)?;
+    let mut own: BTreeSet<PathBuf> = others(source, &encoder, &mut Vec::new())?
+        .into_iter()
+        .map(|(path, _)| path)
+        .collect();
+    let parents = encoder
+        .ancestors()
+        .filter(|path| !path.as_os_str().is_empty());
+    own.extend(parents.map(Path::to_owned));
+    own.extend(["config.json", WEIGHTS].map(|name| encoder.join(name)));
+    Ok(own)
 }
 
 impl Drop for Draft {
@@ -126,7 +206,16 @@ fn resolved(path: &Path) -> Result<PathBuf> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let parent = fs::canonicalize(parent).map_err(Error::file("open", parent))?;
+    let parent = fs::canonicalize(parent).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::Folder {
+            path: path.to_owned(),
+            problem: format!(
+                "expected the folder {}, in which it should be, found none; make it (mkdir -p), or give another name",
+                parent.display()
+            ),
+        },
+        _ => Error::file("open", parent)(error),
+    })?;
     Ok(parent.join(name))
 }
 
@@ -176,33 +265,51 @@ pub(super) fn copy_others(
     encoder: &Path,
     left_out: &mut Vec<String>,
 ) -> Result<()> {
-    copy(from, to, Path::new(""), encoder, left_out)
+    for (path, folder) in others(from, encoder, left_out)? {
+        if folder {
+            make(to, &path)?;
+        } else {
+            copy_file(&from.join(&path), &to.join(&path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Folders within one another, at most: those of models are two deep.
 const DEPTH: usize = 16;
 
-fn copy(
-    from: &Path,
-    to: &Path,
-    below: &Path,
-    encoder: &Path,
-    left_out: &mut Vec<String>,
-) -> Result<()> {
-    let home = from.join(below);
-    let read = |error| Error::file("read", &home)(error);
+/// What [`copy_others`] copies, a folder before its files, and whether it is a folder.
+fn others(from: &Path, encoder: &Path, left_out: &mut Vec<String>) -> Result<Vec<(PathBuf, bool)>> {
+    let mut found = Vec::new();
+    list(from, Path::new(""), encoder, left_out, &mut found)?;
+    Ok(found)
+}
+
+/// The names in a folder, sorted.
+fn entries(folder: &Path) -> Result<Vec<std::ffi::OsString>> {
+    let read = |error| Error::file("read", folder)(error);
     let mut names = Vec::new();
-    for entry in fs::read_dir(&home).map_err(read)? {
+    for entry in fs::read_dir(folder).map_err(read)? {
         names.push(entry.map_err(read)?.file_name());
     }
     names.sort();
-    for name in names {
+    Ok(names)
+}
+
+fn list(
+    from: &Path,
+    below: &Path,
+    encoder: &Path,
+    left_out: &mut Vec<String>,
+    found: &mut Vec<(PathBuf, bool)>,
+) -> Result<()> {
+    for name in entries(&from.join(below))? {
         let path = below.join(&name);
-        let (source, target) = (from.join(&path), to.join(&path));
+        let source = from.join(&path);
         let name = name.to_string_lossy();
         let mut leave = |why: &str| left_out.push(format!("{}: {why}", path.display()));
         if below == encoder && (name == "config.json" || is_weights(&name)) {
-            if name != "config.json" && name != "model.safetensors" {
+            if name != "config.json" && name != WEIGHTS {
                 leave("weights in floating point");
             }
             continue;
@@ -214,10 +321,10 @@ fn copy(
         } else if known.is_dir() && (link || path.components().count() > DEPTH) {
             leave("a link to a folder, or a folder too deep");
         } else if known.is_dir() {
-            make(to, &path)?;
-            copy(from, to, &path, encoder, left_out)?;
+            found.push((path.clone(), true));
+            list(from, &path, encoder, left_out, found)?;
         } else if known.is_file() {
-            copy_file(&source, &target)?;
+            found.push((path, false));
         } else {
             leave("not a regular file");
         }

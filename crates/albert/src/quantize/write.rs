@@ -13,7 +13,7 @@ use albert_formats::{
 };
 
 /// The file of the weights.
-const WEIGHTS: &str = "model.safetensors";
+pub(super) const WEIGHTS: &str = "model.safetensors";
 
 /// Reads the model in `source`, writes it to `folder`, which is there.
 pub(super) fn write(source: &Path, folder: &Path) -> Result<Written> {

@@ -7,6 +7,7 @@ use albert::ops::Backend;
 use albert::output::{Array, Output};
 use albert::{Albert, AlbertConfig, Head, Inputs, Keep, LoadOptions, LoadReport, Result};
 use albert_formats::{Checkpoint, Dtype};
+use albert_testing::Golden;
 
 /// Keeps all there is to keep.
 pub(crate) const ALL: Keep = Keep {
@@ -135,4 +136,60 @@ pub(crate) fn load<B: Backend + Send + 'static>(
 pub(crate) fn config(folder: &Path) -> AlbertConfig {
     let read = AlbertConfig::from_file(&folder.join("config.json"));
     read.unwrap_or_else(|error| panic!("{error}")).0
+}
+
+/// The inputs of a golden as ours.
+pub(crate) fn inputs(golden: &Golden) -> Inputs {
+    let known = [
+        "input_ids",
+        "inputs_embeds",
+        "attention_mask",
+        "token_type_ids",
+        "position_ids",
+        "head_mask",
+        "labels",
+        "sentence_order_label",
+        "start_positions",
+        "end_positions",
+    ];
+    for name in golden.inputs.keys() {
+        assert!(
+            known.contains(&name.as_str()),
+            "{}: unknown input {name}",
+            golden.name
+        );
+    }
+    let whole = |name: &str| golden.inputs.get(name).map(|tensor| tensor.whole());
+    let real = |name: &str| golden.inputs.get(name).map(|tensor| tensor.real());
+    let shape = match golden.inputs.get("inputs_embeds") {
+        Some(embeds) => &embeds.shape[..2],
+        None => &golden.inputs["input_ids"].shape[..],
+    };
+    let (&length, batch) = shape.split_last().expect("an axis of tokens");
+    Inputs {
+        batch: batch.iter().product(),
+        length,
+        input_ids: whole("input_ids"),
+        inputs_embeds: real("inputs_embeds"),
+        attention_mask: real("attention_mask"),
+        token_type_ids: whole("token_type_ids"),
+        position_ids: whole("position_ids"),
+        head_mask: real("head_mask"),
+        choices: (batch.len() == 2).then(|| batch[1]),
+    }
+}
+
+/// The labels of a golden as ours.
+pub(crate) fn labels(golden: &Golden) -> Labels {
+    let whole = |name: &str| golden.inputs.get(name).map(|tensor| tensor.whole());
+    let labels = golden.inputs.get("labels");
+    let real = labels.filter(|labels| matches!(labels.numbers, albert_testing::Numbers::Real(_)));
+    Labels {
+        whole: labels
+            .filter(|_| real.is_none())
+            .map(|labels| labels.whole()),
+        real: real.map(|labels| labels.real()),
+        order: whole("sentence_order_label"),
+        answer: whole("start_positions").zip(whole("end_positions")),
+    }
 }

@@ -7,6 +7,7 @@ use albert::evaluate::{Example, Examples, class_of};
 use anyhow::{Context, Result, bail};
 
 use super::{Labelled, text_of};
+use crate::stream::short;
 
 pub(super) fn read(path: &Path, config: &AlbertConfig, most: Option<usize>) -> Result<Labelled> {
     let name = path.display();
@@ -58,7 +59,10 @@ fn columns(line: &str) -> Result<(&str, &str)> {
     };
     match columns.as_slice() {
         [word, .., label] => Ok((word, label.trim())),
-        _ => bail!("expected a word and its label, between them a tab or a blank, found {line:?}"),
+        _ => bail!(
+            "expected a word and its label, between them a tab or a blank, found {:?}",
+            short(line)
+        ),
     }
 }
 

@@ -103,11 +103,11 @@ fn by_number(want: &Wanted, column: &str) -> Result<Cells> {
         ))),
     };
     match want.field.kind {
-        Kind::Text => Ok(Cells::One(number(column)?)),
-        Kind::Texts if column.contains('+') => Ok(Cells::Many(
+        Kind::Text | Kind::Label => Ok(Cells::One(number(column)?)),
+        Kind::Texts | Kind::Labels if column.contains('+') => Ok(Cells::Many(
             column.split('+').map(number).collect::<Result<_>>()?,
         )),
-        Kind::Texts => Ok(Cells::One(number(column)?)),
+        Kind::Texts | Kind::Labels => Ok(Cells::One(number(column)?)),
     }
 }
 
@@ -123,7 +123,7 @@ fn by_name(want: &Wanted, header: &[String], file: &str) -> Result<Cells> {
         }
         Ok(place)
     };
-    if let (Kind::Texts, Some(column)) = (want.field.kind, &want.column)
+    if let (true, Some(column)) = (want.field.kind.is_list(), &want.column)
         && column.contains('+')
     {
         let mut places = Vec::new();
@@ -140,7 +140,7 @@ fn by_name(want: &Wanted, header: &[String], file: &str) -> Result<Cells> {
         if let Some(place) = find(name)? {
             return Ok(Cells::One(place));
         }
-        if want.field.kind == Kind::Texts {
+        if want.field.kind.is_list() {
             let places = numbered(name, header);
             if places.len() > 1 {
                 return Ok(Cells::Many(places));
@@ -202,7 +202,8 @@ pub(super) fn nearest<'a>(names: &[&str], words: &[&'a str]) -> Option<&'a str> 
         let each = names.iter().map(|name| strsim::jaro(name, word));
         each.fold(0.0, f64::max)
     };
-    let mut likely: Vec<(f64, &str)> = words.iter().map(|&word| (likeness(word), word)).collect();
+    let words = words.iter().filter(|word| word.len() <= LONG);
+    let mut likely: Vec<(f64, &str)> = words.map(|&word| (likeness(word), word)).collect();
     likely.sort_by(|a, b| b.0.total_cmp(&a.0));
     likely
         .first()
@@ -214,13 +215,24 @@ pub(super) fn meant(near: &Option<&str>) -> String {
     near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
 }
 
-/// Names as messages list them; a long list is cut.
+/// Characters of a name that messages show.
+const LONG: usize = 60;
+
+/// What a message shows of a text from a file, which may be of any length.
+pub(crate) fn short(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(LONG) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+/// Names as messages list them; a long list is cut, and long names.
 pub(super) fn quoted(names: &[&str]) -> String {
     const SHOWN: usize = 20;
     let mut list: Vec<String> = names
         .iter()
         .take(SHOWN)
-        .map(|name| format!("{name:?}"))
+        .map(|name| format!("{:?}", short(name)))
         .collect();
     if names.len() > SHOWN {
         list.push(format!("and {} more", names.len() - SHOWN));

@@ -64,12 +64,16 @@ fn remove(path: &Path) {
 #[cfg(unix)]
 fn watch() -> Result<()> {
     use anyhow::Context;
-    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
     static ONCE: std::sync::Once = std::sync::Once::new();
     let mut result = Ok(());
     ONCE.call_once(|| {
-        let signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]);
+        let mut watched = vec![SIGINT, SIGTERM];
+        if !outlives_its_terminal() {
+            watched.push(SIGHUP);
+        }
+        let signals = signal_hook::iterator::Signals::new(watched);
         result = signals
             .context("cannot watch for signals")
             .map(|mut signals| {
@@ -85,6 +89,16 @@ fn watch() -> Result<()> {
             });
     });
     result
+}
+
+/// Whether the program goes on when its terminal is closed: started with `nohup`, it ignores SIGHUP, which a handler would
+/// undo. Where that cannot be known it counts as so.
+#[cfg(unix)]
+fn outlives_its_terminal() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_none_or(|mask| mask >> (signal_hook::consts::SIGHUP - 1) & 1 == 1)
 }
 
 #[cfg(not(unix))]

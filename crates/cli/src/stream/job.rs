@@ -1,9 +1,10 @@
 //! The loop: windows of inputs to a task, its answers to the output, failures to where they belong.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use super::feed::{Feed, Limits, Window};
 use super::flags::{OnError, TextFlags};
+use super::line::NotUtf8;
 use super::progress::Progress;
 use super::read::Failure;
 use super::record::{Field, Given, Record};
@@ -70,7 +71,13 @@ impl Job {
                         if self.on_error == OnError::Stop {
                             writer.flush()?;
                             progress.finish();
-                            return Err(failure.error.context(failure.place));
+                            let error = match failure.error.downcast::<NotUtf8>() {
+                                Ok(error) => {
+                                    anyhow!("{error}, or leave such lines out with --on-error skip")
+                                }
+                                Err(error) => error,
+                            };
+                            return Err(error.context(failure.place));
                         }
                         failed += 1;
                         progress

@@ -83,12 +83,20 @@ pub(super) fn without_end(line: &[u8]) -> &[u8] {
 pub(super) fn text(bytes: &[u8]) -> Result<&str> {
     std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
-        anyhow!(
-            "byte {} of the line, 0x{:02x}, is not UTF-8: convert the file (iconv -t utf-8), or leave such lines out with --on-error skip",
-            at + 1,
-            bytes[at]
-        )
+        NotUtf8 {
+            number: at + 1,
+            byte: bytes[at],
+        }
+        .into()
     })
+}
+
+/// A line that is no text. Verbs that can leave lines out say so.
+#[derive(Debug, thiserror::Error)]
+#[error("byte {number} of the line, 0x{byte:02x}, is not UTF-8: convert the file (iconv -t utf-8)")]
+pub(super) struct NotUtf8 {
+    number: usize,
+    byte: u8,
 }
 
 #[cfg(test)]

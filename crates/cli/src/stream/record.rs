@@ -10,6 +10,21 @@ pub(crate) enum Kind {
     Text,
     /// A list of texts.
     Texts,
+    /// One text, or a number in JSON.
+    Label,
+    /// A list of them.
+    Labels,
+}
+
+impl Kind {
+    pub(super) fn is_list(self) -> bool {
+        matches!(self, Self::Texts | Self::Labels)
+    }
+
+    /// Whether a number in JSON is taken as the text that it is.
+    pub(super) fn takes_numbers(self) -> bool {
+        matches!(self, Self::Label | Self::Labels)
+    }
 }
 
 /// A named column that a verb reads.

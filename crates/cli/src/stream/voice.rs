@@ -28,7 +28,11 @@ impl Voice {
         }
     }
 
-    pub(super) fn is_quiet(self) -> bool {
+    pub(crate) fn is_verbose(self) -> bool {
+        self.verbose
+    }
+
+    pub(crate) fn is_quiet(self) -> bool {
         self.quiet
     }
 }

@@ -5,8 +5,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use albert::{AlbertConfig, AlbertModel, Inputs, LoadOptions, Precision};
+use albert::{
+    AlbertConfig, AlbertForMaskedLM, AlbertModel, Inputs, LoadOptions, Precision, Training,
+};
 use albert_kernels::peak::{PEAK_OPERATIONS, run_peak};
+use albert_train::optim::norm::norm;
+use albert_train::optim::{Form, Method, Optimizer, OptimizerOptions};
 use anyhow::{Result, bail};
 
 use crate::device::{ComputeFlags, DeviceFlags};
@@ -26,6 +30,7 @@ pub(crate) struct Bench {
 #[derive(clap::Subcommand)]
 enum What {
     Forward(ForwardBench),
+    Train(TrainBench),
     Peak(PeakBench),
 }
 
@@ -59,6 +64,36 @@ struct ForwardBench {
     device: ComputeFlags,
 }
 
+/// Milliseconds of one step of masked-language-model training: forward, loss, gradient, AdamW; no dropout
+#[derive(clap::Args)]
+#[command(before_help = "\
+Examples:
+  albert bench train --model DIR --batch 8 --seq 128
+  albert bench train --model DIR --batch 8 --seq 128 --gradient-checkpointing
+  albert bench train --model DIR --batch 8 --seq 128 --dtype bf16 --json")]
+struct TrainBench {
+    /// Model folder
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Sequences
+    #[arg(long, default_value_t = 8)]
+    batch: usize,
+    /// Tokens of each; 15 % of all have a label
+    #[arg(long, default_value_t = 128)]
+    seq: usize,
+    /// Measured steps, after two that are not
+    #[arg(long, default_value = "5")]
+    iterations: NonZeroUsize,
+    /// Compute what happens inside of blocks twice instead of keeping it
+    #[arg(long)]
+    gradient_checkpointing: bool,
+    /// Print one JSON line: {"ms": […]}
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: ComputeFlags,
+}
+
 /// The machine's limit: fused multiply-adds on registers alone
 #[derive(clap::Args)]
 #[command(before_help = "\
@@ -75,6 +110,7 @@ impl Bench {
     pub(crate) fn run(self) -> Result<()> {
         match self.what {
             What::Forward(bench) => bench.run(),
+            What::Train(bench) => bench.run(),
             What::Peak(bench) => bench.run(),
         }
     }
@@ -91,6 +127,18 @@ fn operations(config: &AlbertConfig, lengths: &[usize]) -> f64 {
         .sum()
 }
 
+/// A fixed sequence of token numbers; speed does not depend on them.
+fn random_tokens(count: usize, vocabulary: usize) -> Vec<i64> {
+    let mut state = 1_u64;
+    let token = |_| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % vocabulary as u64) as i64
+    };
+    (0..count).map(token).collect()
+}
+
 impl ForwardBench {
     fn run(self) -> Result<()> {
         let lengths = self
@@ -99,21 +147,14 @@ impl ForwardBench {
             .unwrap_or_else(|| vec![self.seq; self.batch]);
         let (device, _) = self.device.open(Some(&self.model))?;
         let (model, _) = AlbertModel::from_pretrained(&self.model, device, LoadOptions::default())?;
-        let vocabulary = model.config().vocab_size as u64;
+        let vocabulary = model.config().vocab_size;
         if lengths.is_empty() || lengths.contains(&0) {
             bail!("at least one sequence of at least one token");
         }
-        // A fixed sequence of token numbers; speed does not depend on them.
-        let mut state = 1_u64;
-        let mut token = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            ((state >> 33) % vocabulary) as i64
-        };
+        let mut ids = random_tokens(lengths.iter().sum(), vocabulary).into_iter();
         let sequences: Vec<Vec<i64>> = lengths
             .iter()
-            .map(|&n| (0..n).map(|_| token()).collect())
+            .map(|&n| ids.by_ref().take(n).collect())
             .collect();
         let inputs = Inputs::from_sequences(&sequences, 0);
         let mut times = Vec::new();
@@ -141,6 +182,75 @@ impl ForwardBench {
             gflop / median * 1e3,
             tokens as f64 / median * 1e3,
             times.len()
+        )?;
+        Ok(())
+    }
+}
+
+impl TrainBench {
+    fn run(self) -> Result<()> {
+        let (device, _) = self.device.open(Some(&self.model))?;
+        let threads = device.threads();
+        let options = LoadOptions::default();
+        let (mut model, _) = AlbertForMaskedLM::from_pretrained(&self.model, device, options)?;
+        model.device().keep_memory(8 << 30);
+        let (tokens, vocabulary) = (self.batch * self.seq, model.config().vocab_size);
+        if tokens == 0 {
+            bail!("at least one sequence of at least one token");
+        }
+        let ids = random_tokens(tokens, vocabulary);
+        // Spread evenly over all sequences.
+        let labelled = (tokens * 15 / 100).max(1);
+        let mut labels = vec![-100; tokens];
+        for i in 0..labelled {
+            let at = i * tokens / labelled;
+            labels[at] = ids[at];
+        }
+        let inputs = Inputs::new(self.batch, self.seq, ids);
+        let (variables, mut values) = model.parameters();
+        let mut gradient = vec![0.0; values.len()];
+        let options = OptimizerOptions::new(Method::AdamW, Form::Standard);
+        let mut optimizer = Optimizer::new(options, &variables);
+        let how = Training {
+            terms: [labelled, 0],
+            dropout: None,
+            checkpointing: self.gradient_checkpointing,
+        };
+        let (mut times, mut losses) = (Vec::new(), Vec::new());
+        for round in 0..self.iterations.get() + 2 {
+            let start = Instant::now();
+            gradient.fill(0.0);
+            let loss = model.gradients(&inputs, &labels, &how, &variables, &mut gradient)?;
+            let norm = norm(&gradient, threads);
+            optimizer.update(&mut values, &mut gradient, norm, 1e-4, threads);
+            model.assign(&variables, &values);
+            let ms = start.elapsed().as_secs_f64() * 1e3;
+            losses.push(loss);
+            if round >= 2 {
+                times.push(ms);
+            }
+        }
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            writeln!(
+                out,
+                "{}",
+                serde_json::json!({ "ms": times, "loss": losses })
+            )?;
+            return Ok(());
+        }
+        times.sort_by(f64::total_cmp);
+        let median = times[times.len() / 2];
+        // The gradient of a product is two of its size.
+        let encoder = 3.0 * operations(model.config(), &vec![self.seq; self.batch]);
+        writeln!(
+            out,
+            "{median:.0} ms, {:.0} GFLOP/s of the encoder, {:.0} tokens/s (median of {}), loss {:.3} to {:.3}",
+            encoder / 1e6 / median,
+            tokens as f64 / median * 1e3,
+            times.len(),
+            losses[0],
+            losses[losses.len() - 1],
         )?;
         Ok(())
     }

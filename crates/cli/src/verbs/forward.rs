@@ -150,6 +150,16 @@ impl Forward {
             attentions: self.attentions,
         };
         let output = model.forward(&inputs, labels(file)?.as_ref(), keep)?;
-        arrays::write(&self.outputs, &output.arrays())
+        let outputs = output.arrays();
+        for (name, array) in &outputs {
+            let wrong = array.data.iter().filter(|x| !x.is_finite()).count();
+            if wrong > 0 {
+                crate::stream::Voice::default().note(format_args!(
+                    "output {name}: {wrong} of {} numbers are not finite (NaN or infinite); is that so of the inputs, or are the weights damaged?",
+                    array.data.len()
+                ));
+            }
+        }
+        arrays::write(&self.outputs, &outputs)
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use albert::config::ModelClass;
 use albert::quantize::memory_bytes;
-use albert::{AlbertConfig, Precision, heads_present};
+use albert::{AlbertConfig, Precision, heads_present, tensor_problems};
 use albert_formats::Checkpoint;
 use anyhow::Result;
 
@@ -29,7 +29,10 @@ pub(crate) struct Inspect {
 }
 
 fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
+    match bytes {
+        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
 }
 
 impl Inspect {
@@ -37,7 +40,7 @@ impl Inspect {
         let (config, report) = AlbertConfig::from_file(&self.model.join("config.json"))
             .map_err(albert::Error::from)?;
         let checkpoint = Checkpoint::open(&self.model)?;
-        let lints: Vec<String> = config
+        let mut lints: Vec<String> = config
             .lint(
                 checkpoint
                     .tensors()
@@ -46,6 +49,7 @@ impl Inspect {
             .iter()
             .map(ToString::to_string)
             .collect();
+        lints.extend(tensor_problems(&config, &checkpoint)?);
         let heads = heads_present(&checkpoint);
         let parameters = config.parameter_count(ModelClass::ModelWithoutPooler);
         let memory = |precision| memory_bytes(&config, precision);

@@ -112,8 +112,18 @@ impl Quantize {
             &texts,
         ) {
             Ok(report) if report.passed() => {
+                let printed = report.print(self.json);
+                // Who cannot be given the report gets no folder either; who has read enough of it does.
+                let enough = |error: &anyhow::Error| {
+                    let cause = error.downcast_ref::<std::io::Error>();
+                    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+                };
+                if printed.as_ref().is_err_and(|error| !enough(error)) {
+                    interrupt::finish_folder(draft, drop);
+                    return printed;
+                }
                 interrupt::finish_folder(draft, Draft::publish)?;
-                report.print(self.json)
+                printed
             }
             Ok(report) => {
                 interrupt::finish_folder(draft, drop);
@@ -169,8 +179,8 @@ impl Quantize {
     ) -> Result<Report> {
         let written = quantize_into(&self.source, draft.path())?;
         self.voice.detail(format_args!(
-            "weights written to {}",
-            draft.path().display()
+            "weights of {} written",
+            self.destination.display()
         ));
         let layers = match self.layers(source, quantized, texts) {
             Ok(layers) => layers,

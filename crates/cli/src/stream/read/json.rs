@@ -50,8 +50,8 @@ pub(super) fn empty(wanted: &[Wanted]) -> Vec<Option<Value>> {
     let value = |want: &Wanted| match (&want.constant, want.field.kind) {
         (Some(value), _) => Some(value.clone()),
         (None, _) if !want.field.required => None,
-        (None, Kind::Text) => Some(Value::Text(String::new())),
-        (None, Kind::Texts) => Some(Value::Texts(Vec::new())),
+        (None, kind) if !kind.is_list() => Some(Value::Text(String::new())),
+        (None, _) => Some(Value::Texts(Vec::new())),
     };
     wanted.iter().map(value).collect()
 }
@@ -136,7 +136,7 @@ impl<'de> Visitor<'de> for Row<'_> {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
         let mut values = vec![None; self.wanted.len()];
-        let open = |want: &Wanted| want.constant.is_none() && want.field.kind == Kind::Text;
+        let open = |want: &Wanted| want.constant.is_none() && !want.field.kind.is_list();
         if let Some(field) = self.wanted.iter().position(open) {
             values[field] = Some(Value::Text(text.to_owned()));
         }
@@ -197,6 +197,8 @@ impl<'de> Visitor<'de> for Cell<'_> {
         match self.kind {
             Kind::Text => write!(f, "a string in {:?}", self.key),
             Kind::Texts => write!(f, "a list of strings in {:?}", self.key),
+            Kind::Label => write!(f, "a string or a number in {:?}", self.key),
+            Kind::Labels => write!(f, "a list of strings or numbers in {:?}", self.key),
         }
     }
 
@@ -209,22 +211,151 @@ impl<'de> Visitor<'de> for Cell<'_> {
     }
 
     fn visit_string<E: Error>(self, text: String) -> Result<Self::Value, E> {
+        if self.kind.is_list() {
+            return Err(E::invalid_type(serde::de::Unexpected::Str(&text), &self));
+        }
+        Ok(Some(Value::Text(text)))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
         match self.kind {
-            Kind::Text => Ok(Some(Value::Text(text))),
-            Kind::Texts => Err(E::invalid_type(serde::de::Unexpected::Str(&text), &self)),
+            Kind::Label => Ok(Some(Value::Text(number.to_string()))),
+            _ => Err(E::invalid_type(
+                serde::de::Unexpected::Signed(number),
+                &self,
+            )),
+        }
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+        match self.kind {
+            Kind::Label => Ok(Some(Value::Text(number.to_string()))),
+            _ => Err(E::invalid_type(
+                serde::de::Unexpected::Unsigned(number),
+                &self,
+            )),
+        }
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+        match self.kind {
+            Kind::Label => Ok(Some(Value::Text(plain(number)))),
+            _ => Err(E::invalid_type(serde::de::Unexpected::Float(number), &self)),
         }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        if self.kind == Kind::Text {
+        if !self.kind.is_list() {
             return Err(A::Error::invalid_type(serde::de::Unexpected::Seq, &self));
         }
         let mut texts = Vec::new();
-        while let Some(text) = list.next_element()? {
+        let element = Element {
+            numbers: self.kind.takes_numbers(),
+        };
+        while let Some(text) = list.next_element_seed(element)? {
             texts.push(text);
         }
         Ok(Some(Value::Texts(texts)))
     }
+}
+
+/// A number as a label is written: 1 for 1.0.
+fn plain(number: f64) -> String {
+    if number.fract() == 0.0 && number.abs() < 1e15 {
+        format!("{number}")
+    } else {
+        format!("{number:?}")
+    }
+}
+
+/// One text of a list, perhaps a number.
+#[derive(Clone, Copy)]
+struct Element {
+    numbers: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Element {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<String, D::Error> {
+        source.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Element {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.numbers {
+            "a string or a number"
+        } else {
+            "a string"
+        })
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<String, E> {
+        Ok(text)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<String, E> {
+        if self.numbers {
+            return Ok(number.to_string());
+        }
+        Err(E::invalid_type(
+            serde::de::Unexpected::Signed(number),
+            &self,
+        ))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<String, E> {
+        if self.numbers {
+            return Ok(number.to_string());
+        }
+        Err(E::invalid_type(
+            serde::de::Unexpected::Unsigned(number),
+            &self,
+        ))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<String, E> {
+        if self.numbers {
+            return Ok(plain(number));
+        }
+        Err(E::invalid_type(serde::de::Unexpected::Float(number), &self))
+    }
+}
+
+/// A list in a cell of a table.
+pub(super) fn list(cell: &str, kind: Kind) -> serde_json::Result<Vec<String>> {
+    struct All(Element);
+
+    impl<'de> Visitor<'de> for All {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
+            let mut texts = Vec::new();
+            while let Some(text) = list.next_element_seed(self.0)? {
+                texts.push(text);
+            }
+            Ok(texts)
+        }
+    }
+
+    let mut parser = serde_json::Deserializer::from_str(cell);
+    let element = Element {
+        numbers: kind.takes_numbers(),
+    };
+    let texts = parser.deserialize_seq(All(element))?;
+    parser.end()?;
+    Ok(texts)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use anyhow::{Result, anyhow, bail};
 
-use super::json::empty;
+use super::json::{empty, list};
 use super::{Dialect, Failure, Input, Item, Source};
 use crate::stream::columns::{Cells, choose};
 use crate::stream::line::{Fetched, text, without_end};
@@ -118,10 +118,10 @@ impl Table {
             };
             values.push(match (cells, want.field.kind) {
                 (Cells::None, _) => want.constant.clone(),
-                (Cells::One(place), Kind::Text) => Some(Value::Text(cell(*place)?)),
-                (Cells::One(place), Kind::Texts) => {
+                (Cells::One(place), Kind::Text | Kind::Label) => Some(Value::Text(cell(*place)?)),
+                (Cells::One(place), kind @ (Kind::Texts | Kind::Labels)) => {
                     let cell = cell(*place)?;
-                    let texts = serde_json::from_str(&cell).map_err(|error| {
+                    let texts = list(&cell, kind).map_err(|error| {
                         anyhow!(
                             "column {} for `{}`: expected a JSON list of strings: {error}; or name a column for each element: --columns {}=COLUMN+COLUMN",
                             place + 1, want.field.name, want.field.name

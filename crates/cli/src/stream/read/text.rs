@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{Input, Item, Source};
 use crate::stream::columns::quoted;
 use crate::stream::line::{Fetched, text, without_end};
-use crate::stream::record::{Kind, Record, Value};
+use crate::stream::record::{Record, Value};
 use crate::stream::usage;
 
 pub(super) struct Texts {
@@ -22,7 +22,7 @@ impl Texts {
         };
         let open: Vec<_> = input.wanted.iter().enumerate().filter(open).collect();
         let field = match open[..] {
-            [(field, want)] if want.field.kind == Kind::Text => field,
+            [(field, want)] if !want.field.kind.is_list() => field,
             // Everything is given: the lines are the first field all the same.
             [] => 0,
             _ => {

@@ -30,9 +30,23 @@ fn megabytes(bytes: u64) -> String {
 
 /// Points with two digits, nats with four.
 fn amount(unit: Unit, value: f64) -> String {
-    match unit {
+    let text = match unit {
         Unit::Points => format!("{value:.2}"),
         Unit::Loss => format!("{value:.4}"),
+    };
+    // -0.004 is 0.00.
+    match text.strip_prefix('-') {
+        Some(zero) if zero.chars().all(|c| matches!(c, '0' | '.')) => zero.to_owned(),
+        _ => text,
+    }
+}
+
+/// With its sign, + for what is not negative.
+fn signed(amount: String) -> String {
+    if amount.starts_with('-') {
+        amount
+    } else {
+        format!("+{amount}")
     }
 }
 
@@ -59,18 +73,20 @@ impl Report {
                 return format!("{name} is not defined for these examples");
             }
             let (before, after) = (of(change.before), of(change.after));
-            match unit {
-                Unit::Points => format!(
-                    "{name} went from {before} to {after} points, down by {}, expected at most {} (--max-drop)",
-                    of(change.worse),
-                    of(change.allowed)
-                ),
-                Unit::Loss => format!(
-                    "{name} went from {before} to {after}, up by {}, expected at most {} (--max-loss-rise)",
-                    of(change.worse),
-                    of(change.allowed)
-                ),
-            }
+            let (flag, of_what, sign) = match unit {
+                Unit::Points => ("--max-drop", " points", -1.0),
+                Unit::Loss => ("--max-loss-rise", "", 1.0),
+            };
+            let changed = signed(of(sign * change.worse));
+            let limit = of(change.allowed.abs());
+            // Points may fall and losses rise; with a negative bound the other way round is asked for.
+            let bound = match (unit, change.allowed < 0.0) {
+                (Unit::Points, false) => format!("may fall by at most {limit}"),
+                (Unit::Points, true) => format!("must rise by at least {limit}"),
+                (Unit::Loss, false) => format!("may rise by at most {limit}"),
+                (Unit::Loss, true) => format!("must fall by at least {limit}"),
+            };
+            format!("{name} went from {before} to {after}{of_what}, changed by {changed}, {bound} ({flag})")
         });
         anyhow!(
             "{} was not written: {}",
@@ -117,7 +133,10 @@ impl Report {
             }
         }
         if let Some(evaluation) = &self.evaluation {
-            let examples = format!("{} examples", evaluation.examples);
+            let examples = match evaluation.examples {
+                1 => "1 example".to_owned(),
+                count => format!("{count} examples"),
+            };
             writeln!(
                 out,
                 "\n{examples:<14}  {:>8}  {:>8}  {:>8}  {:>8}",

@@ -1,0 +1,796 @@
+//! `albert finetune`: trains a model for a task, from the task's original files to a folder that every verb reads.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use albert::heads::{
+    MultipleChoice, QuestionAnswering, SequenceClassification, TokenClassification, Trainable,
+};
+use albert::{Albert, AlbertConfig, Cpu, DropoutPlan, LoadOptions, Precision, ProblemType};
+use albert_formats::Checkpoint;
+use albert_tokenizer::AlbertTokenizer;
+use albert_train::dataset::Dataset;
+use albert_train::learner::{Learner, Metrics};
+use albert_train::memory::{DEFAULT_ACTIVATIONS, Memory};
+use albert_train::model::{Evaluate, ModelLearner, ModelOptions};
+use albert_train::optim::{Form, Method, OptimizerOptions};
+use albert_train::recipe::{Recipe, Source};
+use albert_train::report::card::Card;
+use albert_train::report::tensorboard::TensorBoard;
+use albert_train::report::{eval_results, train_results, write_card, write_results};
+use albert_train::schedule::Kind;
+use albert_train::tasks::glue;
+use albert_train::tasks::race::ChoiceDataset;
+use albert_train::tasks::squad::{AnswerChoice, SquadDataset};
+use albert_train::tasks::table::TableTask;
+use albert_train::tasks::tagging::{TaggedDataset, label_names};
+use albert_train::trainer::options::{Best, Cadence, Length, Micro, Resume, TrainOptions, Warmup};
+use albert_train::trainer::{End, Trainer};
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::device::ComputeFlags;
+use crate::stream::Voice;
+use crate::training::{
+    DataFlags, EVALUATION_TOKENS, Show, Split, TaskName, max_seq_length, metrics_line, name, rate,
+    read_glue,
+};
+
+/// Train a model for a task: GLUE, SQuAD, RACE, tagging, or your own labelled texts
+#[derive(clap::Args)]
+#[command(
+    before_help = "\
+Examples:
+  albert finetune sst2 --model DIR --data GLUE --output sst2
+  albert finetune classification --model DIR --train-file train.csv --output mine
+  albert finetune squad2 --model DIR --train-file train-v2.0.json --output qa --recipe readme",
+    after_help = "\
+A run that was stopped goes on when the same command is given again. Exit code 130: stopped by Ctrl-C, after a checkpoint."
+)]
+pub(crate) struct Finetune {
+    /// What to learn
+    #[arg(value_enum)]
+    task: TaskName,
+    /// Model folder to begin from
+    #[arg(long, short, value_name = "DIR", alias = "model_name_or_path")]
+    model: PathBuf,
+    /// Folder of checkpoints and of the result: new, empty, or that of a run to go on with
+    #[arg(long, short, value_name = "DIR", alias = "output_dir")]
+    output: PathBuf,
+    #[command(flatten)]
+    data: DataFlags,
+    #[command(flatten)]
+    settings: Settings,
+    /// Say what would be done and how much memory it needs, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the results as one JSON line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: ComputeFlags,
+    #[command(flatten)]
+    voice: Voice,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum RecipeName {
+    /// Lan et al. 2019, table 14, with Google's AdamW
+    Paper,
+    /// The commands of google-research/albert
+    Readme,
+    /// The examples of transformers
+    Default,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum ScheduleName {
+    Linear,
+    Constant,
+    ConstantWithWarmup,
+    Cosine,
+    Polynomial,
+    InverseSqrt,
+    /// Linear from step 0 on, also behind the warm-up
+    Google,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum OptimizerName {
+    /// AdamW of PyTorch
+    Adamw,
+    /// AdamW of google-research/albert: no bias correction
+    AdamwGoogle,
+    /// LAMB as published
+    Lamb,
+    /// LAMB of google-research/albert
+    LambGoogle,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum CadenceName {
+    No,
+    Steps,
+    Epoch,
+}
+
+/// How to train; each flag overrides the recipe.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Training")]
+struct Settings {
+    /// Published settings to begin with
+    #[arg(long, value_enum, default_value = "default")]
+    recipe: RecipeName,
+    /// Learning rate after the warm-up
+    #[arg(long, value_name = "RATE", alias = "learning_rate")]
+    learning_rate: Option<f64>,
+    /// Samples of an update
+    #[arg(
+        long,
+        value_name = "N",
+        alias = "per_device_train_batch_size",
+        alias = "train_batch_size"
+    )]
+    batch_size: Option<usize>,
+    /// Passes over the data
+    #[arg(
+        long,
+        value_name = "N",
+        alias = "num_train_epochs",
+        conflicts_with = "max_steps"
+    )]
+    epochs: Option<f64>,
+    /// Updates
+    #[arg(long, value_name = "N", alias = "max_steps")]
+    max_steps: Option<u64>,
+    /// Updates until the learning rate is reached
+    #[arg(
+        long,
+        value_name = "N",
+        alias = "warmup_steps",
+        conflicts_with = "warmup_ratio"
+    )]
+    warmup_steps: Option<u64>,
+    /// The same as a share of all updates
+    #[arg(long, value_name = "SHARE", alias = "warmup_ratio")]
+    warmup_ratio: Option<f64>,
+    /// Shape of the learning rate
+    #[arg(long, value_enum, value_name = "SHAPE", alias = "lr_scheduler_type")]
+    schedule: Option<ScheduleName>,
+    /// Rule of the updates
+    #[arg(long, value_enum, value_name = "NAME")]
+    optimizer: Option<OptimizerName>,
+    /// Weight decay
+    #[arg(long, value_name = "FACTOR", alias = "weight_decay")]
+    weight_decay: Option<f64>,
+    /// Longest gradient
+    #[arg(long, value_name = "NORM", alias = "max_grad_norm")]
+    max_grad_norm: Option<f64>,
+    /// Most tokens of a sequence
+    #[arg(long, value_name = "N", alias = "max_seq_length")]
+    max_seq_length: Option<usize>,
+    /// Dropout of the body [default: the recipe's, else config.json's]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    dropout: Option<f64>,
+    /// Dropout before the classifier [default: the recipe's, else config.json's]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    classifier_dropout: Option<f64>,
+    /// Seed of the new head, of the order of samples and of dropout
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Samples that are in memory at a time [default: as many as have 2 GiB of activations]
+    #[arg(long, value_name = "N")]
+    micro_batch: Option<usize>,
+    /// MiB of activations at a time, instead
+    #[arg(long, value_name = "MIB", conflicts_with = "micro_batch")]
+    activation_memory: Option<u64>,
+    /// Keep only the inputs of layers and compute the rest twice: less memory, a third more work
+    #[arg(long, alias = "gradient_checkpointing")]
+    gradient_checkpointing: bool,
+    /// When to measure
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "epoch",
+        alias = "eval_strategy",
+        alias = "evaluation_strategy"
+    )]
+    eval: CadenceName,
+    /// Updates between measurements, with --eval steps
+    #[arg(long, value_name = "N", default_value_t = 500, alias = "eval_steps")]
+    eval_steps: u64,
+    /// When to save a checkpoint
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "epoch",
+        alias = "save_strategy"
+    )]
+    save: CadenceName,
+    /// Updates between checkpoints, with --save steps
+    #[arg(long, value_name = "N", default_value_t = 500, alias = "save_steps")]
+    save_steps: u64,
+    /// Checkpoints to keep, besides the best
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 2,
+        alias = "save_total_limit"
+    )]
+    keep: usize,
+    /// Updates between logs
+    #[arg(long, value_name = "N", default_value_t = 50, alias = "logging_steps")]
+    log_steps: u64,
+    /// Metric that chooses the best checkpoint [default: the task's]
+    #[arg(long, value_name = "NAME", alias = "metric_for_best_model")]
+    metric: Option<String>,
+    /// Give the best checkpoint as the result, not the last parameters
+    #[arg(long, alias = "load_best_model_at_end")]
+    best: bool,
+    /// End after so many measurements without a better one
+    #[arg(long, value_name = "N")]
+    patience: Option<u64>,
+}
+
+/// A task's data, ready to learn from.
+struct Prepared<'a, H: Trainable<Cpu>> {
+    labels: Option<Vec<String>>,
+    problem: Option<ProblemType>,
+    data: &'a dyn Dataset<H::Labels>,
+    evaluate: Option<(Box<Evaluate<'a, H>>, usize)>,
+}
+
+impl Finetune {
+    pub(crate) fn run(self) -> Result<()> {
+        let (config, _) = AlbertConfig::from_file(&self.model.join("config.json"))
+            .map_err(albert::Error::from)?;
+        let recipe = self.settings.recipe(self.task, &config)?;
+        let length = recipe.max_seq_length;
+        let windows = self.data.windowing(length);
+        let tokenizer = AlbertTokenizer::from_pretrained(
+            &self.model,
+            albert_tokenizer::LoadOptions::default(),
+        )?;
+        let (data, voice, has_dev) = (&self.data, self.voice, self.data.has_dev(self.task));
+        let tokens = EVALUATION_TOKENS;
+        match self.task {
+            TaskName::Classification | TaskName::MultiLabel | TaskName::Regression => {
+                let table = data.table(self.task, Split::Train, voice)?;
+                let task = TableTask::of(&table)?;
+                let train = task.dataset(&tokenizer, &table, &windows.encode)?;
+                self.tell_cut(train.cut(), train.len());
+                let dev = has_dev
+                    .then(|| data.table(self.task, Split::Dev, voice))
+                    .transpose()?;
+                let dev = dev
+                    .map(|dev| task.dataset(&tokenizer, &dev, &windows.encode))
+                    .transpose()?;
+                let prepared = Prepared {
+                    labels: Some(task.labels().to_vec()),
+                    problem: Some(task.problem_type()),
+                    data: &train,
+                    evaluate: dev.as_ref().map(|dev| {
+                        evaluation(dev.len(), |model| {
+                            Ok(task.evaluate(model, dev, tokens)?.metrics)
+                        })
+                    }),
+                };
+                self.train::<SequenceClassification<Cpu>>(config, recipe, prepared)
+            }
+            TaskName::Squad | TaskName::Squad2 => {
+                let file = data.squad(Split::Train, voice)?;
+                let train = SquadDataset::new(&tokenizer, &file, &windows.squad())?;
+                let dev = has_dev.then(|| data.squad(Split::Dev, voice)).transpose()?;
+                let dev = match dev {
+                    Some(file) => Some((
+                        SquadDataset::new(&tokenizer, &file, &windows.squad())?,
+                        file,
+                    )),
+                    None => None,
+                };
+                let choice = AnswerChoice {
+                    no_answer: self.task == TaskName::Squad2,
+                    ..AnswerChoice::default()
+                };
+                let prepared = Prepared {
+                    labels: None,
+                    problem: None,
+                    data: &train,
+                    evaluate: dev.as_ref().map(|(dev, file)| {
+                        evaluation(file.questions.len(), move |model| {
+                            Ok(dev.evaluate(model, file, &choice, tokens)?.metrics)
+                        })
+                    }),
+                };
+                self.train::<QuestionAnswering<Cpu>>(config, recipe, prepared)
+            }
+            TaskName::Race | TaskName::Choices => {
+                let make = |split| -> Result<ChoiceDataset> {
+                    let examples = data.choices(self.task, split, voice)?;
+                    Ok(ChoiceDataset::new(
+                        &tokenizer,
+                        &examples,
+                        windows.qa(),
+                        &windows.encode,
+                    )?)
+                };
+                let train = make(Split::Train)?;
+                self.tell_cut(train.cut(), train.len());
+                let dev = has_dev.then(|| make(Split::Dev)).transpose()?;
+                let prepared = Prepared {
+                    labels: None,
+                    problem: None,
+                    data: &train,
+                    evaluate: dev.as_ref().map(|dev| {
+                        evaluation(dev.len(), |model| Ok(dev.evaluate(model, tokens)?.metrics))
+                    }),
+                };
+                self.train::<MultipleChoice<Cpu>>(config, recipe, prepared)
+            }
+            TaskName::Tagging => {
+                let file = data.tagged(Split::Train)?;
+                let dev = has_dev.then(|| data.tagged(Split::Dev)).transpose()?;
+                let names = label_names([&file].into_iter().chain(&dev));
+                let stride = windows.stride.min(length / 4);
+                let make =
+                    |file| TaggedDataset::new(&tokenizer, file, &names, stride, &windows.encode);
+                let train = make(&file)?;
+                let dev = dev.as_ref().map(make).transpose()?;
+                let prepared = Prepared {
+                    labels: Some(names.clone()),
+                    problem: None,
+                    data: &train,
+                    evaluate: dev.as_ref().map(|dev| {
+                        evaluation(dev.len(), |model| Ok(dev.evaluate(model, tokens)?.metrics))
+                    }),
+                };
+                self.train::<TokenClassification<Cpu>>(config, recipe, prepared)
+            }
+            glue => {
+                let task = glue.glue().expect("the rest are GLUE's");
+                let make = |split| -> Result<_> {
+                    let examples = read_glue(task, data, split, voice)?;
+                    Ok(task.dataset(&tokenizer, &examples, &windows.encode)?)
+                };
+                let train = make(glue::Split::Train)?;
+                self.tell_cut(train.cut(), train.len());
+                let splits = task.dev_splits().iter();
+                let devs: Vec<_> = splits
+                    .map(|&split| Ok((split, make(split)?)))
+                    .collect::<Result<_>>()?;
+                let samples = devs.iter().map(|(_, dev)| dev.len()).sum();
+                let prepared = Prepared {
+                    labels: Some(task.labels().iter().map(|&name| name.to_owned()).collect()),
+                    problem: Some(task.problem_type()),
+                    data: &train,
+                    evaluate: Some(evaluation(samples, |model| {
+                        let mut all = Metrics::new();
+                        for (split, dev) in &devs {
+                            all.extend(task.evaluate(model, dev, *split, tokens)?.metrics);
+                        }
+                        Ok(all)
+                    })),
+                };
+                self.train::<SequenceClassification<Cpu>>(config, recipe, prepared)
+            }
+        }
+    }
+
+    fn tell_cut(&self, cut: usize, all: usize) {
+        if cut > 0 {
+            self.voice.note(format_args!(
+                "{cut} of {all} training samples are longer than --max-seq-length and were cut"
+            ));
+        }
+    }
+
+    fn train<H: Trainable<Cpu>>(
+        &self,
+        mut config: AlbertConfig,
+        recipe: Recipe,
+        prepared: Prepared<'_, H>,
+    ) -> Result<()> {
+        let (device, precision) = self.device.open(Some(&self.model))?;
+        if precision == Precision::Int8 {
+            bail!(
+                "{}: expected weights in f32 or bf16, found int8, which has no gradient; begin from the folder that it was \
+                 quantised from, without --dtype int8, and quantise the result",
+                self.model.display()
+            );
+        }
+        let checkpoint = Checkpoint::open(&self.model)?;
+        if let Some(labels) = &prepared.labels {
+            self.check_labels(&checkpoint, &config, labels)?;
+            config.set_labels(labels.clone());
+        }
+        config.problem_type = prepared.problem.or(config.problem_type);
+        let threads = device.threads();
+        let plan = self.settings.dropout(&config, &recipe);
+        let options = self.options(&config, &recipe, &plan, prepared.data, precision, threads)?;
+        let Prepared { data, evaluate, .. } = prepared;
+        let (evaluate, eval_samples) = evaluate.unzip();
+        let (memory, tokens) = self.memory(&config, data, &options);
+        if self.dry_run {
+            return self.tell_plan(&options, memory.total(tokens), data.len());
+        }
+        let load = |device| {
+            let fresh = LoadOptions {
+                fresh_head: Some(self.settings.seed),
+                ..LoadOptions::default()
+            };
+            Albert::<H, Cpu>::from_checkpoint(
+                config.clone(),
+                &checkpoint,
+                &self.model,
+                device,
+                fresh,
+            )
+        };
+        // Weights in bfloat16 would have forgotten what they were read from.
+        let exact = match precision {
+            Precision::F32 => None,
+            _ => {
+                let options = albert::CpuOptions {
+                    isa: device.isa(),
+                    threads,
+                    precision: Precision::F32,
+                };
+                Some(load(Cpu::new(options)?)?.0.parameters().1)
+            }
+        };
+        let (model, report) = load(device)?;
+        self.tell_loaded(&report);
+        let model_options = ModelOptions {
+            dropout: plan,
+            checkpointing: self.settings.gradient_checkpointing,
+            files: tokenizer_files(&self.model),
+            kept_bytes: usize::try_from(memory.activations(tokens)).unwrap_or(usize::MAX),
+        };
+        let learner = ModelLearner::new(model, exact, data, evaluate, model_options);
+        let mut trainer = Trainer::new(learner, options)?;
+        if let Some(from) = trainer.resumed_from() {
+            self.voice
+                .note(format_args!("going on from {}", from.display()));
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        watch_signals(&stop)?;
+        let show = Show::new(self.voice, trainer.state().step);
+        let mut observer = TensorBoard::create(&self.output, trainer.state().step, show)?;
+        let outcome = trainer.run(&mut observer, &stop)?;
+        observer.finish()?;
+        if outcome.end == End::Interrupted {
+            return Err(anyhow!(super::Interrupted)).with_context(|| {
+                let step = outcome.step;
+                format!("stopped at step {step}; the same command goes on from there")
+            });
+        }
+        let (options, state) = (trainer.options().clone(), trainer.state().clone());
+        let samples = data.len();
+        let mut all = train_results(&outcome, &options, &state, samples);
+        write_results(&self.output, "train", &all)?;
+        let mut learner = trainer.into_learner();
+        let start = Instant::now();
+        let metrics = learner.evaluate()?;
+        if let Some(samples) = eval_samples {
+            let seconds = start.elapsed().as_secs_f64();
+            let results = eval_results(&metrics, samples, seconds, &options, &state);
+            write_results(&self.output, "eval", &results)?;
+            all.extend(results);
+        }
+        write_card(&self.output, &self.card(), &options, &state, &metrics)?;
+        let mut out = std::io::stdout().lock();
+        use std::io::Write;
+        if self.json {
+            writeln!(out, "{}", serde_json::Value::Object(all))?;
+        } else {
+            let seconds = outcome.elapsed.as_secs_f64();
+            let rate = outcome.tokens_now as f64 / seconds.max(1e-9);
+            let line = metrics_line(&metrics);
+            let separator = if line.is_empty() { "" } else { ": " };
+            writeln!(out, "{}{separator}{line}", self.output.display())?;
+            self.voice.note(format_args!(
+                "{} steps in {seconds:.0} s, {rate:.0} tokens/s, mean training loss {:.4}",
+                outcome.steps_now, outcome.train_loss
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses a model that already tells other labels apart, where their number differs; tells where only names do.
+    fn check_labels(
+        &self,
+        checkpoint: &Checkpoint,
+        config: &AlbertConfig,
+        labels: &[String],
+    ) -> Result<()> {
+        let classifier = checkpoint.get("classifier.weight");
+        let Some(&found) = classifier.and_then(|tensor| tensor.shape.first()) else {
+            return Ok(());
+        };
+        let own = &config.id2label;
+        if found != labels.len() {
+            bail!(
+                "{}: expected a classifier of {} labels, those of the data ({}), found one of {} ({}); begin from the model \
+                 that it was fine-tuned from, which has no classifier, or give data with these labels",
+                self.model.display(),
+                labels.len(),
+                few(labels),
+                found,
+                few(own),
+            );
+        }
+        if own != labels {
+            self.voice.note(format_args!(
+                "the classifier of {} is kept, and its labels ({}) get the names of the data's ({})",
+                self.model.display(),
+                few(own),
+                few(labels),
+            ));
+        }
+        Ok(())
+    }
+
+    fn options<L>(
+        &self,
+        config: &AlbertConfig,
+        recipe: &Recipe,
+        plan: &DropoutPlan,
+        data: &dyn Dataset<L>,
+        precision: Precision,
+        threads: usize,
+    ) -> Result<TrainOptions> {
+        let settings = &self.settings;
+        let mut options = TrainOptions::new(&self.output);
+        recipe.apply(&mut options);
+        settings.apply(&mut options);
+        options.resume = Resume::Last;
+        options.threads = threads;
+        let has_dev = self.data.has_dev(self.task);
+        if !has_dev {
+            options.evaluate = Cadence::Never;
+        }
+        let metric = settings.metric.clone();
+        if has_dev && matches!(options.evaluate, Cadence::Steps(_) | Cadence::Epochs) {
+            let name = metric.unwrap_or_else(|| self.task.metric().to_owned());
+            options.best = Some(Best {
+                greater_is_better: !name.ends_with("loss") && name != "mse",
+                metric: name,
+            });
+        }
+        options.micro = match settings.micro_batch {
+            Some(samples) => Micro::Samples(samples),
+            None => {
+                let longest = (0..data.len()).map(|i| data.tokens(i)).max().unwrap_or(1);
+                let bytes = settings
+                    .activation_memory
+                    .map_or(DEFAULT_ACTIVATIONS, |mib| mib << 20);
+                let memory = Memory::of(config, 0, 0.0, settings.gradient_checkpointing);
+                Micro::Tokens(memory.tokens(bytes, longest))
+            }
+        };
+        let facts = [
+            ("task", format!("{:?}", self.task)),
+            ("model", self.model.display().to_string()),
+            ("dtype", crate::device::name(precision).to_owned()),
+            ("max_seq_length", recipe.max_seq_length.to_string()),
+            (
+                "dropout",
+                format!("{} and {} of attention", plan.hidden, plan.attention),
+            ),
+            ("classifier dropout", plan.classifier.to_string()),
+        ];
+        let facts = facts.map(|(name, value)| (name.to_owned(), value));
+        options.facts = facts
+            .into_iter()
+            .chain(self.data.facts())
+            .collect::<BTreeMap<_, _>>();
+        Ok(options)
+    }
+
+    /// What the run needs, and the tokens of its largest micro-batch.
+    fn memory<L>(
+        &self,
+        config: &AlbertConfig,
+        data: &dyn Dataset<L>,
+        options: &TrainOptions,
+    ) -> (Memory, usize) {
+        let longest = (0..data.len()).map(|i| data.tokens(i)).max().unwrap_or(1);
+        let parameters = config.parameter_count(self.task.class());
+        let memory = Memory::of(
+            config,
+            parameters,
+            0.0,
+            self.settings.gradient_checkpointing,
+        );
+        let all: usize = (0..data.len()).map(|i| data.tokens(i)).sum();
+        // A batch of longest samples is rare: twice the mean, at most what the micro-batch allows.
+        let batch = (2 * options.batch * all.div_ceil(data.len().max(1))).max(longest);
+        let tokens = match options.micro {
+            Micro::Tokens(most) => batch.min(most),
+            Micro::Samples(samples) => batch.min(samples * longest),
+        };
+        (memory, tokens)
+    }
+
+    fn tell_plan(&self, options: &TrainOptions, memory: u64, samples: usize) -> Result<()> {
+        use std::io::Write;
+        let mut out = std::io::stdout().lock();
+        let micro = match options.micro {
+            Micro::Samples(n) => format!("{n} samples"),
+            Micro::Tokens(n) => format!("{n} tokens"),
+        };
+        writeln!(
+            out,
+            "{samples} samples, {} steps of {}, micro-batches of {micro}, learning rate {:e}; about {} MB of memory",
+            options.total_steps(samples),
+            options.batch,
+            options.learning_rate,
+            memory / 1_000_000,
+        )?;
+        Ok(())
+    }
+
+    fn tell_loaded(&self, report: &albert::LoadReport) {
+        let fresh = report.fresh.len();
+        self.voice.note(format_args!(
+            "{} tensors loaded, {fresh} drawn at random{}{}",
+            report.loaded.len(),
+            if fresh > 0 { ": " } else { "" },
+            report.fresh.join(", ")
+        ));
+    }
+
+    fn card(&self) -> Card {
+        Card {
+            name: file_name(&self.output),
+            base_model: Some(file_name(&self.model)),
+            task: Some(self.task.hub().to_owned()),
+            dataset: Some(file_name(Path::new(&self.data.origin()))),
+            versions: vec![("albert".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],
+            ..Card::default()
+        }
+    }
+}
+
+fn evaluation<'a, H: Trainable<Cpu>>(
+    samples: usize,
+    run: impl Fn(&Albert<H, Cpu>) -> Result<Metrics, Box<dyn std::error::Error + Send + Sync>> + 'a,
+) -> (Box<Evaluate<'a, H>>, usize) {
+    (Box::new(run), samples)
+}
+
+/// A list that fits into a message.
+fn few(labels: &[String]) -> String {
+    let more = if labels.len() > 8 { ", …" } else { "" };
+    labels[..labels.len().min(8)].join(", ") + more
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(
+        || path.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// The files of a folder that make its tokenizer.
+fn tokenizer_files(folder: &Path) -> Vec<PathBuf> {
+    const NAMES: [&str; 6] = [
+        "spiece.model",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.txt",
+    ];
+    let files = NAMES.iter().map(|name| folder.join(name));
+    files.filter(|path| path.is_file()).collect()
+}
+
+#[cfg(unix)]
+fn watch_signals(stop: &Arc<AtomicBool>) -> Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(stop))
+            .context("cannot watch for signals")?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn watch_signals(_: &Arc<AtomicBool>) -> Result<()> {
+    Ok(())
+}
+
+impl Settings {
+    fn recipe(&self, task: TaskName, config: &AlbertConfig) -> Result<Recipe> {
+        let source = match self.recipe {
+            RecipeName::Paper => Source::Paper,
+            RecipeName::Readme => Source::Readme,
+            RecipeName::Default => Source::Default,
+        };
+        let Some(mut recipe) = Recipe::of(source, task.kind(), config) else {
+            bail!(
+                "--recipe {}: expected a task with published settings, found {}, which has none there; use --recipe \
+                 default and your own settings",
+                name(self.recipe),
+                name(task),
+            );
+        };
+        recipe.max_seq_length = max_seq_length(self.max_seq_length, recipe.max_seq_length, config)?;
+        Ok(recipe)
+    }
+
+    fn dropout(&self, config: &AlbertConfig, recipe: &Recipe) -> DropoutPlan {
+        let mut plan = DropoutPlan::of(config, self.seed);
+        if let Some(rate) = self.dropout.or(recipe.dropout) {
+            (plan.hidden, plan.attention) = (rate, rate);
+        }
+        if let Some(rate) = self.classifier_dropout.or(recipe.classifier_dropout) {
+            plan.classifier = rate;
+        }
+        plan.ffn = recipe.google;
+        plan
+    }
+
+    fn apply(&self, options: &mut TrainOptions) {
+        options.seed = self.seed;
+        options.learning_rate = self.learning_rate.unwrap_or(options.learning_rate);
+        options.batch = self.batch_size.unwrap_or(options.batch);
+        if let Some(epochs) = self.epochs {
+            options.length = Length::Epochs(epochs);
+        }
+        if let Some(steps) = self.max_steps {
+            options.length = Length::Steps(steps);
+        }
+        if let Some(steps) = self.warmup_steps {
+            options.warmup = Warmup::Steps(steps);
+        }
+        if let Some(ratio) = self.warmup_ratio {
+            options.warmup = Warmup::Ratio(ratio);
+        }
+        if let Some(optimizer) = self.optimizer {
+            let (method, form) = match optimizer {
+                OptimizerName::Adamw => (Method::AdamW, Form::Standard),
+                OptimizerName::AdamwGoogle => (Method::AdamW, Form::Google),
+                OptimizerName::Lamb => (Method::Lamb, Form::Standard),
+                OptimizerName::LambGoogle => (Method::Lamb, Form::Google),
+            };
+            options.optimizer = OptimizerOptions::new(method, form);
+        }
+        let optimizer = &mut options.optimizer;
+        optimizer.weight_decay = self.weight_decay.unwrap_or(optimizer.weight_decay);
+        optimizer.max_grad_norm = self.max_grad_norm.or(optimizer.max_grad_norm);
+        if let Some(schedule) = self.schedule {
+            options.schedule = match schedule {
+                ScheduleName::Linear => Kind::Linear,
+                ScheduleName::Constant => Kind::Constant,
+                ScheduleName::ConstantWithWarmup => Kind::ConstantWithWarmup,
+                ScheduleName::Cosine => Kind::Cosine { cycles: 0.5 },
+                ScheduleName::Polynomial => Kind::Polynomial {
+                    end: 1e-7,
+                    power: 1.0,
+                },
+                ScheduleName::InverseSqrt => Kind::InverseSqrt { timescale: None },
+                ScheduleName::Google => Kind::Google {
+                    power: 1.0,
+                    start: 0,
+                },
+            };
+        }
+        let cadence = |name, steps| match name {
+            CadenceName::No => Cadence::Never,
+            CadenceName::Steps => Cadence::Steps(steps),
+            CadenceName::Epoch => Cadence::Epochs,
+        };
+        options.evaluate = cadence(self.eval, self.eval_steps);
+        options.save = cadence(self.save, self.save_steps);
+        options.keep = Some(self.keep);
+        options.log_every = self.log_steps;
+        options.patience = self.patience;
+        options.load_best_at_end = self.best;
+    }
+}

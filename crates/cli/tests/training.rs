@@ -1,0 +1,503 @@
+//! `albert finetune` and `albert evaluate` as a user runs them: every task from its file to a folder that the other verbs
+//! read, runs that are stopped and go on, and what is refused.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// A folder with data of every task, and the demo model.
+struct Home(tempfile::TempDir);
+
+const SENTENCES: &str = "text\tlabel\nthe city is old\told\nthe book is new\tnew\na long river\told\nthis is short\tnew\n";
+
+impl Home {
+    fn new() -> Self {
+        let home = Self(tempfile::tempdir().expect("a folder"));
+        let paragraphs = |no_answer: bool| {
+            let texts = [
+                ("the capital of france is paris", "paris"),
+                ("rome is in italy", "italy"),
+                ("a river is long", "long"),
+            ];
+            let list: Vec<Value> = texts
+                .iter()
+                .enumerate()
+                .map(|(i, (context, answer))| {
+                    let none = no_answer && i == 2;
+                    let start = context.find(answer).expect("the answer");
+                    let answers = if none {
+                        json!([])
+                    } else {
+                        json!([{ "text": answer, "answer_start": start }])
+                    };
+                    json!({ "context": context, "qas": [{
+                        "id": format!("q{i}"), "question": "what is it", "answers": answers, "is_impossible": none,
+                    }] })
+                })
+                .collect();
+            json!({ "version": "", "data": [{ "title": "", "paragraphs": list }] }).to_string()
+        };
+        let race = "{\"article\": \"the old city is rome\", \"questions\": [\"it is _ .\", \"where\"], \"options\": [[\"old\", \"new\", \"bad\", \"good\"], [\"rome\", \"paris\", \"italy\"]], \"answers\": [\"A\", \"A\"], \"id\": \"m1.txt\"}\n";
+        let cola = "gj04\t1\t\tthe city is old\ngj04\t0\t*\tcity the old is\n";
+        for (name, text) in [
+            ("sentences.tsv", SENTENCES),
+            (
+                "pairs.csv",
+                "text,text_pair,label\nthe city,the capital,yes\na book,a river,no\n",
+            ),
+            (
+                "labels.csv",
+                "text,label\nthe city is old,\"old,city\"\nthe book is new,new\n",
+            ),
+            (
+                "values.tsv",
+                "text\ttext_pair\tlabel\nthe city\tthe capital\t0.5\na book\ta river\t-1\nan old one\ta new one\t2\n",
+            ),
+            ("squad.json", &paragraphs(false)),
+            ("squad2.json", &paragraphs(true)),
+            (
+                "choices.jsonl",
+                "{\"text\": \"the city\", \"question\": \"where\", \"choices\": [\"rome\", \"paris\", \"italy\"], \"label\": 1}\n{\"text\": \"the book\", \"choices\": [\"old\", \"new\", \"good\", \"bad\"], \"label\": \"C\"}\n",
+            ),
+            (
+                "tags.conll",
+                "rome B-place\nis O\nold O\n\nparis B-place\nin O\nfrance B-place\n",
+            ),
+            ("race/train/middle/1.txt", race),
+            ("race/dev/middle/1.txt", race),
+            ("glue/CoLA/train.tsv", cola),
+            ("glue/CoLA/dev.tsv", cola),
+            (
+                "glue/CoLA/test.tsv",
+                "index\tsentence\n0\tthe city is old\n1\tis is\n",
+            ),
+        ] {
+            home.file(name, text);
+        }
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn file(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(path, text).expect("written");
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_str(&self.read(name)).expect("JSON")
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(folder)).expect("a folder");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        };
+        let mut names: Vec<String> = entries.map(name).collect();
+        names.sort();
+        names
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_albert"));
+        command
+            .args(arguments.split(' ').map(|word| match word.split_once('/') {
+                Some(("fixtures", rest)) => fixtures().join(rest).into_os_string(),
+                _ => word.into(),
+            }))
+            .current_dir(self.0.path())
+            .env_remove("ALBERT_ISA")
+            .env_remove("RUST_BACKTRACE")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Exit code, stdout and stderr. Arguments stand between single blanks.
+    fn run(&self, arguments: &str) -> (Option<i32>, String, String) {
+        let output = self
+            .command(arguments)
+            .output()
+            .expect("the program starts");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    }
+
+    #[track_caller]
+    fn done(&self, arguments: &str) -> String {
+        let (code, out, err) = self.run(arguments);
+        assert_eq!(code, Some(0), "{arguments}\n{out}{err}");
+        out
+    }
+
+    /// A run that fails, prints nothing, says all these words, and leaves the folder `none` unmade.
+    #[track_caller]
+    fn refused(&self, arguments: &str, code: i32, words: &[&str]) {
+        let (found, out, err) = self.run(arguments);
+        assert_eq!(
+            (found, out.as_str()),
+            (Some(code), ""),
+            "{arguments}\n{err}"
+        );
+        for word in words {
+            assert!(
+                err.contains("error: ") && err.contains(word),
+                "{arguments}: {word:?} is not in\n{err}"
+            );
+        }
+        assert!(!self.path("none").exists(), "{arguments}: written\n{err}");
+    }
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fixtures")
+        .canonicalize()
+        .expect("fixtures/")
+}
+
+const SHORT: &str = "--model fixtures/demo --max-steps 2 --batch-size 2 --quiet";
+
+#[test]
+fn every_task_is_learned_measured_and_answered() {
+    let home = Home::new();
+    // Task, its data, what answers with the result, files of predictions.
+    let tasks = [
+        (
+            "classification",
+            "--train-file sentences.tsv --validation-file sentences.tsv",
+            "classify rome",
+            "predictions.txt",
+        ),
+        (
+            "classification",
+            "--train-file pairs.csv --validation-file pairs.csv",
+            "classify rome --pair paris",
+            "predictions.txt",
+        ),
+        (
+            "multi-label",
+            "--train-file labels.csv --validation-file labels.csv",
+            "classify rome",
+            "predictions.txt",
+        ),
+        (
+            "regression",
+            "--train-file values.tsv --validation-file values.tsv",
+            "classify rome",
+            "predictions.txt",
+        ),
+        (
+            "squad",
+            "--train-file squad.json --validation-file squad.json",
+            "answer where --context rome",
+            "nbest_predictions.json predictions.json",
+        ),
+        (
+            "squad2",
+            "--train-file squad2.json --validation-file squad2.json",
+            "answer where --context rome",
+            "nbest_predictions.json null_odds.json predictions.json",
+        ),
+        (
+            "choices",
+            "--train-file choices.jsonl --validation-file choices.jsonl",
+            "choose rome --choice old --choice new",
+            "predictions.txt",
+        ),
+        (
+            "race",
+            "--data race",
+            "choose rome --choice old --choice new",
+            "predictions.txt",
+        ),
+        (
+            "tagging",
+            "--train-file tags.conll --validation-file tags.conll",
+            "tag rome",
+            "predictions.conll",
+        ),
+        (
+            "cola",
+            "--data glue",
+            "classify rome",
+            "CoLA.tsv predict_results_cola.txt",
+        ),
+    ];
+    for (i, (task, data, answer, predictions)) in tasks.into_iter().enumerate() {
+        let output = format!("model-{i}");
+        let out = home.done(&format!("finetune {task} {SHORT} {data} --output {output}"));
+        assert!(out.starts_with(&format!("{output}: ")), "{out}");
+        let results = home.json(&format!("{output}/eval_results.json"));
+        // The best checkpoint is chosen by a metric that the evaluation gives.
+        let state = home.json(&format!("{output}/checkpoint-2/trainer_state.json"));
+        let log = state["log_history"].as_array().expect("a history");
+        assert!(
+            log.iter().any(|entry| entry.get("eval_loss").is_some()),
+            "{log:?}"
+        );
+        assert_eq!(state["global_step"], 2);
+        for name in [
+            "all_results.json",
+            "train_results.json",
+            "README.md",
+            "curves.svg",
+            "config.json",
+            "model.safetensors",
+            "tokenizer.json",
+        ] {
+            assert!(
+                home.path(&format!("{output}/{name}")).is_file(),
+                "{task}: {name}"
+            );
+        }
+        // Measured anew, the result gives the same metrics.
+        let out = home.done(&format!(
+            "evaluate {task} --model {output} {data} --output answers-{i} --json"
+        ));
+        let metrics: Value = serde_json::from_str(&out).expect("JSON");
+        for (name, value) in metrics.as_object().expect("metrics") {
+            let same = results[format!("eval_{name}")] == *value;
+            // No two values of a constant have a correlation.
+            assert!(
+                same || value.is_null(),
+                "{task}: {name} {value} of {results}"
+            );
+        }
+        assert_eq!(
+            home.names(&format!("answers-{i}")).join(" "),
+            predictions,
+            "{task}"
+        );
+        for dtype in ["auto", "f32", "bf16", "int8"] {
+            home.done(&format!("{answer} --model {output} --dtype {dtype}"));
+        }
+        home.done(&format!("embed rome --model {output} --output vectors.npy"));
+    }
+    assert_eq!(home.read("answers-0/predictions.txt").lines().count(), 4);
+    assert_eq!(
+        home.json("answers-5/predictions.json")
+            .as_object()
+            .map(serde_json::Map::len),
+        Some(3)
+    );
+    // A test set has no labels, and so no metrics.
+    let out = home.done("evaluate cola --model model-9 --data glue --split test --output test");
+    assert_eq!(
+        (out.as_str(), home.read("test/CoLA.tsv").lines().count()),
+        ("", 3)
+    );
+}
+
+#[test]
+fn labels_keep_their_names_and_the_parameters_move() {
+    let home = Home::new();
+    let data = "--train-file sentences.tsv --validation-file sentences.tsv";
+    home.done(&format!("finetune classification --model fixtures/demo {data} --epochs 60 --batch-size 4 --learning-rate 3e-3 --schedule constant --save no --eval no --quiet --output model"));
+    let config = home.json("model/config.json");
+    assert_eq!(config["id2label"], json!({ "0": "new", "1": "old" }));
+    assert_eq!(
+        config["architectures"],
+        json!(["AlbertForSequenceClassification"])
+    );
+    let out = home.done("evaluate classification --model model --validation-file sentences.tsv");
+    assert!(out.starts_with("accuracy 1.0000"), "{out}");
+    assert!(home.done("classify river --model model").contains("old"));
+}
+
+#[test]
+fn the_same_command_goes_on_and_another_one_is_refused() {
+    let home = Home::new();
+    let run = |steps: u64, more: &str| {
+        home.run(&format!("finetune classification --model fixtures/demo --train-file sentences.tsv --batch-size 2 --save steps --save-steps 2 --max-steps {steps} --output model{more}"))
+    };
+    assert_eq!(run(5, "").0, Some(0));
+    assert_eq!(
+        home.names("model")
+            .iter()
+            .filter(|name| name.starts_with("checkpoint-"))
+            .count(),
+        2
+    );
+    let weights = std::fs::read(home.path("model/model.safetensors")).expect("weights");
+    // From the last checkpoint: step 4, or the end.
+    std::fs::remove_dir_all(home.path("model/checkpoint-4")).expect("removed");
+    let (code, _, err) = run(5, "");
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("going on from model/checkpoint-"), "{err}");
+    assert!(weights == std::fs::read(home.path("model/model.safetensors")).expect("weights"));
+    for (steps, more, words) in [
+        (6, "", ["checkpoint-", "length", "another folder"]),
+        (
+            5,
+            " --dropout 0.3",
+            ["checkpoint-", "dropout", "another folder"],
+        ),
+        (5, " --seed 7", ["checkpoint-", "seed", "another folder"]),
+    ] {
+        let (code, out, err) = run(steps, more);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+        assert!(words.iter().all(|word| err.contains(word)), "{err}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_and_the_same_command_goes_on() {
+    let home = Home::new();
+    let command = |steps: u64, output: &str| {
+        format!(
+            "finetune classification --model fixtures/demo --train-file sentences.tsv --batch-size 2 --dropout 0.1 --save steps --save-steps 20 --keep 1 --max-steps {steps} --output {output}"
+        )
+    };
+    // As long as the run after the signal must not take.
+    let steps = 600;
+    let mut child = home
+        .command(&command(steps, "model"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    while !home.path("model").is_dir()
+        || !home
+            .names("model")
+            .iter()
+            .any(|name| name.starts_with("checkpoint-"))
+    {
+        assert!(
+            child.try_wait().expect("a child").is_none(),
+            "it ended early"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.expect("kill").success());
+    let output = child.wait_with_output().expect("the end");
+    let err = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(130), "{err}");
+    let at = err
+        .split("stopped at step ")
+        .nth(1)
+        .and_then(|rest| rest.split(';').next())
+        .expect(&err);
+    assert!(
+        home.path(&format!("model/checkpoint-{at}")).is_dir(),
+        "{err}"
+    );
+    assert!(!home.path("model/model.safetensors").exists());
+    let (code, _, err) = home.run(&format!("{} --threads 1", command(steps, "model")));
+    assert_eq!(code, Some(0), "{err}");
+    assert!(
+        err.contains(&format!("going on from model/checkpoint-{at}")),
+        "{err}"
+    );
+    home.done(&command(steps, "whole"));
+    let weights =
+        |name: &str| std::fs::read(home.path(name).join("model.safetensors")).expect("weights");
+    assert!(weights("model") == weights("whole"));
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let home = Home::new();
+    let out = home.done("finetune classification --model fixtures/demo --train-file sentences.tsv --batch-size 3 --output none --dry-run");
+    assert!(
+        out.starts_with("4 samples, 6 steps of 3, micro-batches of ")
+            && out.contains("MB of memory"),
+        "{out}"
+    );
+    assert!(!home.path("none").exists());
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_nothing_is_written() {
+    let home = Home::new();
+    home.file("full/letter.txt", "dear");
+    home.file("short.tsv", "text\tlabel\nthe city\told\nthe book\n");
+    home.file("other.tsv", "text\tlabel\nthe city\tgreen\n");
+    home.file("one.tsv", "text\tlabel\nthe city\told\n");
+    let train = format!("finetune classification {SHORT} --output none");
+    let ok = "--train-file sentences.tsv";
+    for (arguments, words) in [
+        (format!("{train} --train-file nowhere.tsv"), vec!["nowhere.tsv"]),
+        (train.clone(), vec!["--train-file"]),
+        (format!("finetune classification --model nowhere {ok} --output none"), vec!["nowhere/config.json", "check the path"]),
+        (format!("finetune cola {SHORT} --output none"), vec!["--data"]),
+        (format!("finetune cola {SHORT} --output none --data race"), vec!["CoLA"]),
+        (format!("{train} {ok} --text-column title"), vec!["sentences.tsv, line 1", "\"title\"", "text"]),
+        (format!("{train} --train-file short.tsv"), vec!["short.tsv, line 3", "2"]),
+        (format!("{train} --train-file one.tsv"), vec!["training data"]),
+        (format!("{train} {ok} --validation-file other.tsv"), vec!["other.tsv, line 2", "new, old", "green"]),
+        (format!("finetune regression {SHORT} {ok} --output none"), vec!["sentences.tsv, line 2", "a number", "old"]),
+        (format!("finetune squad {SHORT} {ok} --output none"), vec!["sentences.tsv, line 1", "SQuAD"]),
+        (format!("finetune choices {SHORT} --output none --train-file choices.jsonl --max-query-length 128"), vec!["max_seq_length", "max_query_length 128", "128"]),
+        (format!("{train} {ok} --max-seq-length 1000"), vec!["--max-seq-length", "at most 128", "1000"]),
+        (format!("{train} {ok} --max-seq-length 3"), vec!["max_seq_length", "at least"]),
+        (format!("{train} {ok} --best"), vec!["best model at the end", "metric"]),
+        (format!("finetune tagging {SHORT} --output none --train-file tags.conll --recipe paper"), vec!["--recipe paper", "tagging", "--recipe default"]),
+        (format!("{train} {ok} --dtype int8"), vec!["int8", "f32 or bf16", "quantise the result"]),
+        (format!("finetune classification --model fixtures/pipelines/models/three {ok} --output none"), vec!["2 labels", "new, old", "found one of 3"]),
+        ("evaluate classification --model fixtures/pipelines/models/three --validation-file other.tsv --output none".to_owned(), vec!["other.tsv, line 2", "green"]),
+        ("evaluate squad --model fixtures/pipelines/models/three --validation-file squad.json --output none".to_owned(), vec!["AlbertForQuestionAnswering needs"]),
+        ("evaluate tagging --model fixtures/pipelines/models/tags --output none".to_owned(), vec!["--validation-file"]),
+    ] {
+        home.refused(&arguments, 1, &words);
+    }
+    for arguments in [
+        "--dropout 1",
+        "--dropout -0.1",
+        "--classifier-dropout x",
+        "--epochs 1",
+    ] {
+        home.refused(&format!("{train} {ok} {arguments}"), 2, &[]);
+    }
+    // A quantised folder has no weights to learn with.
+    home.done(&format!(
+        "quantize {} int8",
+        fixtures().join("demo").display()
+    ));
+    home.refused(
+        &format!("finetune classification --model int8 {ok} --output none"),
+        1,
+        &["int8", "quantise the result"],
+    );
+    let full = format!("finetune classification {SHORT} {ok} --output full");
+    home.refused(
+        &full,
+        1,
+        &["full", "empty folder", "letter.txt", "another folder"],
+    );
+    assert_eq!(home.names("full"), ["letter.txt"]);
+}
+
+#[test]
+fn a_classifier_that_is_there_is_kept_and_its_labels_are_told() {
+    let home = Home::new();
+    home.file(
+        "three.tsv",
+        "text\tlabel\nthe city\ta\nthe book\tb\nrome\tc\n",
+    );
+    let (code, _, err) = home.run("finetune classification --model fixtures/pipelines/models/three --train-file three.tsv --max-steps 1 --output model");
+    assert_eq!(code, Some(0), "{err}");
+    assert!(
+        err.contains("classifier") && err.contains("a, b, c") && err.contains("0 drawn at random"),
+        "{err}"
+    );
+}

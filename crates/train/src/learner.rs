@@ -1,0 +1,56 @@
+//! What a trainer improves: parameters in one flat vector, and the gradient of a loss over samples.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use albert::Variable;
+
+/// Values by name, such as `accuracy`, in the order of their names.
+pub type Metrics = BTreeMap<String, f64>;
+
+/// The seam between the trainer, which knows steps and files, and the model, which knows gradients.
+pub trait Learner {
+    /// Why a call failed.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// The layout of [`Learner::values`].
+    fn variables(&self) -> &[Variable];
+    /// All parameters, in f32.
+    fn values(&self) -> &[f32];
+    /// Replaces all parameters.
+    fn assign(&mut self, values: &[f32]);
+
+    /// Number of training samples.
+    fn samples(&self) -> usize;
+    /// Tokens of a sample: its share of the work.
+    fn tokens(&self, sample: usize) -> usize;
+    /// Terms that the losses over these samples are means of: labelled tokens, sequences, …; second place: of the second
+    /// loss of pre-training, else 0. Those of micro-batches add up to those of the batch.
+    fn terms(&self, samples: &[usize]) -> [usize; 2];
+
+    /// Adds the gradient of the samples' part of the loss to `gradient`, and returns that part: the sum of their terms
+    /// divided by `terms`, which counts the whole batch. Dropout depends on `step` and on the samples' numbers, not on
+    /// how the batch is cut.
+    ///
+    /// # Errors
+    /// Samples that do not fit the model.
+    fn gradient(
+        &mut self,
+        samples: &[usize],
+        terms: [usize; 2],
+        step: u64,
+        gradient: &mut [f32],
+    ) -> Result<f64, Self::Error>;
+
+    /// Metrics over the evaluation data, `loss` among them; empty when there are none.
+    ///
+    /// # Errors
+    /// Samples that do not fit the model, files that cannot be written.
+    fn evaluate(&mut self) -> Result<Metrics, Self::Error>;
+
+    /// Writes the model (configuration, weights, tokenizer) into a folder that exists.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    fn save(&self, folder: &Path) -> Result<(), Self::Error>;
+}

@@ -1,0 +1,28 @@
+//! Training of ALBERT: tasks and their data, optimisers, schedules, the trainer and its checkpoints.
+//!
+//! # Modules in reading order
+//! 1. [`dataset`]: samples as batches. [`tasks`]: the files of GLUE, SQuAD, RACE and tagging, their features and metrics.
+//! 2. [`learner`]: what a trainer improves; [`model`]: a model and its data as one.
+//! 3. [`optim`]: AdamW and LAMB; [`schedule`]: the learning rate at a step.
+//! 4. [`watch`]: whether anything is learned at all.
+//! 5. [`trainer`]: steps, logs, evaluations, checkpoints. In it `options`, `order` (of samples), `observer` (who is told),
+//!    `error`, `resume` (where a run begins), `record` (logs and evaluations), `save` (checkpoints).
+//! 6. [`state`]: checkpoints; [`state::folder`]: how they appear and go.
+//! 7. [`recipe`]: published settings; [`memory`]: what a run needs.
+//! 8. [`report`]: results, the model card, curves, TensorBoard's events.
+
+pub mod dataset;
+mod error;
+pub mod learner;
+pub mod memory;
+pub mod model;
+pub mod optim;
+pub mod recipe;
+pub mod report;
+pub mod schedule;
+pub mod state;
+pub mod tasks;
+pub mod trainer;
+pub mod watch;
+
+pub use error::{At, Error, Place, Result};
