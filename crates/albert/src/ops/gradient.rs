@@ -83,6 +83,6 @@ pub trait Gradient: Backend {
     );
     /// Adds row i of `gradient` to row `rows[i]` of `into`: the gradient of [`Backend::gather_rows`].
     fn add_rows(&self, gradient: &Self::Buffer, rows: &[u32], into: &mut Self::Buffer);
-    /// Σ −ln softmax(row)[target] over the rows of `logits` [n, C], which become (softmax(row) − onehot(target))·scale.
+    /// Σ −ln of the target's softmax over the rows of `logits` [n, C], which become (softmax(row) − onehot(target))·scale.
     fn cross_entropy(&self, logits: &mut Self::Buffer, targets: &[u32], scale: f64) -> f64;
 }

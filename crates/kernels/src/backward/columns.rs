@@ -8,7 +8,7 @@ use crate::simd::{Kernel, LANES, Simd};
 /// Columns of one task: whole cache lines, so that rows are read in long runs.
 pub(super) const COLUMNS: usize = 4 * LANES;
 
-/// sums [N] ← sums + Σ over the rows of x [T, N]: chains of [`CHAIN`] rows from zero, added in order.
+/// sums `[N]` ← sums + Σ over the rows of x [T, N]: chains of [`CHAIN`] rows from zero, added in order.
 ///
 /// # Panics
 /// When sizes do not match.

@@ -6,7 +6,7 @@ use crate::norm::sum_row;
 use crate::parallel::Pool;
 use crate::simd::{Kernel, LANES, Simd};
 
-/// −ln softmax(row)[target] of each row of `logits` [n, C]; the logits become (softmax(row) − onehot(target))·scale.
+/// −ln of the target's softmax in each row of `logits` [n, C]; the logits become (softmax(row) − onehot(target))·scale.
 ///
 /// # Panics
 /// When sizes do not match or a target is outside 0..C.
