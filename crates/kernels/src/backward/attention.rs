@@ -170,6 +170,11 @@ impl Task<'_> {
             view.drop_out::<WIDTH>(block.clone(), dp);
             let at = start - rows.start;
             score_gradients::<S, WIDTH>(s, view, &inverse, p, dp);
+            let factor = s.splat(view.factor());
+            for p in p.chunks_mut(LANES) {
+                s.store_partial(s.mul(s.load_partial(p), factor), p);
+            }
+            view.drop_out::<WIDTH>(block, p);
             for (k, (p, dp)) in p
                 .as_chunks::<WIDTH>()
                 .0
@@ -179,23 +184,6 @@ impl Task<'_> {
             {
                 probabilities[k * stride + at..][..WIDTH].copy_from_slice(p);
                 scores[k * stride + at..][..WIDTH].copy_from_slice(dp);
-            }
-            let factor = view.factor();
-            for k in 0..count {
-                let part = &mut probabilities[k * stride + at..][..WIDTH];
-                for p in part.chunks_mut(LANES) {
-                    s.store_partial(s.mul(s.load_partial(p), s.splat(factor)), p);
-                }
-            }
-            if view.input.dropout.is_some() {
-                for (k, &key) in keys.iter().enumerate() {
-                    drop_row(
-                        view,
-                        key,
-                        block.clone(),
-                        &mut probabilities[k * stride + at..][..block.len()],
-                    );
-                }
             }
         }
 
@@ -252,15 +240,6 @@ impl Part<'_> {
             Self::Keys(keys) => 3 * keys[i] as usize + 1,
             Self::Values(keys) => 3 * keys[i] as usize + 2,
         }
-    }
-}
-
-#[inline(always)]
-fn drop_row(view: View<'_>, key: u32, block: Range<usize>, values: &mut [f32]) {
-    let dropout = view.input.dropout.expect("asked for");
-    let column = ((view.head as u64) << 32) + u64::from(view.input.positions[key as usize]);
-    for (row, value) in block.zip(values) {
-        *value *= dropout.factor(row, column);
     }
 }
 

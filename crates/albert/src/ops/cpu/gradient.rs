@@ -41,7 +41,6 @@ impl Cpu {
         for (row, out) in values.chunks_exact_mut(cols).enumerate() {
             weight.row(row, out);
         }
-        let panels = self.pack_transposed(&values, rows, cols);
         match weight.form {
             Form::Bf16(_) => {
                 // Already rounded: only the layout changes.
@@ -59,7 +58,7 @@ impl Cpu {
                     Err(never) => match never {},
                 }
             }
-            _ => Form::F32(panels),
+            _ => Form::F32(self.pack_transposed(&values, rows, cols)),
         }
     }
 
