@@ -1,3 +1,5 @@
+//! Optimisers against PyTorch and against the formulas in f64.
+
 use albert::{Variable, names};
 use serde::Deserialize;
 

@@ -1,3 +1,5 @@
+//! The watchdog on made-up losses and gradients.
+
 use super::{Alarm, Chance, Constant, NonFinite, Verdict, Watch, WatchOptions};
 
 #[test]
