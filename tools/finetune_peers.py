@@ -1,8 +1,10 @@
 """Fine-tunes with PyTorch transformers on the data and with the settings of `albert finetune`, for docs/results.md.
 
 Usage: python finetune_peers.py TASK MODEL DATA [--seeds 5] [--epochs 3] [--rate 5e-5] [--batch 32] [--length 128] [--train N] [--threads 1]
-TASK: cola, mrpc, rte, stsb, sst2 (DATA: the folder of GLUE) or tagging (DATA: train.conll,dev.conll).
-Prints one JSON line for each seed: metric on the development data after the last step, seconds of training, mean loss.
+TASK: cola, mrpc, rte, stsb, sst2 (DATA: the folder of GLUE), tagging (DATA: train.conll,dev.conll) or squad (DATA:
+train.json). Prints one JSON line for each seed: metric on the development data after the last step, seconds of training,
+mean loss. A model of squad is saved as SAVE-SEED instead, for `albert evaluate squad2`; its windows are those of run_qa.py,
+--length with a stride of 128.
 
 AdamW with bias correction, linear decay without warm-up, clipping at 1, no weight decay, dropout of the classifier 0.1: the
 defaults of `albert finetune`. Needs torch, transformers 5, scipy, scikit-learn, seqeval.
@@ -14,7 +16,7 @@ import statistics
 import time
 
 import torch
-from transformers import (AlbertForSequenceClassification, AlbertForTokenClassification, AutoTokenizer,
+from transformers import (AlbertForQuestionAnswering, AlbertForSequenceClassification, AlbertForTokenClassification, AutoTokenizer,
                           get_linear_schedule_with_warmup, logging)
 
 logging.set_verbosity_error()
@@ -45,6 +47,25 @@ def conll(path):
     return sentences
 
 
+def windows(tokenizer, path, length):
+    """(ids, token types, (start, end)) of each window; 0 and 0 where it does not hold the answer whole."""
+    entries = [(p["context"], q) for a in json.loads(pathlib.Path(path).read_text())["data"] for p in a["paragraphs"] for q in p["qas"]]
+    tokens = tokenizer([q["question"].lstrip() for _, q in entries], [c for c, _ in entries], truncation="only_second", max_length=length,
+                       stride=128, return_overflowing_tokens=True, return_offsets_mapping=True, return_token_type_ids=True)
+    rows = []
+    for i, sample in enumerate(tokens["overflow_to_sample_mapping"]):
+        question, span = entries[sample][1], (0, 0)
+        inside = [k for k, s in enumerate(tokens.sequence_ids(i)) if s == 1]
+        offsets = tokens["offset_mapping"][i]
+        if question["answers"]:
+            first = question["answers"][0]["answer_start"]
+            last = first + len(question["answers"][0]["text"])
+            if offsets[inside[0]][0] <= first and offsets[inside[-1]][1] >= last:
+                span = (max(k for k in inside if offsets[k][0] <= first), min(k for k in inside if offsets[k][1] >= last))
+        rows.append((tokens["input_ids"][i], tokens["token_type_ids"][i], span))
+    return rows
+
+
 def metric(task, predicted, labels):
     if task == "cola":
         from sklearn.metrics import matthews_corrcoef
@@ -65,6 +86,7 @@ def main():
     for name, default in dict(seeds=5, epochs=3, batch=32, length=128, train=10**9, threads=1).items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--rate", type=float, default=5e-5)
+    parser.add_argument("--save", default="squad")
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
     tokenizer = AutoTokenizer.from_pretrained(a.model)
@@ -82,6 +104,8 @@ def main():
                     labels += [names.index(tag)] + [-100] * (len(pieces) - 1) if pieces else []
                 rows.append((ids + [tokenizer.sep_token_id], labels + [-100], tags))
             encoded[name] = rows
+    elif a.task == "squad":
+        encoded = {"train": windows(tokenizer, a.data, a.length), "dev": []}
     else:
         encoded = {}
         for split in ("train", "dev"):
@@ -97,12 +121,14 @@ def main():
         if a.task == "tagging":
             return inputs, pad([r[1] for r in rows], -100)
         inputs["token_type_ids"] = pad([r[1] for r in rows], 0)
+        if a.task == "squad":
+            return inputs, [torch.tensor([r[2][side] for r in rows]) for side in (0, 1)]
         return inputs, torch.tensor([r[2] for r in rows])
 
     values = []
     for seed in range(a.seeds):
         torch.manual_seed(seed)
-        cls = AlbertForTokenClassification if a.task == "tagging" else AlbertForSequenceClassification
+        cls = {"tagging": AlbertForTokenClassification, "squad": AlbertForQuestionAnswering}.get(a.task, AlbertForSequenceClassification)
         labels = len(names) if a.task == "tagging" else 1 if a.task == "stsb" else 2
         model = cls.from_pretrained(a.model, num_labels=labels).train()
         optimizer = torch.optim.AdamW(model.parameters(), lr=a.rate, weight_decay=0.0)
@@ -113,7 +139,8 @@ def main():
             order = torch.randperm(len(data)).tolist()
             for i in range(0, len(data), a.batch):
                 inputs, y = batch([data[j] for j in order[i:i + a.batch]])
-                loss = model(**inputs, labels=y).loss
+                given = {"start_positions": y[0], "end_positions": y[1]} if a.task == "squad" else {"labels": y}
+                loss = model(**inputs, **given).loss
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step(), schedule.step(), optimizer.zero_grad()
@@ -121,6 +148,8 @@ def main():
         seconds = time.perf_counter() - start
         model.eval()
         found = []
+        if a.task == "squad":
+            model.save_pretrained(f"{a.save}-{seed}"), tokenizer.save_pretrained(f"{a.save}-{seed}")
         with torch.no_grad():
             for i in range(0, len(encoded["dev"]), 64):
                 rows = encoded["dev"][i:i + 64]
@@ -135,6 +164,8 @@ def main():
         if a.task == "tagging":
             from seqeval.metrics import f1_score
             value = f1_score([r[2] for r in encoded["dev"]], found)
+        elif a.task == "squad":
+            value = float("nan")
         else:
             value = metric(a.task, found, [r[2] for r in encoded["dev"]])
         values.append(value)

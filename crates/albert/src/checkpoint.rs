@@ -39,6 +39,8 @@ pub struct LoadReport {
 pub struct LoadOptions {
     /// Draw a missing head from N(0, initializer_range) with this seed, instead of refusing. For training.
     pub fresh_head: Option<u64>,
+    /// With it, draw whatever else is missing, too.
+    pub fresh_body: bool,
     /// Which of two different MLM biases to add (`predictions.decoder.bias` as transformers does by default).
     pub mlm_bias: MlmBias,
 }

@@ -125,7 +125,7 @@ impl Task {
                 "AlbertForSequenceClassification" if regression || single => Self::Values,
                 "AlbertForSequenceClassification" => Self::Classes,
                 "AlbertForTokenClassification" => Self::Tags,
-                "AlbertForQuestionAnswering" => Self::Answers,
+                "AlbertForQuestionAnswering" | "AlbertForJointQuestionAnswering" => Self::Answers,
                 "AlbertForMultipleChoice" => Self::Choices,
                 "AlbertForMaskedLM" | "AlbertForPreTraining" => Self::Texts,
                 _ => continue,

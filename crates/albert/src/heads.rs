@@ -2,6 +2,7 @@
 
 mod base;
 mod choice;
+mod joint;
 mod masked_lm;
 mod pretraining;
 mod question;
@@ -10,6 +11,7 @@ mod token;
 
 pub use base::Base;
 pub use choice::MultipleChoice;
+pub use joint::{JointLabels, JointQuestionAnswering};
 pub use masked_lm::MaskedLm;
 pub use pretraining::{PreTraining, PreTrainingLabels};
 pub use question::{QuestionAnswering, QuestionLabels};

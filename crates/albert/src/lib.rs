@@ -91,5 +91,7 @@ pub type AlbertForSequenceClassification<B = Cpu> = Albert<heads::SequenceClassi
 pub type AlbertForTokenClassification<B = Cpu> = Albert<heads::TokenClassification<B>, B>;
 /// Start and end of an answer in a text.
 pub type AlbertForQuestionAnswering<B = Cpu> = Albert<heads::QuestionAnswering<B>, B>;
+/// Start and end of an answer in a text, and whether there is one: Google's head for SQuAD 2.0.
+pub type AlbertForJointQuestionAnswering<B = Cpu> = Albert<heads::JointQuestionAnswering<B>, B>;
 /// The best of K texts.
 pub type AlbertForMultipleChoice<B = Cpu> = Albert<heads::MultipleChoice<B>, B>;

@@ -35,6 +35,18 @@ pub enum Site {
     Classifier,
     /// Question answering [2, H].
     QaOutputs,
+    /// Joint question answering: starts [1, H].
+    StartLogits,
+    /// Joint question answering: token and start [H, 2H].
+    EndDense,
+    /// Joint question answering: LayerNorm `[H]`.
+    EndNorm,
+    /// Joint question answering: ends [1, H].
+    EndLogits,
+    /// Joint question answering: mean start and `[CLS]` [H, 2H].
+    AnswerDense,
+    /// Joint question answering: no answer [1, H], no bias.
+    AnswerLogit,
 }
 
 /// A block by group and position inside the group.
@@ -114,6 +126,12 @@ const SITES: &[(Site, &str, bool)] = &[
     (Site::SentenceOrder, "sop_classifier.classifier", false),
     (Site::Classifier, "classifier", false),
     (Site::QaOutputs, "qa_outputs", false),
+    (Site::StartLogits, "start_logits.dense", false),
+    (Site::EndDense, "end_logits.dense_0", false),
+    (Site::EndNorm, "end_logits.LayerNorm", false),
+    (Site::EndLogits, "end_logits.dense_1", false),
+    (Site::AnswerDense, "answer_class.dense_0", false),
+    (Site::AnswerLogit, "answer_class.dense_1", false),
 ];
 
 const BLOCK_SITES: &[(BlockSite, &str)] = &[
@@ -137,6 +155,9 @@ pub const HEAD_MODULES: &[(&str, &str)] = &[
         "AlbertForSequenceClassification, AlbertForTokenClassification or AlbertForMultipleChoice",
     ),
     ("qa_outputs", "AlbertForQuestionAnswering"),
+    ("start_logits", "AlbertForJointQuestionAnswering"),
+    ("end_logits", "AlbertForJointQuestionAnswering"),
+    ("answer_class", "AlbertForJointQuestionAnswering"),
     ("pooler", "pooler"),
 ];
 
@@ -219,6 +240,10 @@ impl Site {
             Site::Decoder => (Some(vec![v, e]), Some(v)),
             Site::SentenceOrder | Site::Classifier => (Some(vec![labels, h]), Some(labels)),
             Site::QaOutputs => (Some(vec![2, h]), Some(2)),
+            Site::StartLogits | Site::EndLogits => (Some(vec![1, h]), Some(1)),
+            Site::EndDense | Site::AnswerDense => (Some(vec![h, 2 * h]), Some(h)),
+            Site::EndNorm => (Some(vec![h]), Some(h)),
+            Site::AnswerLogit => (Some(vec![1, h]), None),
             Site::Block(part, _) => match part {
                 BlockSite::Query | BlockSite::Key | BlockSite::Value => {
                     (Some(vec![heads, h]), Some(heads))

@@ -152,6 +152,8 @@ pub trait Backend: Sync {
     fn vector_values(&self, vector: &Self::Vector) -> Vec<f32>;
     /// Activations whose contents do not matter yet.
     fn buffer(&self, rows: usize, cols: usize) -> Self::Buffer;
+    /// Activations [rows, cols] with the values given.
+    fn upload(&self, rows: usize, cols: usize, values: &[Self::Scalar]) -> Self::Buffer;
     /// Copies activations out, row-major.
     fn values(&self, buffer: &Self::Buffer) -> Vec<Self::Scalar>;
     /// A host number as an element.

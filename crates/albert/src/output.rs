@@ -122,6 +122,64 @@ outputs! {
         /// [B, S]; masked positions are 0.
         end_logits: Array<T>,
     }
+    /// Of `AlbertForJointQuestionAnswering`, under the names of google-research/albert. A sequence with fewer than five
+    /// places for an answer has log-probability −10³⁰ and position 0 in the rest.
+    JointQuestionAnsweringOutput {
+        /// Where positions and answerability were given.
+        loss: Option<Array<T>>,
+        /// [B, 5]: ln of the probabilities of the likeliest starts, over the places where an answer may be.
+        start_top_log_probs: Array<T>,
+        /// [B, 5]: their positions.
+        start_top_index: Array<T>,
+        /// [B, 25]: ln of the probabilities of the five likeliest ends of each of these starts.
+        end_top_log_probs: Array<T>,
+        /// [B, 25]: their positions.
+        end_top_index: Array<T>,
+        /// `[B]`: the larger, the more likely there is no answer.
+        cls_logits: Array<T>,
+    }
+}
+
+/// A span of tokens that the joint head tried.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct JointSpan {
+    /// Position of the first token.
+    pub start: usize,
+    /// Position of the last token; may stand before the first.
+    pub end: usize,
+    /// ln of the probability of the start.
+    pub start_log_prob: f64,
+    /// ln of the probability of the end, given the start.
+    pub end_log_prob: f64,
+}
+
+impl JointSpan {
+    /// ln of the probability of both.
+    pub fn log_prob(&self) -> f64 {
+        self.start_log_prob + self.end_log_prob
+    }
+}
+
+impl<T: Copy + Into<f64>> JointQuestionAnsweringOutput<T> {
+    /// The spans that were tried in each sequence.
+    pub fn spans(&self) -> Vec<Vec<JointSpan>> {
+        let (starts, ends) = (
+            self.start_top_index.shape[1],
+            self.end_top_index.shape[1] / self.start_top_index.shape[1],
+        );
+        let span = |start: usize, end: usize| JointSpan {
+            start: self.start_top_index.data[start].into() as usize,
+            end: self.end_top_index.data[end].into() as usize,
+            start_log_prob: self.start_top_log_probs.data[start].into(),
+            end_log_prob: self.end_top_log_probs.data[end].into(),
+        };
+        let of = |start: usize| (start * ends..(start + 1) * ends).map(move |end| (start, end));
+        let sequence = |b: usize| {
+            let all = (b * starts..(b + 1) * starts).flat_map(of);
+            all.map(|(start, end)| span(start, end)).collect()
+        };
+        (0..self.cls_logits.data.len()).map(sequence).collect()
+    }
 }
 
 /// Spreads packed rows [T, C] to [B, S, C]; masked positions become 0.

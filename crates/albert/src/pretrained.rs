@@ -115,6 +115,22 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
         ))
     }
 
+    /// A model that knows nothing yet: matrices and tables from N(0, initializer_range), biases 0, norms the identity, all
+    /// by the seed and the tensor's name.
+    ///
+    /// # Errors
+    /// A configuration that cannot be.
+    pub fn from_config(config: AlbertConfig, device: B, seed: u64) -> Result<Self> {
+        let options = LoadOptions {
+            fresh_head: Some(seed),
+            fresh_body: true,
+            ..LoadOptions::default()
+        };
+        let nothing = Checkpoint::empty();
+        let path = Path::new("a new model");
+        Ok(Self::from_checkpoint(config, &nothing, path, device, options)?.0)
+    }
+
     /// Loads the tensors of an open checkpoint; `path` is for messages.
     ///
     /// # Errors

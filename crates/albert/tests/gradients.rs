@@ -12,8 +12,9 @@ use albert_kernels::Isa;
 use albert_testing::{Array64, Golden, fixtures, measure};
 use run::{Labels, inputs, labels};
 
-const CASES: [&str; 10] = [
+const CASES: [&str; 11] = [
     "groups",
+    "joint_question_answering",
     "masked_lm",
     "multi_label",
     "multiple_choice",
@@ -78,6 +79,10 @@ fn run<B: Gradient + Send + 'static>(golden: &Golden, device: B, how: &How) -> F
                 end_positions,
             };
             run_class::<B, heads::QuestionAnswering<B>>(golden, device, &labels, how)
+        }
+        "AlbertForJointQuestionAnswering" => {
+            let labels = run::joint(golden);
+            run_class::<B, heads::JointQuestionAnswering<B>>(golden, device, &labels, how)
         }
         other => panic!("no class {other}"),
     }

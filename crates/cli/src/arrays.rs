@@ -25,6 +25,7 @@ const KNOWN: &[&str] = &[
     "sentence_order_label",
     "start_positions",
     "end_positions",
+    "is_impossible",
 ];
 
 impl InputFile {

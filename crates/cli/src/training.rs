@@ -1,4 +1,4 @@
-//! What `finetune` and `evaluate` share: the names of tasks, their data, and how a run is shown.
+//! What `finetune`, `pretrain` and `evaluate` share: the names of tasks, their data, and a run.
 
 use albert::AlbertConfig;
 use albert::config::ModelClass;
@@ -7,9 +7,13 @@ use albert_train::tasks::glue::GlueTask;
 use anyhow::{Result, bail};
 
 mod data;
+mod run;
+mod settings;
 mod show;
 
 pub(crate) use data::{DataFlags, Split, Windowing, read_glue};
+pub(crate) use run::{Run, file_name, tokenizer_files};
+pub(crate) use settings::UpdateFlags;
 pub(crate) use show::{Show, metrics_line};
 
 /// Tokens of a batch that is measured. No result depends on it; a larger one would need more memory than training does.
@@ -86,20 +90,42 @@ impl TaskName {
         }
     }
 
-    /// The metric that chooses the best checkpoint; more of each is better.
-    pub(crate) fn metric(self) -> &'static str {
+    /// What is measured, beside the loss; the first, of which more is better, chooses the best checkpoint.
+    pub(crate) fn metrics(self) -> &'static [&'static str] {
         match self {
-            Self::Cola => "matthews_correlation",
-            Self::Mrpc | Self::Qqp | Self::StsB => "combined_score",
-            Self::Regression => "pearson",
-            Self::MultiLabel | Self::Squad | Self::Squad2 | Self::Tagging => "f1",
-            _ => "accuracy",
+            Self::Cola => &["matthews_correlation"],
+            Self::Sst2 | Self::Qnli | Self::Rte | Self::Wnli | Self::Choices => &["accuracy"],
+            Self::Mnli => &["accuracy", "accuracy_mm", "loss_mm"],
+            Self::Mrpc | Self::Qqp => &["combined_score", "accuracy", "f1"],
+            Self::StsB => &["combined_score", "pearson", "spearmanr"],
+            Self::Classification => &["accuracy", "f1_macro"],
+            Self::MultiLabel => &["f1", "f1_macro", "accuracy"],
+            Self::Regression => &["pearson", "spearmanr", "mse"],
+            Self::Squad => &["f1", "exact_match"],
+            Self::Squad2 => &[
+                "f1",
+                "exact",
+                "total",
+                "HasAns_exact",
+                "HasAns_f1",
+                "HasAns_total",
+                "NoAns_exact",
+                "NoAns_f1",
+                "NoAns_total",
+                "best_exact",
+                "best_exact_thresh",
+                "best_f1",
+                "best_f1_thresh",
+            ],
+            Self::Race => &["accuracy", "accuracy_middle", "accuracy_high"],
+            Self::Tagging => &["f1", "precision", "recall", "accuracy"],
         }
     }
 
-    /// The class that learns it.
-    pub(crate) fn class(self) -> ModelClass {
+    /// The class that learns it, with Google's head for SQuAD where that is wanted.
+    pub(crate) fn class(self, joint: bool) -> ModelClass {
         match self {
+            Self::Squad | Self::Squad2 if joint => ModelClass::JointQuestionAnswering,
             Self::Squad | Self::Squad2 => ModelClass::QuestionAnswering,
             Self::Race | Self::Choices => ModelClass::MultipleChoice,
             Self::Tagging => ModelClass::TokenClassification,

@@ -238,6 +238,12 @@ fn every_task_is_learned_measured_and_answered() {
             "classify rome",
             "CoLA.tsv predict_results_cola.txt",
         ),
+        (
+            "squad2 --joint",
+            "--train-file squad2.json --validation-file squad2.json",
+            "answer where --context rome --no-answer",
+            "nbest_predictions.json null_odds.json predictions.json",
+        ),
     ];
     for (i, (task, data, answer, predictions)) in tasks.into_iter().enumerate() {
         let output = format!("model-{i}");
@@ -266,6 +272,7 @@ fn every_task_is_learned_measured_and_answered() {
                 "{task}: {name}"
             );
         }
+        let task = task.split(' ').next().expect("a name");
         // Measured anew, the result gives the same metrics.
         let out = home.done(&format!(
             "evaluate {task} --model {output} {data} --output answers-{i} --json"
@@ -435,6 +442,15 @@ fn what_cannot_be_is_refused_and_nothing_is_written() {
     home.file("one.tsv", "text\tlabel\nthe city\told\n");
     let train = format!("finetune classification {SHORT} --output none");
     let ok = "--train-file sentences.tsv";
+    std::fs::create_dir(home.path("relative")).expect("a folder");
+    for name in ["model.safetensors", "tokenizer.json"] {
+        let from = fixtures().join("demo").join(name);
+        std::fs::copy(from, home.path("relative").join(name)).expect("copied");
+    }
+    let config = std::fs::read_to_string(fixtures().join("demo/config.json")).expect("read");
+    let mut config: Value = serde_json::from_str(&config).expect("JSON");
+    config["position_embedding_type"] = "relative_key".into();
+    home.file("relative/config.json", &config.to_string());
     for (arguments, words) in [
         (format!("{train} --train-file nowhere.tsv"), vec!["nowhere.tsv"]),
         (train.clone(), vec!["--train-file"]),
@@ -452,6 +468,9 @@ fn what_cannot_be_is_refused_and_nothing_is_written() {
         (format!("{train} {ok} --max-seq-length 3"), vec!["max_seq_length", "at least"]),
         (format!("{train} {ok} --best"), vec!["best model at the end", "metric"]),
         (format!("finetune tagging {SHORT} --output none --train-file tags.conll --recipe paper"), vec!["--recipe paper", "tagging", "--recipe default"]),
+        (format!("{train} {ok} --validation-file sentences.tsv --metric speed"), vec!["--metric", "accuracy, f1_macro", "speed"]),
+        (format!("{train} {ok} --joint"), vec!["--joint", "squad or squad2", "classification"]),
+        (format!("finetune classification --model relative {ok} --output none"), vec!["relative", "absolute", "relative_key"]),
         (format!("{train} {ok} --dtype int8"), vec!["int8", "f32 or bf16", "quantise the result"]),
         (format!("finetune classification --model fixtures/pipelines/models/three {ok} --output none"), vec!["2 labels", "new, old", "found one of 3"]),
         ("evaluate classification --model fixtures/pipelines/models/three --validation-file other.tsv --output none".to_owned(), vec!["other.tsv, line 2", "green"]),

@@ -213,7 +213,8 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    fn empty() -> Self {
+    /// A checkpoint without tensors.
+    pub fn empty() -> Self {
         Self {
             shards: Vec::new(),
             tensors: Vec::new(),

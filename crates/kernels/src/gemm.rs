@@ -4,8 +4,9 @@
 //! starts from zero; the chains are added in order. Neither the shape of the batch, nor
 //! the tile, nor the thread, nor the instruction set changes that.
 
+mod tile;
+
 use std::ops::Range;
-use std::slice::Chunks;
 
 use crate::Isa;
 use crate::activation::{Activation, Finish};
@@ -13,6 +14,7 @@ use crate::pack::{self, Line, copy_panel, pack_panel, panel};
 use crate::parallel::{Cuts, Grid, MatMut, Pool, TileMut};
 use crate::scratch::Scratch;
 use crate::simd::{Kernel, LANES, Simd};
+pub(crate) use tile::{Product, RowTiles, Sums, product, tile_of_rows};
 
 /// Terms of one chain of fused multiply-adds. Part of the numeric definition.
 pub const CHAIN: usize = 64;
@@ -328,208 +330,5 @@ impl LinearTask<'_> {
             add: self.add,
         };
         activation.finish(s, then, &mut self.tile, cols);
-    }
-}
-
-/// `rows` rows in tiles of almost equal height, at most `most` each: (first row, rows).
-#[derive(Clone, Copy)]
-pub(crate) struct RowTiles {
-    tiles: usize,
-    height: usize,
-    /// Tiles, from the first, that are one row higher.
-    higher: usize,
-    first: usize,
-}
-
-impl RowTiles {
-    pub(crate) fn new(rows: usize, most: usize) -> Self {
-        let tiles = rows.div_ceil(most);
-        Self {
-            tiles,
-            height: rows.checked_div(tiles).unwrap_or(0),
-            higher: rows.checked_rem(tiles).unwrap_or(0),
-            first: 0,
-        }
-    }
-}
-
-impl Iterator for RowTiles {
-    type Item = (usize, usize);
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<(usize, usize)> {
-        self.tiles = self.tiles.checked_sub(1)?;
-        let rows = self.height + usize::from(self.higher > 0);
-        self.higher = self.higher.saturating_sub(1);
-        self.first += rows;
-        Some((self.first - rows, rows))
-    }
-}
-
-/// The operands of one register tile.
-#[derive(Clone, Copy)]
-pub(crate) struct Product<'a, const VECS: usize> {
-    /// One panel of activations, [k][rows of the tile].
-    a: &'a [f32],
-    /// Panels of weights, [k][16] each.
-    b: [&'a [Line]; VECS],
-    /// Lines to prefetch on the way.
-    ahead: [&'a [Line]; VECS],
-}
-
-impl<'a, const VECS: usize> Product<'a, VECS> {
-    /// Without prefetching.
-    #[inline(always)]
-    pub(crate) fn new(a: &'a [f32], b: [&'a [Line]; VECS]) -> Self {
-        let ahead = [&[] as &[Line]; VECS];
-        Self { a, b, ahead }
-    }
-}
-
-/// Where the sums of one register tile go.
-pub(crate) struct Sums<'a> {
-    pub(crate) rows: &'a mut [[Line; GROUP]],
-    /// The first panel.
-    pub(crate) at: usize,
-    /// Add to what is there (a later block of k) instead of setting it.
-    pub(crate) add: bool,
-}
-
-/// Chooses the register tile for `count` rows at compile time.
-#[inline(always)]
-pub(crate) fn tile_of_rows<S: Simd, const VECS: usize>(
-    s: S,
-    count: usize,
-    operands: Product<'_, VECS>,
-    sums: Sums<'_>,
-) {
-    macro_rules! choose {
-        ($($rows:literal)+) => {
-            match count {
-                $($rows if $rows <= S::TILE_ROWS && VECS <= S::TILE_VECS => add_product::<S, $rows, VECS>(s, operands, sums),)+
-                _ => unreachable!("tiles have 1 to {} rows", S::TILE_ROWS),
-            }
-        };
-    }
-    choose!(1 2 3 4 5 6 7 8 9)
-}
-
-/// One register tile to `sums`.
-#[inline(always)]
-fn add_product<S: Simd, const ROWS: usize, const VECS: usize>(
-    s: S,
-    operands: Product<'_, VECS>,
-    to: Sums<'_>,
-) {
-    let a = operands.a.as_chunks::<ROWS>().0;
-    let mut add = to.add;
-    let mut ahead = operands.ahead.map(|lines| lines.chunks(UNROLL));
-    for i in 0..a.len().div_ceil(CHAIN) {
-        let sums = chain::<S, ROWS, VECS, ROWS>(s, i, a, operands.b, &mut ahead);
-        for (sums, row) in sums.into_iter().zip(to.rows.iter_mut()) {
-            for (sum, total) in sums.into_iter().zip(&mut row[to.at..]) {
-                let sum = if add {
-                    s.add(s.load(&total.0), sum)
-                } else {
-                    sum
-                };
-                s.store(sum, &mut total.0);
-            }
-        }
-        add = true;
-    }
-}
-
-/// Rows 0..ROWS of panel `a` ([k][WIDTH]) times VECS panels `b` ([k][16]): chains of [`CHAIN`] terms, added in order.
-#[inline(always)]
-pub(crate) fn product<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
-    s: S,
-    a: &[[f32; WIDTH]],
-    b: [&[Line]; VECS],
-) -> [[S::V; VECS]; ROWS] {
-    let mut ahead = std::array::from_fn(|_| [].chunks(UNROLL));
-    let mut total = chain::<S, ROWS, VECS, WIDTH>(s, 0, a, b, &mut ahead);
-    for i in 1..a.len().div_ceil(CHAIN) {
-        let sums = chain::<S, ROWS, VECS, WIDTH>(s, i, a, b, &mut ahead);
-        for (total, sums) in total.iter_mut().zip(sums) {
-            for (total, sum) in total.iter_mut().zip(sums) {
-                *total = s.add(*total, sum);
-            }
-        }
-    }
-    total
-}
-
-/// Chain number `i` of a register tile: for each element fused multiply-adds in increasing k, from zero. Prefetches lines
-/// of `ahead` on the way.
-#[inline(always)]
-fn chain<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
-    s: S,
-    i: usize,
-    a: &[[f32; WIDTH]],
-    b: [&[Line]; VECS],
-    ahead: &mut [Chunks<'_, Line>; VECS],
-) -> [[S::V; VECS]; ROWS] {
-    let (whole, rest) = a.as_chunks::<CHAIN>();
-    // Loops, where `map` would read better: closures do not always inherit the instructions of the function they
-    // stand in, and then each load is a call.
-    let (mut starts, mut ends) = ([&[] as &[[Line; CHAIN]]; VECS], [&[] as &[Line]; VECS]);
-    for j in 0..VECS {
-        (starts[j], ends[j]) = b[j][..a.len()].as_chunks::<CHAIN>();
-    }
-    let mut sums = [[s.splat(0.0); VECS]; ROWS];
-    let Some(a) = whole.get(i) else {
-        for (k, a) in rest.iter().enumerate() {
-            step(s, a, lines(ends, k), &mut sums);
-        }
-        return sums;
-    };
-    let mut panels = [&starts[0][i] as &[Line]; VECS];
-    for j in 1..VECS {
-        panels[j] = &starts[j][i];
-    }
-    for from in (0..CHAIN).step_by(UNROLL) {
-        for lines in ahead.iter_mut() {
-            for line in lines.next().unwrap_or_default() {
-                s.prefetch(&line.0[0]);
-            }
-        }
-        for (k, a) in a[from..from + UNROLL].iter().enumerate() {
-            step(s, a, lines(panels, from + k), &mut sums);
-        }
-    }
-    sums
-}
-
-/// Line `k` of each panel.
-#[inline(always)]
-fn lines<const VECS: usize>(panels: [&[Line]; VECS], k: usize) -> [&Line; VECS] {
-    let mut lines = [&panels[0][k]; VECS];
-    for j in 1..VECS {
-        lines[j] = &panels[j][k];
-    }
-    lines
-}
-
-/// Steps of a chain in straight-line code: the end of a short loop is foreseen, that of a long one is not.
-const UNROLL: usize = 8;
-
-/// One term of each sum of a register tile.
-#[inline(always)]
-fn step<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
-    s: S,
-    row: &[f32; WIDTH],
-    columns: [&Line; VECS],
-    sums: &mut [[S::V; VECS]; ROWS],
-) {
-    let mut loaded = [s.splat(0.0); VECS];
-    for j in 0..VECS {
-        loaded[j] = s.load(&columns[j].0);
-    }
-    for i in 0..ROWS {
-        let x = s.splat(row[i]);
-        for j in 0..VECS {
-            sums[i][j] = s.fma(x, loaded[j], sums[i][j]);
-        }
     }
 }

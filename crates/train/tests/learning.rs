@@ -9,8 +9,8 @@ mod run;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use albert::heads::{
-    ClassLabels, MaskedLm, MultipleChoice, PreTraining, PreTrainingLabels, QuestionAnswering,
-    QuestionLabels, SequenceClassification, TokenClassification, Trainable,
+    ClassLabels, JointQuestionAnswering, MaskedLm, MultipleChoice, PreTraining, PreTrainingLabels,
+    QuestionAnswering, QuestionLabels, SequenceClassification, TokenClassification, Trainable,
 };
 use albert::{
     Albert, AlbertConfig, Cpu, CpuOptions, DropoutPlan, Inputs, LoadOptions, ProblemType, Variable,
@@ -25,7 +25,7 @@ use albert_train::optim::{Form, Method, Optimizer, OptimizerOptions};
 use albert_train::state;
 use albert_train::tasks::Encode;
 use albert_train::tasks::race::{ChoiceDataset, ChoiceExamples};
-use albert_train::tasks::squad::{SquadDataset, SquadFile, Windows};
+use albert_train::tasks::squad::{JointSquad, SquadDataset, SquadFile, Windows};
 use albert_train::tasks::table::{Table, TableOptions, TableTask, Target};
 use albert_train::tasks::tagging::{TaggedDataset, TaggedFile, label_names};
 use albert_train::tasks::text::TextDataset;
@@ -79,8 +79,9 @@ impl<L: Clone + Sync> Dataset<L> for Whole<L> {
     }
 }
 
-const CASES: [&str; 10] = [
+const CASES: [&str; 11] = [
     "groups",
+    "joint_question_answering",
     "masked_lm",
     "multi_label",
     "multiple_choice",
@@ -170,6 +171,9 @@ fn losses_of(golden: &Golden, excluding: bool) -> Vec<f64> {
                 end_positions,
             };
             losses::<QuestionAnswering<Cpu>>(golden, labels, excluding)
+        }
+        "AlbertForJointQuestionAnswering" => {
+            losses::<JointQuestionAnswering<Cpu>>(golden, run::joint(golden), excluding)
         }
         other => panic!("no class {other}"),
     }
@@ -420,6 +424,8 @@ fn answers_are_learned_by_heart() {
     let data = SquadDataset::new(&common::tokenizer(), &file, &windows).expect("windows");
     assert_eq!(data.len(), EXAMPLES);
     learn_by_heart::<QuestionAnswering<Cpu>>("answers", None, &[], &data);
+    let joint = &JointSquad(&data);
+    learn_by_heart::<JointQuestionAnswering<Cpu>>("answers, jointly", None, &[], joint);
 }
 
 #[test]

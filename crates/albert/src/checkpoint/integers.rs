@@ -188,6 +188,8 @@ pub fn tensor_problems(config: &AlbertConfig, checkpoint: &Checkpoint) -> Result
             Site::SentenceOrder,
             Site::Classifier,
             Site::QaOutputs,
+            Site::EndDense,
+            Site::AnswerDense,
         ])
         .flat_map(|site| site.tensors(config, config.num_labels()))
         .flat_map(|tensor| names::spellings(&tensor.name))

@@ -96,8 +96,10 @@ impl<'a, B: Backend> Loader<'a, B> {
             }
             return Ok(Source::File(info));
         }
-        let head = !tensor.name.starts_with(names::BASE_PREFIX) || tensor.site == Site::Pooler;
-        if let (Some(seed), true) = (self.options.fresh_head, head) {
+        let fresh = self.options.fresh_body
+            || !tensor.name.starts_with(names::BASE_PREFIX)
+            || tensor.site == Site::Pooler;
+        if let (Some(seed), true) = (self.options.fresh_head, fresh) {
             self.report.fresh.push(tensor.name.clone());
             // A norm starts as the identity, a bias at zero.
             return Ok(match (tensor.site, tensor.field) {
@@ -187,7 +189,8 @@ impl<'a, B: Backend> Loader<'a, B> {
                 }
             }
             Source::Zero => out.fill(0.0),
-            Source::Normal(_, _) if tensor.site == Site::MlmNorm => out.fill(1.0),
+            // γ of a norm.
+            Source::Normal(_, _) if tensor.shape.len() == 1 => out.fill(1.0),
             Source::Normal(seed, std) => {
                 crate::random::fill_normal(*seed, &tensor.name, first, *std, out)
             }

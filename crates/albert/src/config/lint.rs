@@ -91,6 +91,9 @@ const TENSORS: &[(&str, &[Dim])] = &[
     ("classifier.bias", &[C]),
     ("qa_outputs.weight", &[C, H]),
     ("qa_outputs.bias", &[C]),
+    ("end_logits.dense_0.bias", &[H]),
+    ("end_logits.LayerNorm.weight", &[H]),
+    ("answer_class.dense_0.bias", &[H]),
 ];
 
 /// Tensors of a block, without `encoder.albert_layer_groups.{g}.albert_layers.{n}.`; the biases of

@@ -143,6 +143,8 @@ named_enum! {
         TokenClassification = "AlbertForTokenClassification",
         /// Start and end scores on every token; no pooler.
         QuestionAnswering = "AlbertForQuestionAnswering",
+        /// Start and end scores and one for "no answer", as google-research/albert has them for SQuAD 2.0; no pooler.
+        JointQuestionAnswering = "AlbertForJointQuestionAnswering",
         /// One score per choice on the pooled first token.
         MultipleChoice = "AlbertForMultipleChoice",
     }

@@ -322,6 +322,11 @@ fn unpruned_count(config: &AlbertConfig, class: ModelClass) -> Option<u64> {
         ModelClass::TokenClassification | ModelClass::QuestionAnswering => {
             vec![encoder, classifier]
         }
+        ModelClass::JointQuestionAnswering => {
+            let pair = linear(h.checked_mul(2)?, h)?;
+            let ends = linear(h, 1)?;
+            vec![encoder, ends, pair, norm_h, ends, pair, h]
+        }
         ModelClass::MultipleChoice => vec![encoder, pooler, linear(h, 1)?],
     })
 }

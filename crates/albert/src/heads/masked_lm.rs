@@ -52,6 +52,40 @@ impl<B: Backend> MaskedLm<B> {
         self.decode(device, config, decoder, &z, n)
     }
 
+    /// Logits [n, V] at n places (sequence, position).
+    ///
+    /// # Errors
+    /// A place outside the batch or hidden by the mask.
+    pub(super) fn logits_at(
+        &self,
+        pass: &Pass<'_, B>,
+        places: &[(usize, usize)],
+    ) -> Result<Array<B::Scalar>> {
+        let Pass { inputs, packed, .. } = pass;
+        let row = |place: &(usize, usize)| {
+            let row = packed.rows.iter().position(|row| row == place);
+            row.filter(|_| inputs.keeps(place.0, place.1))
+                .map(|row| row as u32)
+                .ok_or_else(|| {
+                    Error::input(
+                        "place",
+                        format!(
+                            "a token of the batch [{}, {}] that the mask keeps",
+                            inputs.batch, inputs.length
+                        ),
+                        format!("{place:?}"),
+                    )
+                })
+        };
+        let rows: Vec<u32> = places.iter().map(row).collect::<Result<_>>()?;
+        let hidden = pass.device.gather_rows(&pass.encoded.hidden, &rows);
+        let logits = self.logits(pass.device, pass.config, pass.encoder, &hidden, rows.len());
+        Ok(Array::new(
+            vec![rows.len(), pass.config.vocab_size],
+            pass.device.values(&logits),
+        ))
+    }
+
     /// z·Wordᵀ + bias [n, V]
     fn decode(
         &self,
@@ -230,34 +264,15 @@ impl<B: Backend> crate::Albert<MaskedLm<B>, B> {
         encoded: &Encoded<B>,
         places: &[(usize, usize)],
     ) -> Result<Array<B::Scalar>> {
-        let row = |place: &(usize, usize)| {
-            let row = packed.rows.iter().position(|row| row == place);
-            row.filter(|_| inputs.keeps(place.0, place.1))
-                .map(|row| row as u32)
-                .ok_or_else(|| {
-                    Error::input(
-                        "place",
-                        format!(
-                            "a token of the batch [{}, {}] that the mask keeps",
-                            inputs.batch, inputs.length
-                        ),
-                        format!("{place:?}"),
-                    )
-                })
+        let pass = Pass {
+            device: self.device(),
+            config: self.config(),
+            encoder: self.encoder(),
+            inputs,
+            packed,
+            encoded,
         };
-        let rows: Vec<u32> = places.iter().map(row).collect::<Result<_>>()?;
-        let hidden = self.device().gather_rows(&encoded.hidden, &rows);
-        let logits = self.head().logits(
-            self.device(),
-            self.config(),
-            self.encoder(),
-            &hidden,
-            rows.len(),
-        );
-        Ok(Array::new(
-            vec![rows.len(), self.config().vocab_size],
-            self.device().values(&logits),
-        ))
+        self.head().logits_at(&pass, places)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     HeadGradient, HeadStep, MaskedLm, Trainable, check_count, count_labels, labels_hidden_token,
-    linear_values, number, pooled_backward, pooled_logits, token_output, weight,
+    number, pooled_backward, pooled_logits, token_output, weight,
 };
 use crate::checkpoint::{Loader, Saver};
 use crate::config::AlbertConfig;
@@ -118,14 +118,33 @@ impl<B: Backend> crate::Albert<PreTraining<B>, B> {
     /// # Errors
     /// Inputs that do not fit the model.
     pub fn sentence_order_logits(&self, inputs: &Inputs) -> Result<Array<B::Scalar>> {
-        let (_, encoded) = self.encode(inputs)?;
-        let pooled = encoded.pooled.as_ref().expect("the class has a pooler");
-        let linear = &self.head().sentence_order;
-        let data = linear_values(self.device(), linear, pooled, inputs.batch);
-        Ok(Array::new(
-            vec![inputs.batch, data.len() / inputs.batch],
-            data,
-        ))
+        Ok(self.logits_at(inputs, &[])?.1)
+    }
+
+    /// Logits [n, V] of the vocabulary at n places (sequence, position) alone, and those of the sentence order [B, C].
+    ///
+    /// # Errors
+    /// Inputs that do not fit the model; a place outside the batch or hidden by the mask.
+    pub fn logits_at(
+        &self,
+        inputs: &Inputs,
+        places: &[(usize, usize)],
+    ) -> Result<(Array<B::Scalar>, Array<B::Scalar>)> {
+        let (packed, encoded) = self.encode(inputs)?;
+        let pass = Pass {
+            device: self.device(),
+            config: self.config(),
+            encoder: self.encoder(),
+            inputs,
+            packed: &packed,
+            encoded: &encoded,
+        };
+        let orders = pooled_logits(&pass, &self.head().sentence_order);
+        let words = match places {
+            [] => Array::new(vec![0, self.config().vocab_size], Vec::new()),
+            _ => self.head().masked_lm.logits_at(&pass, places)?,
+        };
+        Ok((words, orders))
     }
 }
 

@@ -398,6 +398,12 @@ impl Backend for Cpu {
         }
     }
 
+    fn upload(&self, rows: usize, cols: usize, values: &[f32]) -> Matrix {
+        let mut out = self.buffer(rows, cols);
+        out.data_mut().copy_from_slice(values);
+        out
+    }
+
     fn values(&self, buffer: &Matrix) -> Vec<f32> {
         buffer.data().to_vec()
     }

@@ -39,8 +39,6 @@ pub trait Gradient: Backend {
     }
     /// Replaces a weight matrix [N, K] by other numbers of the same shape.
     fn reload(&self, weight: &mut Self::Weight, values: &[f32]);
-    /// Activations [rows, cols] with the values given.
-    fn upload(&self, rows: usize, cols: usize, values: &[Self::Scalar]) -> Self::Buffer;
     /// Activations [rows, cols] of zeros.
     fn zeros(&self, rows: usize, cols: usize) -> Self::Buffer;
     /// Drops elements in place; the gradient's operation is the same.

@@ -148,6 +148,15 @@ impl Backend for Reference {
         }
     }
 
+    fn upload(&self, rows: usize, cols: usize, values: &[f64]) -> Matrix64 {
+        assert_eq!(values.len(), rows * cols, "matrix of {rows} x {cols}");
+        Matrix64 {
+            rows,
+            cols,
+            data: values.to_vec(),
+        }
+    }
+
     fn values(&self, buffer: &Matrix64) -> Vec<f64> {
         buffer.data.clone()
     }

@@ -15,8 +15,11 @@ use super::text::{Texts, Windows, load};
 use super::{Answer, Limits, Long, Results, only};
 use crate::error::{Error, Result};
 use crate::ops::{Backend, Cpu};
-use crate::{AlbertForQuestionAnswering, Loaded};
-use spans::{Candidates, candidates};
+use crate::pretrained::Head;
+use crate::{
+    AlbertConfig, AlbertForJointQuestionAnswering, AlbertForQuestionAnswering, Loaded, heads,
+};
+use spans::{Candidates, Scores};
 
 /// What counts as an answer.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +29,8 @@ pub struct AnswerOptions {
     /// Most tokens of an answer.
     pub max_answer_tokens: usize,
     /// Whether "no answer" may be one, as for SQuAD 2.0: an empty text at 0, whose score is the smallest of the
-    /// windows' probabilities that `[CLS]` is start and end.
+    /// windows' probabilities that `[CLS]` is start and end. A model with Google's joint head says itself how likely
+    /// it is that there is no answer: that is the score, and from ½ on it comes first, below ½ behind the best span.
     pub no_answer: bool,
     /// Most tokens of a question; a longer one is cut, and the answer says so. `None`: questions stay whole, as
     /// transformers leaves them with a fast tokenizer, whatever its `max_question_len` says.
@@ -74,8 +78,14 @@ pub struct AnswerSpan {
 
 /// A model that finds answers, with its tokenizer.
 pub struct QuestionAnswering<B: Backend = Cpu> {
-    model: AlbertForQuestionAnswering<B>,
+    model: Model<B>,
     texts: Texts,
+}
+
+/// Either head.
+enum Model<B: Backend> {
+    Spans(AlbertForQuestionAnswering<B>),
+    Joint(AlbertForJointQuestionAnswering<B>),
 }
 
 impl<B: Backend> QuestionAnswering<B> {
@@ -84,19 +94,33 @@ impl<B: Backend> QuestionAnswering<B> {
     /// # Errors
     /// The model or the tokenizer cannot be read, the model has no head for answers.
     pub fn from_pretrained(folder: &Path, device: B) -> Result<(Self, Loaded)> {
+        let (config, _) = AlbertConfig::from_file(&folder.join("config.json"))?;
+        if Self::is_joint(&config) {
+            let (model, tokenizer, loaded) = load(folder, device)?;
+            return Ok((Self::joint(model, tokenizer), loaded));
+        }
         let (model, tokenizer, loaded) = load(folder, device)?;
         Ok((Self::new(model, tokenizer), loaded))
+    }
+
+    /// Whether a configuration is that of a model with the joint head.
+    pub fn is_joint(config: &AlbertConfig) -> bool {
+        let class = <heads::JointQuestionAnswering<B> as Head<B>>::CLASS;
+        config.architectures.iter().any(|name| name == class)
     }
 
     /// Joins a model and its tokenizer.
     pub fn new(model: AlbertForQuestionAnswering<B>, tokenizer: AlbertTokenizer) -> Self {
         let texts = Texts::new(tokenizer, model.config(), model.device());
+        let model = Model::Spans(model);
         Self { model, texts }
     }
 
-    /// The model.
-    pub fn model(&self) -> &AlbertForQuestionAnswering<B> {
-        &self.model
+    /// Joins a model with the joint head and its tokenizer.
+    pub fn joint(model: AlbertForJointQuestionAnswering<B>, tokenizer: AlbertTokenizer) -> Self {
+        let texts = Texts::new(tokenizer, model.config(), model.device());
+        let model = Model::Joint(model);
+        Self { model, texts }
     }
 
     /// Answers one question from its context.
@@ -147,8 +171,8 @@ impl<B: Backend> QuestionAnswering<B> {
         Ok(batch::answer(
             prepared.collect(),
             limits.batch_tokens,
-            |rows| self.logits(rows),
-            |(windows, context), logits| Ok(answers(&windows, context, &logits, options)),
+            |rows| self.scores(rows),
+            |(windows, context), scores| Ok(answers(&windows, context, &scores, options)),
         ))
     }
 
@@ -199,17 +223,30 @@ impl<B: Backend> QuestionAnswering<B> {
         })
     }
 
-    /// Logits of start and end for every token of each row.
-    fn logits(&self, rows: &[&Row]) -> Result<Vec<[Vec<f64>; 2]>> {
+    /// What the model says to each row.
+    fn scores(&self, rows: &[&Row]) -> Result<Vec<Scores>> {
         let inputs = batch::padded(rows);
-        let output = self.model.forward(&inputs, None, Default::default())?;
-        let of = |b: usize, data: &[B::Scalar]| -> Result<Vec<f64>> {
-            batch::numbers(&data[b * inputs.length..][..rows[b].ids.len()])
-        };
-        let (starts, ends) = (&output.start_logits.data, &output.end_logits.data);
-        (0..rows.len())
-            .map(|b| Ok([of(b, starts)?, of(b, ends)?]))
-            .collect()
+        match &self.model {
+            Model::Spans(model) => {
+                let output = model.forward(&inputs, None, Default::default())?;
+                let of = |b: usize, data: &[B::Scalar]| -> Result<Vec<f64>> {
+                    batch::numbers(&data[b * inputs.length..][..rows[b].ids.len()])
+                };
+                let (starts, ends) = (&output.start_logits.data, &output.end_logits.data);
+                (0..rows.len())
+                    .map(|b| Ok(Scores::Ends([of(b, starts)?, of(b, ends)?])))
+                    .collect()
+            }
+            Model::Joint(model) => {
+                let output = model.forward(&inputs, None, Default::default())?;
+                let none = batch::numbers(&output.cls_logits.data)?;
+                let spans = output.spans();
+                let each = spans.into_iter().zip(none);
+                Ok(each
+                    .map(|(spans, none)| Scores::Joint { spans, none })
+                    .collect())
+            }
+        }
     }
 }
 
@@ -217,7 +254,7 @@ impl<B: Backend> QuestionAnswering<B> {
 fn answers(
     windows: &Windows,
     context: &str,
-    logits: &[[Vec<f64>; 2]],
+    scores: &[Scores],
     options: &AnswerOptions,
 ) -> Answer<Vec<AnswerSpan>> {
     let index = CharIndex::new(context);
@@ -229,14 +266,14 @@ fn answers(
     };
     let mut found: Vec<(String, AnswerSpan)> = Vec::new();
     let mut null_score = f64::INFINITY;
-    for (encoding, [starts, ends]) in windows.encodings.iter().zip(logits) {
+    for (encoding, scores) in windows.encodings.iter().zip(scores) {
         let inside: Vec<bool> = encoding
             .sequence_ids()
             .iter()
             .map(|sequence| *sequence == Some(1))
             .collect();
         let Candidates { spans, null } =
-            candidates(starts, ends, &inside, wanted, options.max_answer_tokens);
+            scores.candidates(&inside, wanted, options.max_answer_tokens);
         null_score = null_score.min(null);
         for (first, last, score) in spans {
             let bytes = place(encoding, first, last, options.align_to_words);
@@ -259,17 +296,23 @@ fn answers(
         }
     }
     let mut output: Vec<AnswerSpan> = found.into_iter().map(|(_, answer)| answer).collect();
+    // Stable: of equal scores the one found first.
+    output.sort_by(|a, b| b.score.total_cmp(&a.score));
     if options.no_answer {
-        output.push(AnswerSpan {
+        let place = match scores.first() {
+            Some(Scores::Joint { .. }) if null_score >= 0.5 => 0,
+            Some(Scores::Joint { .. }) => output.len().min(1),
+            _ => output.partition_point(|span| span.score >= null_score),
+        };
+        let none = AnswerSpan {
             score: null_score,
             start: 0,
             end: 0,
             answer: String::new(),
             span: Span::default(),
-        });
+        };
+        output.insert(place, none);
     }
-    // Stable: of equal scores the one found first.
-    output.sort_by(|a, b| b.score.total_cmp(&a.score));
     output.truncate(options.top_k);
     Answer {
         output,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use albert::heads::{self, ClassLabels, PreTrainingLabels, QuestionLabels};
+use albert::heads::{self, ClassLabels, JointLabels, PreTrainingLabels, QuestionLabels};
 use albert::ops::Backend;
 use albert::output::{Array, Output};
 use albert::{Albert, AlbertConfig, Head, Inputs, Keep, LoadOptions, LoadReport, Result};
@@ -151,6 +151,7 @@ pub(crate) fn inputs(golden: &Golden) -> Inputs {
         "sentence_order_label",
         "start_positions",
         "end_positions",
+        "is_impossible",
     ];
     for name in golden.inputs.keys() {
         assert!(
@@ -191,5 +192,16 @@ pub(crate) fn labels(golden: &Golden) -> Labels {
         real: real.map(|labels| labels.real()),
         order: whole("sentence_order_label"),
         answer: whole("start_positions").zip(whole("end_positions")),
+    }
+}
+
+/// The labels of a golden of the joint head.
+pub(crate) fn joint(golden: &Golden) -> JointLabels {
+    let whole = |name: &str| golden.inputs[name].whole();
+    let impossible = whole("is_impossible").into_iter();
+    JointLabels {
+        start_positions: whole("start_positions"),
+        end_positions: whole("end_positions"),
+        is_impossible: impossible.map(|x| x != 0).collect(),
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use albert::Cpu;
 use albert::pipeline::{AnswerOptions, AnswerSpan, QuestionAnswering};
 use anyhow::{Context, Result, bail};
 
@@ -117,8 +118,17 @@ impl Answer {
             .texts("--context", contexts);
         let job = Job::open(&[QUESTION, CONTEXT], given, false, &self.flags)?;
         let demo = Demo::None("question answering");
-        let Opened { model, tokenizer } = self.model.open(demo, &self.flags)?;
-        let answer = QuestionAnswering::new(model, tokenizer);
+        let answer = if self
+            .model
+            .config()
+            .is_some_and(|config| QuestionAnswering::<Cpu>::is_joint(&config))
+        {
+            let Opened { model, tokenizer } = self.model.open(demo, &self.flags)?;
+            QuestionAnswering::joint(model, tokenizer)
+        } else {
+            let Opened { model, tokenizer } = self.model.open(demo, &self.flags)?;
+            QuestionAnswering::new(model, tokenizer)
+        };
         let options = AnswerOptions {
             top_k: self.top_k.get(),
             max_answer_tokens: self.max_answer_tokens.get(),

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use albert::heads::{
-    MultipleChoice, QuestionAnswering, SequenceClassification, TokenClassification,
+    JointQuestionAnswering, MultipleChoice, QuestionAnswering, SequenceClassification,
+    TokenClassification,
 };
 use albert::{Albert, AlbertConfig, Cpu, Head, LoadOptions};
 use albert_formats::write_atomically;
@@ -13,7 +14,7 @@ use albert_train::learner::Metrics;
 use albert_train::recipe::{Recipe, Source};
 use albert_train::tasks::glue::{self, GlueTask};
 use albert_train::tasks::race::ChoiceDataset;
-use albert_train::tasks::squad::{AnswerChoice, SquadDataset, write_predictions};
+use albert_train::tasks::squad::{AnswerChoice, JointSquad, SquadDataset, write_predictions};
 use albert_train::tasks::table::TableTask;
 use albert_train::tasks::tagging::TaggedDataset;
 use anyhow::{Context, Result};
@@ -169,17 +170,25 @@ impl Evaluate {
     }
 
     fn squad(&self) -> Result<Metrics> {
-        let (model, tokenizer) = self.open::<QuestionAnswering<Cpu>>()?;
+        let (config, _) = AlbertConfig::from_file(&self.model.join("config.json"))
+            .map_err(albert::Error::from)?;
         let file = self.data.squad(self.split, self.voice)?;
-        let windows = self.windowing(model.config())?.squad();
-        let data = SquadDataset::new(&tokenizer, &file, &windows)?;
+        let windows = self.windowing(&config)?.squad();
         let choice = AnswerChoice {
             n_best_size: self.n_best_size,
             max_answer_length: self.max_answer_length,
             no_answer: self.task == TaskName::Squad2,
             null_score_diff_threshold: self.null_score_diff_threshold,
         };
-        let found = data.evaluate(&model, &file, &choice, EVALUATION_TOKENS)?;
+        let found = if albert::pipeline::QuestionAnswering::<Cpu>::is_joint(&config) {
+            let (model, tokenizer) = self.open::<JointQuestionAnswering<Cpu>>()?;
+            let data = SquadDataset::new(&tokenizer, &file, &windows)?;
+            JointSquad(&data).evaluate(&model, &file, &choice, EVALUATION_TOKENS)?
+        } else {
+            let (model, tokenizer) = self.open::<QuestionAnswering<Cpu>>()?;
+            let data = SquadDataset::new(&tokenizer, &file, &windows)?;
+            data.evaluate(&model, &file, &choice, EVALUATION_TOKENS)?
+        };
         if let Some(folder) = self.folder()? {
             write_predictions(folder, "", &file, &found.predictions, choice.no_answer)?;
         }

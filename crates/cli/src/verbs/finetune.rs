@@ -4,37 +4,32 @@ mod settings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
+use albert::config::PositionEmbeddingType;
 use albert::heads::{
-    MultipleChoice, QuestionAnswering, SequenceClassification, TokenClassification, Trainable,
+    JointQuestionAnswering, MultipleChoice, QuestionAnswering, SequenceClassification,
+    TokenClassification, Trainable,
 };
 use albert::{Albert, AlbertConfig, Cpu, DropoutPlan, LoadOptions, Precision, ProblemType};
 use albert_formats::Checkpoint;
 use albert_tokenizer::AlbertTokenizer;
 use albert_train::dataset::Dataset;
-use albert_train::learner::{Learner, Metrics};
-use albert_train::memory::{DEFAULT_ACTIVATIONS, Memory};
-use albert_train::model::{Evaluate, ModelLearner, ModelOptions};
+use albert_train::learner::Metrics;
+use albert_train::model::Evaluate;
 use albert_train::recipe::Recipe;
 use albert_train::report::card::Card;
-use albert_train::report::tensorboard::TensorBoard;
-use albert_train::report::{eval_results, train_results, write_card, write_results};
 use albert_train::tasks::glue;
 use albert_train::tasks::race::ChoiceDataset;
-use albert_train::tasks::squad::{AnswerChoice, SquadDataset};
+use albert_train::tasks::squad::{AnswerChoice, JointSquad, SquadDataset};
 use albert_train::tasks::table::TableTask;
 use albert_train::tasks::tagging::{TaggedDataset, label_names};
-use albert_train::trainer::options::{Best, Cadence, Micro, Resume, TrainOptions};
-use albert_train::trainer::{End, Trainer};
-use anyhow::{Context, Result, anyhow, bail};
+use albert_train::trainer::options::{Best, Cadence, Resume, TrainOptions};
+use anyhow::{Result, bail};
 
 use crate::device::ComputeFlags;
 use crate::stream::Voice;
 use crate::training::{
-    DataFlags, EVALUATION_TOKENS, Show, Split, TaskName, metrics_line, read_glue,
+    DataFlags, EVALUATION_TOKENS, Run, Split, TaskName, file_name, read_glue, tokenizer_files,
 };
 use settings::Settings;
 
@@ -63,6 +58,9 @@ pub(crate) struct Finetune {
     data: DataFlags,
     #[command(flatten)]
     settings: Settings,
+    /// Google's head for SQuAD 2.0: an end for each start, and a score of its own for "no answer"
+    #[arg(long)]
+    joint: bool,
     /// Say what would be done and how much memory it needs, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -85,6 +83,12 @@ struct Prepared<'a, H: Trainable<Cpu>> {
 
 impl Finetune {
     pub(crate) fn run(self) -> Result<()> {
+        if self.joint && !matches!(self.task, TaskName::Squad | TaskName::Squad2) {
+            bail!(
+                "--joint: expected the task squad or squad2, found {}",
+                crate::training::name(self.task)
+            );
+        }
         let (config, _) = AlbertConfig::from_file(&self.model.join("config.json"))
             .map_err(albert::Error::from)?;
         let recipe = self.settings.recipe(self.task, &config)?;
@@ -135,6 +139,21 @@ impl Finetune {
                     no_answer: self.task == TaskName::Squad2,
                     ..AnswerChoice::default()
                 };
+                if self.joint {
+                    let train = JointSquad(&train);
+                    let prepared = Prepared {
+                        labels: None,
+                        problem: None,
+                        data: &train,
+                        evaluate: dev.as_ref().map(|(dev, file)| {
+                            evaluation(file.questions.len(), move |model| {
+                                let found = JointSquad(dev).evaluate(model, file, &choice, tokens);
+                                Ok(found?.metrics)
+                            })
+                        }),
+                    };
+                    return self.train::<JointQuestionAnswering<Cpu>>(config, recipe, prepared);
+                }
                 let prepared = Prepared {
                     labels: None,
                     problem: None,
@@ -241,6 +260,13 @@ impl Finetune {
                 self.model.display()
             );
         }
+        if config.position_embedding_type != PositionEmbeddingType::Absolute {
+            bail!(
+                "{}: expected position_embedding_type absolute, found {}, whose gradient is not built",
+                self.model.display(),
+                config.position_embedding_type
+            );
+        }
         let checkpoint = Checkpoint::open(&self.model)?;
         if let Some(labels) = &prepared.labels {
             self.check_labels(&checkpoint, &config, labels)?;
@@ -250,93 +276,42 @@ impl Finetune {
         let threads = device.threads();
         let plan = self.settings.dropout(&config, &recipe);
         let options = self.options(&config, &recipe, &plan, prepared.data, precision, threads)?;
-        let Prepared { data, evaluate, .. } = prepared;
-        let (evaluate, eval_samples) = evaluate.unzip();
-        let (memory, tokens) = self.memory(&config, data, &options);
-        if self.dry_run {
-            return self.tell_plan(&options, memory.total(tokens), data.len());
-        }
-        let load = |device| {
+        let told = std::cell::Cell::new(false);
+        let model = |device| {
             let fresh = LoadOptions {
-                fresh_head: Some(self.settings.seed),
+                fresh_head: Some(self.settings.updates.seed),
                 ..LoadOptions::default()
             };
-            Albert::<H, Cpu>::from_checkpoint(
-                config.clone(),
-                &checkpoint,
-                &self.model,
-                device,
-                fresh,
-            )
-        };
-        // Weights in bfloat16 would have forgotten what they were read from.
-        let exact = match precision {
-            Precision::F32 => None,
-            _ => {
-                let options = albert::CpuOptions {
-                    isa: device.isa(),
-                    threads,
-                    precision: Precision::F32,
-                };
-                Some(load(Cpu::new(options)?)?.0.parameters().1)
+            let (config, path) = (config.clone(), &self.model);
+            let (model, report) =
+                Albert::from_checkpoint(config, &checkpoint, path, device, fresh)?;
+            if !told.replace(true) {
+                self.tell_loaded(&report);
             }
+            Ok(model)
         };
-        let (model, report) = load(device)?;
-        self.tell_loaded(&report);
-        let model_options = ModelOptions {
+        let parameters = config.parameter_count(self.task.class(self.joint));
+        let updates = &self.settings.updates;
+        let run = Run::<H> {
+            model: &model,
+            device,
+            precision,
+            data: prepared.data,
+            evaluate: prepared.evaluate,
             dropout: plan,
-            checkpointing: self.settings.gradient_checkpointing,
+            checkpointing: updates.gradient_checkpointing,
             files: tokenizer_files(&self.model),
-            kept_bytes: usize::try_from(memory.activations(tokens)).unwrap_or(usize::MAX),
+            memory: updates.memory(&config, parameters, 0.0),
+            options,
+            card: self.card(),
+            json: self.json,
+            voice: self.voice,
         };
-        let learner = ModelLearner::new(model, exact, data, evaluate, model_options);
-        let mut trainer = Trainer::new(learner, options)?;
-        if let Some(from) = trainer.resumed_from() {
-            self.voice
-                .note(format_args!("going on from {}", from.display()));
-        }
-        let stop = Arc::new(AtomicBool::new(false));
-        watch_signals(&stop)?;
-        let show = Show::new(self.voice, trainer.state().step);
-        let mut observer = TensorBoard::create(&self.output, trainer.state().step, show)?;
-        let outcome = trainer.run(&mut observer, &stop)?;
-        observer.finish()?;
-        if outcome.end == End::Interrupted {
-            return Err(anyhow!(super::Interrupted)).with_context(|| {
-                let step = outcome.step;
-                format!("stopped at step {step}; the same command goes on from there")
-            });
-        }
-        let (options, state) = (trainer.options().clone(), trainer.state().clone());
-        let samples = data.len();
-        let mut all = train_results(&outcome, &options, &state, samples);
-        write_results(&self.output, "train", &all)?;
-        let mut learner = trainer.into_learner();
-        let start = Instant::now();
-        let metrics = learner.evaluate()?;
-        if let Some(samples) = eval_samples {
-            let seconds = start.elapsed().as_secs_f64();
-            let results = eval_results(&metrics, samples, seconds, &options, &state);
-            write_results(&self.output, "eval", &results)?;
-            all.extend(results);
-        }
-        write_card(&self.output, &self.card(), &options, &state, &metrics)?;
-        let mut out = std::io::stdout().lock();
-        use std::io::Write;
-        if self.json {
-            writeln!(out, "{}", serde_json::Value::Object(all))?;
+        if self.dry_run {
+            run.tell_plan()
         } else {
-            let seconds = outcome.elapsed.as_secs_f64();
-            let rate = outcome.tokens_now as f64 / seconds.max(1e-9);
-            let line = metrics_line(&metrics);
-            let separator = if line.is_empty() { "" } else { ": " };
-            writeln!(out, "{}{separator}{line}", self.output.display())?;
-            self.voice.note(format_args!(
-                "{} steps in {seconds:.0} s, {rate:.0} tokens/s, mean training loss {:.4}",
-                outcome.steps_now, outcome.train_loss
-            ));
+            run.train()
         }
-        Ok(())
     }
 
     /// Refuses a model that already tells other labels apart, where their number differs; tells where only names do.
@@ -394,23 +369,25 @@ impl Finetune {
         }
         let metric = settings.metric.clone();
         if has_dev && matches!(options.evaluate, Cadence::Steps(_) | Cadence::Epochs) {
-            let name = metric.unwrap_or_else(|| self.task.metric().to_owned());
+            let known = self.task.metrics();
+            let name = metric.unwrap_or_else(|| known[0].to_owned());
+            let bare = name.strip_prefix("eval_").unwrap_or(&name);
+            if bare != "loss" && !known.contains(&bare) {
+                bail!(
+                    "--metric: expected loss or one of {} for {}, found {name}",
+                    known.join(", "),
+                    crate::training::name(self.task)
+                );
+            }
             options.best = Some(Best {
                 greater_is_better: !name.ends_with("loss") && name != "mse",
                 metric: name,
             });
         }
-        options.micro = match settings.micro_batch {
-            Some(samples) => Micro::Samples(samples),
-            None => {
-                let longest = (0..data.len()).map(|i| data.tokens(i)).max().unwrap_or(1);
-                let bytes = settings
-                    .activation_memory
-                    .map_or(DEFAULT_ACTIVATIONS, |mib| mib << 20);
-                let memory = Memory::of(config, 0, 0.0, settings.gradient_checkpointing);
-                Micro::Tokens(memory.tokens(bytes, longest))
-            }
-        };
+        let longest = (0..data.len()).map(|i| data.tokens(i)).max().unwrap_or(1);
+        options.micro = settings
+            .updates
+            .micro(settings.updates.memory(config, 0, 0.0), longest);
         let facts = [
             ("task", format!("{:?}", self.task)),
             ("model", self.model.display().to_string()),
@@ -421,6 +398,7 @@ impl Finetune {
                 format!("{} and {} of attention", plan.hidden, plan.attention),
             ),
             ("classifier dropout", plan.classifier.to_string()),
+            ("joint head", self.joint.to_string()),
         ];
         let facts = facts.map(|(name, value)| (name.to_owned(), value));
         options.facts = facts
@@ -428,49 +406,6 @@ impl Finetune {
             .chain(self.data.facts())
             .collect::<BTreeMap<_, _>>();
         Ok(options)
-    }
-
-    /// What the run needs, and the tokens of its largest micro-batch.
-    fn memory<L>(
-        &self,
-        config: &AlbertConfig,
-        data: &dyn Dataset<L>,
-        options: &TrainOptions,
-    ) -> (Memory, usize) {
-        let longest = (0..data.len()).map(|i| data.tokens(i)).max().unwrap_or(1);
-        let parameters = config.parameter_count(self.task.class());
-        let memory = Memory::of(
-            config,
-            parameters,
-            0.0,
-            self.settings.gradient_checkpointing,
-        );
-        let all: usize = (0..data.len()).map(|i| data.tokens(i)).sum();
-        // A batch of longest samples is rare: twice the mean, at most what the micro-batch allows.
-        let batch = (2 * options.batch * all.div_ceil(data.len().max(1))).max(longest);
-        let tokens = match options.micro {
-            Micro::Tokens(most) => batch.min(most),
-            Micro::Samples(samples) => batch.min(samples * longest),
-        };
-        (memory, tokens)
-    }
-
-    fn tell_plan(&self, options: &TrainOptions, memory: u64, samples: usize) -> Result<()> {
-        use std::io::Write;
-        let mut out = std::io::stdout().lock();
-        let micro = match options.micro {
-            Micro::Samples(n) => format!("{n} samples"),
-            Micro::Tokens(n) => format!("{n} tokens"),
-        };
-        writeln!(
-            out,
-            "{samples} samples, {} steps of {}, micro-batches of {micro}, learning rate {:e}; about {} MB of memory",
-            options.total_steps(samples),
-            options.batch,
-            options.learning_rate,
-            memory / 1_000_000,
-        )?;
-        Ok(())
     }
 
     fn tell_loaded(&self, report: &albert::LoadReport) {
@@ -506,40 +441,4 @@ fn evaluation<'a, H: Trainable<Cpu>>(
 fn few(labels: &[String]) -> String {
     let more = if labels.len() > 8 { ", …" } else { "" };
     labels[..labels.len().min(8)].join(", ") + more
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(
-        || path.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    )
-}
-
-/// The files of a folder that make its tokenizer.
-fn tokenizer_files(folder: &Path) -> Vec<PathBuf> {
-    const NAMES: [&str; 6] = [
-        "spiece.model",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "added_tokens.json",
-        "vocab.txt",
-    ];
-    let files = NAMES.iter().map(|name| folder.join(name));
-    files.filter(|path| path.is_file()).collect()
-}
-
-#[cfg(unix)]
-fn watch_signals(stop: &Arc<AtomicBool>) -> Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(stop))
-            .context("cannot watch for signals")?;
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn watch_signals(_: &Arc<AtomicBool>) -> Result<()> {
-    Ok(())
 }

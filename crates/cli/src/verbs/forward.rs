@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use albert::heads::{ClassLabels, PreTrainingLabels, QuestionLabels};
+use albert::heads::{ClassLabels, JointLabels, PreTrainingLabels, QuestionLabels};
 use albert::output::Output;
 use albert::{Albert, AlbertConfig, Cpu, Head, Keep, LoadOptions, MlmBias};
 use anyhow::{Context, Result, bail};
@@ -20,7 +20,7 @@ Examples:
   albert forward --model DIR --inputs in.safetensors --outputs out.safetensors --hidden-states",
     after_help = "\
 Inputs: int64 input_ids [B, S] ([B, K, S] for multiple choice) or inputs_embeds; optional attention_mask, token_type_ids,
-position_ids, head_mask, labels, sentence_order_label, start_positions, end_positions.
+position_ids, head_mask, labels, sentence_order_label, start_positions, end_positions, is_impossible.
 Outputs: float32 under transformers' names; per-token outputs at masked positions are 0."
 )]
 pub(crate) struct Forward {
@@ -50,13 +50,14 @@ pub(crate) struct Forward {
 }
 
 /// The names of the library's classes.
-const CLASSES: [&str; 7] = [
+const CLASSES: [&str; 8] = [
     "AlbertModel",
     "AlbertForPreTraining",
     "AlbertForMaskedLM",
     "AlbertForSequenceClassification",
     "AlbertForTokenClassification",
     "AlbertForQuestionAnswering",
+    "AlbertForJointQuestionAnswering",
     "AlbertForMultipleChoice",
 ];
 
@@ -115,6 +116,23 @@ impl Forward {
                     Ok(Some(QuestionLabels {
                         start_positions,
                         end_positions,
+                    }))
+                }),
+            "AlbertForJointQuestionAnswering" => self
+                .run_class::<albert::heads::JointQuestionAnswering<Cpu>>(&file, |file| {
+                    let labels = (
+                        file.integers("start_positions")?,
+                        file.integers("end_positions")?,
+                        file.integers("is_impossible")?,
+                    );
+                    let (Some(start_positions), Some(end_positions), Some(impossible)) = labels
+                    else {
+                        return Ok(None);
+                    };
+                    Ok(Some(JointLabels {
+                        start_positions,
+                        end_positions,
+                        is_impossible: impossible.into_iter().map(|x| x != 0).collect(),
                     }))
                 }),
             other => bail!(

@@ -24,8 +24,8 @@ pub(super) fn run<B: Backend, H: Head<B>>(
     Ok(())
 }
 
-/// Samples batch by batch: of one group, the longest first.
-fn plan<L>(data: &impl Dataset<L>, budget: usize) -> Vec<Vec<usize>> {
+/// Samples batch by batch: of one group, the longest first, at most `budget` tokens or a single sample.
+pub(super) fn plan<L>(data: &impl Dataset<L>, budget: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..data.len()).collect();
     order.sort_by_key(|&i| (data.group(i), std::cmp::Reverse(data.tokens(i))));
     let mut batches: Vec<Vec<usize>> = Vec::new();

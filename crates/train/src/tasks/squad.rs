@@ -2,6 +2,7 @@
 
 mod answers;
 mod file;
+mod joint;
 
 use std::path::Path;
 
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::learner::Metrics;
 pub use answers::{AnswerChoice, Answered, Candidate, answers};
 pub use file::{Gold, Question, SquadFile};
+pub use joint::JointSquad;
 
 /// Questions that are tokenized at once.
 const AT_ONCE: usize = 256;

@@ -174,12 +174,6 @@ impl Gradient for Cpu {
         }
     }
 
-    fn upload(&self, rows: usize, cols: usize, values: &[f32]) -> Matrix {
-        let mut out = self.buffer(rows, cols);
-        out.data_mut().copy_from_slice(values);
-        out
-    }
-
     fn zeros(&self, rows: usize, cols: usize) -> Matrix {
         let mut out = self.buffer(rows, cols);
         out.data_mut().fill(0.0);

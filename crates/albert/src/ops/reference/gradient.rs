@@ -27,15 +27,6 @@ impl Gradient for Reference {
         weight.data = self.vector(values.to_vec());
     }
 
-    fn upload(&self, rows: usize, cols: usize, values: &[f64]) -> Matrix64 {
-        assert_eq!(values.len(), rows * cols, "matrix of {rows} x {cols}");
-        Matrix64 {
-            rows,
-            cols,
-            data: values.to_vec(),
-        }
-    }
-
     fn zeros(&self, rows: usize, cols: usize) -> Matrix64 {
         self.buffer(rows, cols)
     }

@@ -1,13 +1,54 @@
-//! The most likely spans of one window, from the logits of their ends.
+//! The most likely spans of one window, from what the model says about it.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+
+use crate::output::JointSpan;
+
+/// What a model says about a window.
+pub(super) enum Scores {
+    /// Logits of start and end, of every token.
+    Ends([Vec<f64>; 2]),
+    /// Of the joint head.
+    Joint {
+        /// What it tried.
+        spans: Vec<JointSpan>,
+        /// Logit of "no answer".
+        none: f64,
+    },
+}
+
+impl Scores {
+    /// The `count` most likely spans of at most `longest` tokens inside the context.
+    pub(super) fn candidates(&self, inside: &[bool], count: usize, longest: usize) -> Candidates {
+        match self {
+            Self::Ends([starts, ends]) => candidates(starts, ends, inside, count, longest),
+            Self::Joint { spans, none } => {
+                let fits = |one: &&JointSpan| {
+                    let (first, last) = (one.start, one.end);
+                    inside[first] && inside[last] && first <= last && last - first < longest
+                };
+                let mut spans: Vec<_> = spans
+                    .iter()
+                    .filter(fits)
+                    .map(|one| (one.start, one.end, one.log_prob().exp()))
+                    .collect();
+                spans.sort_by(|a, b| b.2.total_cmp(&a.2));
+                spans.truncate(count);
+                Candidates {
+                    spans,
+                    null: 1.0 / (1.0 + (-none).exp()),
+                }
+            }
+        }
+    }
+}
 
 /// What a window offers.
 pub(super) struct Candidates {
     /// First token, last token, probability; the most likely first.
     pub(super) spans: Vec<(usize, usize, f64)>,
-    /// Probability that `[CLS]`, token 0, is start and end: there is no answer here.
+    /// Probability that there is no answer here; with two scores for each token: that `[CLS]`, token 0, is start and end.
     pub(super) null: f64,
 }
 
@@ -34,7 +75,7 @@ impl PartialOrd for Worst {
 ///
 /// Starts and ends are normalised each by its own softmax over the tokens of the context and `[CLS]` (transformers
 /// 4.57, `select_starts_ends`); a span's probability is the product of its ends'.
-pub(super) fn candidates(
+fn candidates(
     starts: &[f64],
     ends: &[f64],
     inside: &[bool],

@@ -189,7 +189,7 @@ fn sum(logits: [f64; 2]) -> f64 {
     logits[0] + logits[1]
 }
 
-fn softmax(candidates: &mut [Candidate]) {
+pub(super) fn softmax(candidates: &mut [Candidate]) {
     let score = |one: &Candidate| one.start_logit + one.end_logit;
     let top = candidates
         .iter()

@@ -1,0 +1,187 @@
+//! A run of training from its first step to its results: what `finetune` and `pretrain` share.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use albert::heads::Trainable;
+use albert::{Albert, Cpu, CpuOptions, DropoutPlan, Precision};
+use albert_train::dataset::Dataset;
+use albert_train::learner::Learner;
+use albert_train::memory::Memory;
+use albert_train::model::{Evaluate, ModelLearner, ModelOptions};
+use albert_train::report::card::Card;
+use albert_train::report::tensorboard::TensorBoard;
+use albert_train::report::{eval_results, train_results, write_card, write_results};
+use albert_train::trainer::options::{Micro, TrainOptions};
+use albert_train::trainer::{End, Trainer};
+use anyhow::{Context, Result, anyhow};
+
+use super::{Show, metrics_line};
+use crate::stream::Voice;
+use crate::verbs::Interrupted;
+
+/// A run, ready to begin.
+pub(crate) struct Run<'a, H: Trainable<Cpu>> {
+    /// Makes the model on a device.
+    pub(crate) model: &'a dyn Fn(Cpu) -> Result<Albert<H, Cpu>>,
+    pub(crate) device: Cpu,
+    pub(crate) precision: Precision,
+    pub(crate) data: &'a dyn Dataset<H::Labels>,
+    /// The measurement and its number of samples.
+    pub(crate) evaluate: Option<(Box<Evaluate<'a, H>>, usize)>,
+    pub(crate) dropout: DropoutPlan,
+    pub(crate) checkpointing: bool,
+    /// The tokenizer's files, which go with the model.
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) memory: Memory,
+    pub(crate) options: TrainOptions,
+    pub(crate) card: Card,
+    pub(crate) json: bool,
+    pub(crate) voice: Voice,
+}
+
+impl<H: Trainable<Cpu>> Run<'_, H> {
+    /// Tokens of the largest micro-batch that is usual.
+    fn largest(&self) -> usize {
+        let (data, options) = (self.data, &self.options);
+        let longest = (0..data.len()).map(|i| data.tokens(i)).max().unwrap_or(1);
+        let all: usize = (0..data.len()).map(|i| data.tokens(i)).sum();
+        // A batch of longest samples is rare: twice the mean, at most what the micro-batch allows.
+        let batch = (2 * options.batch * all.div_ceil(data.len().max(1))).max(longest);
+        match options.micro {
+            Micro::Tokens(most) => batch.min(most),
+            Micro::Samples(samples) => batch.min(samples * longest),
+        }
+    }
+
+    /// Says what would be done.
+    pub(crate) fn tell_plan(&self) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        let (options, samples) = (&self.options, self.data.len());
+        let micro = match options.micro {
+            Micro::Samples(n) => format!("{n} samples"),
+            Micro::Tokens(n) => format!("{n} tokens"),
+        };
+        writeln!(
+            out,
+            "{samples} samples, {} steps of {}, micro-batches of {micro}, learning rate {:e}; about {} MB of memory",
+            options.total_steps(samples),
+            options.batch,
+            options.learning_rate,
+            self.memory.total(self.largest()) / 1_000_000,
+        )?;
+        Ok(())
+    }
+
+    /// Trains, measures, and writes model and results into the output folder.
+    pub(crate) fn train(self) -> Result<()> {
+        let kept = self.memory.activations(self.largest());
+        let threads = self.device.threads();
+        // Weights in bfloat16 would have forgotten what they were read from.
+        let exact = match self.precision {
+            Precision::F32 => None,
+            _ => {
+                let options = CpuOptions {
+                    isa: self.device.isa(),
+                    threads,
+                    precision: Precision::F32,
+                };
+                Some((self.model)(Cpu::new(options)?)?.parameters().1)
+            }
+        };
+        let model = (self.model)(self.device)?;
+        let (evaluate, eval_samples) = self.evaluate.unzip();
+        let model_options = ModelOptions {
+            dropout: self.dropout,
+            checkpointing: self.checkpointing,
+            files: self.files,
+            kept_bytes: usize::try_from(kept).unwrap_or(usize::MAX),
+        };
+        let (data, voice, output) = (self.data, self.voice, self.options.output.clone());
+        let learner = ModelLearner::new(model, exact, data, evaluate, model_options);
+        let mut trainer = Trainer::new(learner, self.options)?;
+        if let Some(from) = trainer.resumed_from() {
+            voice.note(format_args!("going on from {}", from.display()));
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        watch_signals(&stop)?;
+        let show = Show::new(voice, trainer.state().step);
+        let mut observer = TensorBoard::create(&output, trainer.state().step, show)?;
+        let outcome = trainer.run(&mut observer, &stop)?;
+        observer.finish()?;
+        if outcome.end == End::Interrupted {
+            return Err(anyhow!(Interrupted)).with_context(|| {
+                let step = outcome.step;
+                format!("stopped at step {step}; the same command goes on from there")
+            });
+        }
+        let (options, state) = (trainer.options().clone(), trainer.state().clone());
+        let mut all = train_results(&outcome, &options, &state, data.len());
+        write_results(&output, "train", &all)?;
+        let mut learner = trainer.into_learner();
+        let start = Instant::now();
+        let metrics = learner.evaluate()?;
+        if let Some(samples) = eval_samples {
+            let seconds = start.elapsed().as_secs_f64();
+            let results = eval_results(&metrics, samples, seconds, &options, &state);
+            write_results(&output, "eval", &results)?;
+            all.extend(results);
+        }
+        write_card(&output, &self.card, &options, &state, &metrics)?;
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            writeln!(out, "{}", serde_json::Value::Object(all))?;
+        } else {
+            let seconds = outcome.elapsed.as_secs_f64();
+            let rate = outcome.tokens_now as f64 / seconds.max(1e-9);
+            let line = metrics_line(&metrics);
+            let separator = if line.is_empty() { "" } else { ": " };
+            writeln!(out, "{}{separator}{line}", output.display())?;
+            voice.note(format_args!(
+                "{} steps in {seconds:.0} s, {rate:.0} tokens/s, mean training loss {:.4}",
+                outcome.steps_now, outcome.train_loss
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The last part of a path, for people.
+pub(crate) fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(
+        || path.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// The files of a folder that make its tokenizer.
+pub(crate) fn tokenizer_files(folder: &Path) -> Vec<PathBuf> {
+    const NAMES: [&str; 6] = [
+        "spiece.model",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.txt",
+    ];
+    let files = NAMES.iter().map(|name| folder.join(name));
+    files.filter(|path| path.is_file()).collect()
+}
+
+#[cfg(unix)]
+fn watch_signals(stop: &Arc<AtomicBool>) -> Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(stop))
+            .context("cannot watch for signals")?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn watch_signals(_: &Arc<AtomicBool>) -> Result<()> {
+    Ok(())
+}
