@@ -24,8 +24,10 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), FormatError>
 }
 
 /// A file on its way: dropped without [`publish`](Self::publish), it is removed.
+///
+/// Write to [`file`](Self::file), [`sync`](Self::sync), then publish.
 #[derive(Debug)]
-pub(crate) struct Pending {
+pub struct Pending {
     file: NamedTempFile,
     target: PathBuf,
 }
@@ -33,7 +35,10 @@ pub(crate) struct Pending {
 impl Pending {
     /// A link is followed to the file that it names; a folder, a pipe or a device is refused, since renaming would
     /// replace it.
-    pub(crate) fn create(target: &Path) -> Result<Self, FormatError> {
+    ///
+    /// # Errors
+    /// If the folder is missing or cannot be written.
+    pub fn create(target: &Path) -> Result<Self, FormatError> {
         let target = &match target.canonicalize() {
             Ok(there) if there.is_file() => there,
             Ok(_) => {
@@ -56,24 +61,32 @@ impl Pending {
         })
     }
 
-    pub(crate) fn file(&self) -> &File {
+    /// The temporary file.
+    pub fn file(&self) -> &File {
         self.file.as_file()
     }
 
-    pub(crate) fn target(&self) -> &Path {
+    /// Where it will be.
+    pub fn target(&self) -> &Path {
         &self.target
     }
 
     /// Puts the contents on the disk, so that the name never stands for a file that a power cut
     /// emptied.
-    pub(crate) fn sync(&self) -> Result<(), FormatError> {
+    ///
+    /// # Errors
+    /// A disk that is full.
+    pub fn sync(&self) -> Result<(), FormatError> {
         self.file()
             .sync_all()
             .map_err(FormatError::io("write", &self.target))
     }
 
     /// Gives the file its name.
-    pub(crate) fn publish(self) -> Result<(), FormatError> {
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn publish(self) -> Result<(), FormatError> {
         let Self { file, target } = self;
         file.persist(&target)
             .map_err(|error| FormatError::io("replace", &target)(error.error))?;

@@ -57,6 +57,22 @@ pub enum FormatError {
         problem: String,
     },
 
+    /// A file of records is damaged or cut short, or holds something else.
+    #[error(
+        "{}, record {record} (at byte {offset}): {problem}; copy or write the file again",
+        path.display()
+    )]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Number of the record, from 1.
+        record: u64,
+        /// Where the record begins.
+        offset: u64,
+        /// What was expected and what was found.
+        problem: String,
+    },
+
     /// One tensor's entry in the header is wrong.
     #[error(
         "tensor {} in {}: {problem}; the file is damaged or was made to deceive, download it again \

@@ -1,4 +1,4 @@
-//! Tensors in files. This crate knows bytes, never ALBERT: it lists what a checkpoint holds, reads
+//! Tensors and records in files. This crate knows bytes, never ALBERT: it lists what a checkpoint holds, reads
 //! any run of elements as `f32`, `f64`, `i64` or `i8`, and writes checkpoints that other tools read.
 //!
 //! It reads safetensors and both forms of PyTorch's `pytorch_model.bin` (the zip archives of torch 1.6
@@ -56,13 +56,16 @@
 //! 10. `atomic`: temporary file, fsync, rename.
 //! 11. `layout`: the order of tensors in a written file, and its header.
 //! 12. `sink`: elements on their way out, converted; `write`: one file; `sharded`: several.
+//! 13. `crc32c`, `tfrecord`, `example`: TensorFlow's files of records, and the messages in those of training data.
 
 mod atomic;
 mod checkpoint;
 mod contents;
+mod crc32c;
 mod document;
 mod dtype;
 mod error;
+mod example;
 mod header;
 mod index;
 mod json;
@@ -72,16 +75,21 @@ mod read;
 mod sharded;
 mod sink;
 mod strided;
+mod tfrecord;
 mod torch;
 mod write;
 
-pub use atomic::write_atomically;
+pub use atomic::{Pending, write_atomically};
 pub use checkpoint::{Checkpoint, TensorInfo};
+pub use crc32c::{Crc32c, crc32c};
 pub use dtype::Dtype;
 pub use error::FormatError;
+pub use example::{Example, Values};
 pub use layout::TensorSpec;
+pub use positional::PositionalFile;
 pub use sharded::write_safetensors_sharded;
 pub use sink::TensorSink;
+pub use tfrecord::{RecordReader, RecordWriter, frame_record};
 pub use write::write_safetensors;
 
 /// Entry for the fuzz target (`fuzz/`): all checks of one file's bytes, without a file.

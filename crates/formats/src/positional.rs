@@ -46,9 +46,9 @@ fn part(memory: &[u8], offset: u64, length: usize) -> io::Result<&[u8]> {
         .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-/// An open file that is read by position.
+/// An open file that is read by position, from any number of threads.
 #[derive(Debug)]
-pub(crate) struct PositionalFile {
+pub struct PositionalFile {
     #[cfg(any(unix, windows))]
     file: File,
     #[cfg(not(any(unix, windows)))]
@@ -56,21 +56,28 @@ pub(crate) struct PositionalFile {
 }
 
 impl PositionalFile {
-    pub(crate) fn new(file: File) -> Self {
+    /// Takes over a file that is open for reading.
+    pub fn new(file: File) -> Self {
         #[cfg(not(any(unix, windows)))]
         let file = std::sync::Mutex::new(file);
         Self { file }
     }
 
     /// Fills `bytes` from `offset`.
+    ///
+    /// # Errors
+    /// The system's answer; `UnexpectedEof` where the file ends before.
     #[cfg(unix)]
-    pub(crate) fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         std::os::unix::fs::FileExt::read_exact_at(&self.file, bytes, offset)
     }
 
     /// Fills `bytes` from `offset`.
+    ///
+    /// # Errors
+    /// The system's answer; `UnexpectedEof` where the file ends before.
     #[cfg(windows)]
-    pub(crate) fn read_exact_at(&self, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+    pub fn read_exact_at(&self, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
         use std::os::windows::fs::FileExt;
         while !bytes.is_empty() {
             match self.file.seek_read(bytes, offset) {
@@ -87,8 +94,11 @@ impl PositionalFile {
     }
 
     /// Fills `bytes` from `offset`.
+    ///
+    /// # Errors
+    /// The system's answer; `UnexpectedEof` where the file ends before.
     #[cfg(not(any(unix, windows)))]
-    pub(crate) fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         use std::io::{Read, Seek, SeekFrom};
         let mut file = self
             .file

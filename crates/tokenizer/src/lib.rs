@@ -29,7 +29,8 @@
 //! 6. The tokenizers family: `json`, tokenizer.json, in and out; `pipeline` runs it, with `added`
 //!    tokens and `wordpiece`; `convert` makes one of a spiece.model, `vocab_txt` of a vocab.txt.
 //! 7. The surface: `tokenizer`, [`AlbertTokenizer`]; `files` and `config`, which files of a folder
-//!    are read and what they say; `build`, from there to an engine; `grow`, added tokens; `save`.
+//!    are read and what they say; `build`, from there to an engine; `grow`, added tokens; `save`;
+//!    `fingerprint`, one number for all of it.
 //! 8. One encoding: `options`, then `assemble` with `truncate`, `template` and `pad`; the result,
 //!    `encoding`, with `chars` for positions in code points.
 //! 9. Many of them: `batch`, and `lines` for files of any size.
@@ -49,6 +50,7 @@ mod encoding;
 mod engine;
 mod error;
 mod files;
+mod fingerprint;
 mod google;
 mod grow;
 mod json;

@@ -2,6 +2,8 @@
 
 use albert::Inputs;
 
+use crate::error::Result;
+
 /// Samples that are already numbers. `L` is what the class measures its loss against ([`albert::Head::Labels`]).
 pub trait Dataset<L>: Sync {
     /// Number of samples.
@@ -18,5 +20,8 @@ pub trait Dataset<L>: Sync {
         0
     }
     /// The samples named, all of one group, padded on the right to the longest of them, and their labels.
-    fn batch(&self, samples: &[usize]) -> (Inputs, L);
+    ///
+    /// # Errors
+    /// A file that holds the samples cannot be read, or was damaged.
+    fn batch(&self, samples: &[usize]) -> Result<(Inputs, L)>;
 }

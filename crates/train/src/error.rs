@@ -36,6 +36,25 @@ pub enum Error {
         /// What it is.
         found: String,
     },
+    /// A cache of tokens is not the one that is wanted.
+    #[error(
+        "{} holds tokens of another preparation: its {what} is {found}, wanted is {wanted}; give another folder, or ask to \
+         rebuild it",
+        folder.display()
+    )]
+    Cache {
+        /// The folder of the cache.
+        folder: PathBuf,
+        /// What differs.
+        what: String,
+        /// What it should be.
+        wanted: String,
+        /// What it is.
+        found: String,
+    },
+    /// The caller stopped the work; it can go on.
+    #[error("stopped before the end; the same call goes on where it was")]
+    Stopped,
     /// The model refused a batch, or could not be read.
     #[error(transparent)]
     Model(#[from] albert::Error),

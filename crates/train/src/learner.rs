@@ -26,14 +26,17 @@ pub trait Learner {
     fn tokens(&self, sample: usize) -> usize;
     /// Terms that the losses over these samples are means of: labelled tokens, sequences, …; second place: of the second
     /// loss of pre-training, else 0. Those of micro-batches add up to those of the batch.
-    fn terms(&self, samples: &[usize]) -> [usize; 2];
+    ///
+    /// # Errors
+    /// Samples that cannot be read or do not fit the model.
+    fn terms(&self, samples: &[usize]) -> Result<[usize; 2], Self::Error>;
 
     /// Adds the gradient of the samples' part of the loss to `gradient`, and returns that part: the sum of their terms
     /// divided by `terms`, which counts the whole batch. Dropout depends on `step` and on the samples' numbers, not on
     /// how the batch is cut.
     ///
     /// # Errors
-    /// Samples that do not fit the model.
+    /// Samples that cannot be read or do not fit the model.
     fn gradient(
         &mut self,
         samples: &[usize],

@@ -2,6 +2,7 @@
 //!
 //! # Modules in reading order
 //! 1. [`dataset`]: samples as batches. [`tasks`]: the files of GLUE, SQuAD, RACE and tagging, their features and metrics.
+//!    [`pretrain`]: text of any size as samples of pre-training; `random`: the draws for them.
 //! 2. [`learner`]: what a trainer improves; [`model`]: a model and its data as one.
 //! 3. [`optim`]: AdamW and LAMB; [`schedule`]: the learning rate at a step.
 //! 4. [`watch`]: whether anything is learned at all.
@@ -10,13 +11,17 @@
 //! 6. [`state`]: checkpoints; [`state::folder`]: how they appear and go.
 //! 7. [`recipe`]: published settings; [`memory`]: what a run needs.
 //! 8. [`report`]: results, the model card, curves, TensorBoard's events.
+//! 9. [`lines`]: text files of any size, plain or compressed.
 
 pub mod dataset;
 mod error;
 pub mod learner;
+pub mod lines;
 pub mod memory;
 pub mod model;
 pub mod optim;
+pub mod pretrain;
+mod random;
 pub mod recipe;
 pub mod report;
 pub mod schedule;

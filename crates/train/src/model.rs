@@ -16,6 +16,9 @@ pub enum ModelError {
     /// Of the model: inputs, labels, files.
     #[error(transparent)]
     Model(#[from] albert::Error),
+    /// Of the data: a file that cannot be read.
+    #[error(transparent)]
+    Data(#[from] crate::Error),
     /// Of the evaluation.
     #[error("the evaluation failed")]
     Evaluation(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -125,17 +128,16 @@ impl<H: Trainable<Cpu>> Learner for ModelLearner<'_, H> {
         self.data.tokens(sample)
     }
 
-    fn terms(&self, samples: &[usize]) -> [usize; 2] {
+    fn terms(&self, samples: &[usize]) -> Result<[usize; 2], ModelError> {
         let mut terms = [0; 2];
         for samples in self.groups(samples) {
-            let (inputs, labels) = self.data.batch(&samples);
-            // Labels that do not fit are an error of `gradient`, which has a place for it.
-            let part = H::terms(self.model.config(), &inputs, &labels).unwrap_or_default();
+            let (inputs, labels) = self.data.batch(&samples)?;
+            let part = H::terms(self.model.config(), &inputs, &labels)?;
             for (sum, part) in terms.iter_mut().zip(part) {
                 *sum += part;
             }
         }
-        terms
+        Ok(terms)
     }
 
     fn gradient(
@@ -147,7 +149,7 @@ impl<H: Trainable<Cpu>> Learner for ModelLearner<'_, H> {
     ) -> Result<f64, ModelError> {
         let mut loss = 0.0;
         for samples in self.groups(samples) {
-            let (inputs, labels) = self.data.batch(&samples);
+            let (inputs, labels) = self.data.batch(&samples)?;
             let each = inputs.batch / samples.len();
             let sequences = samples
                 .iter()

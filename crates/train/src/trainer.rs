@@ -18,7 +18,7 @@
 //!     fn assign(&mut self, values: &[f32]) { self.0.copy_from_slice(values) }
 //!     fn samples(&self) -> usize { 10 }
 //!     fn tokens(&self, _: usize) -> usize { 1 }
-//!     fn terms(&self, samples: &[usize]) -> [usize; 2] { [samples.len(), 0] }
+//!     fn terms(&self, samples: &[usize]) -> Result<[usize; 2], Self::Error> { Ok([samples.len(), 0]) }
 //!     fn gradient(&mut self, samples: &[usize], terms: [usize; 2], _: u64, gradient: &mut [f32]) -> std::io::Result<f64> {
 //!         let errors = samples.iter().map(|sample| self.0[0] - *sample as f32);
 //!         gradient[0] += errors.clone().map(|e| 2.0 * e / terms[0] as f32).sum::<f32>();
@@ -252,7 +252,10 @@ impl<L: Learner> Trainer<L> {
         let start = (step % per_epoch) as usize * self.options.batch;
         let end = (start + self.options.batch).min(samples);
         let batch = &self.order.1[start..end];
-        let terms = self.learner.terms(batch);
+        let terms = self
+            .learner
+            .terms(batch)
+            .map_err(TrainError::learner(step))?;
         self.gradient.fill(0.0);
         let mut loss = 0.0;
         let tokens = batch

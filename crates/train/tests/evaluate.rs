@@ -31,7 +31,7 @@ fn model<H: Head<Reference>>(name: &str) -> Albert<H, Reference> {
 fn own_loss<L>(data: &impl Dataset<L>, loss: impl Fn(&albert::Inputs, &L) -> f64) -> f64 {
     let sum: f64 = (0..data.len())
         .map(|i| {
-            let (inputs, labels) = data.batch(&[i]);
+            let (inputs, labels) = data.batch(&[i]).expect("a sample");
             loss(&inputs, &labels)
         })
         .sum();
@@ -94,7 +94,11 @@ fn classes_are_found_by_name_and_mismatched_files_have_their_own_names() {
     };
     for (i, &class) in predictions.iter().enumerate() {
         let logits = model
-            .forward(&data.batch(&[i]).0, None, Keep::default())
+            .forward(
+                &data.batch(&[i]).expect("a sample").0,
+                None,
+                Keep::default(),
+            )
             .expect("logits")
             .logits
             .data;

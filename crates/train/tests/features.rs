@@ -134,7 +134,7 @@ fn labels_stand_on_the_first_piece_as_in_transformers() {
         json!({"names": names, "rows": rows}),
         common::json("tag_features.json")
     );
-    let (inputs, labels) = data.batch(&[0, 2]);
+    let (inputs, labels) = data.batch(&[0, 2]).expect("samples");
     assert_eq!(labels.len(), inputs.batch * inputs.length);
     assert_eq!(labels[inputs.length + data.tokens(2)], -100, "padding");
 }

@@ -240,7 +240,7 @@ fn the_end_of_the_question_and_the_beginning_of_the_article_stay() {
     assert_eq!(whole.cut(), 0);
     // Questions with other numbers of choices never share a batch.
     assert_eq!((whole.group(0), whole.group(1)), (4, 3));
-    let (inputs, labels) = whole.batch(&[1]);
+    let (inputs, labels) = whole.batch(&[1]).expect("a sample");
     assert_eq!(
         (inputs.batch, inputs.choices, labels),
         (3, Some(3), vec![2])
@@ -355,7 +355,7 @@ fn long_pairs_are_cut_and_counted() {
         .dataset(&common::tokenizer(), &examples, &Encode::to(10))
         .expect("samples");
     assert_eq!((data.cut(), data.tokens(0)), (1, 10));
-    let (inputs, labels) = data.batch(&[1, 0]);
+    let (inputs, labels) = data.batch(&[1, 0]).expect("samples");
     assert!(matches!(labels, ClassLabels::Classes(list) if list == [1, 0]));
     assert_eq!((inputs.batch, inputs.length), (2, 10));
     let (ids, types) = (inputs.input_ids, inputs.token_type_ids);

@@ -74,8 +74,8 @@ impl<L: Clone + Sync> Dataset<L> for Whole<L> {
         self.0.batch * self.0.length
     }
 
-    fn batch(&self, _: &[usize]) -> (Inputs, L) {
-        (self.0.clone(), self.1.clone())
+    fn batch(&self, _: &[usize]) -> albert_train::Result<(Inputs, L)> {
+        Ok((self.0.clone(), self.1.clone()))
     }
 }
 
@@ -129,7 +129,7 @@ where
         ..OptimizerOptions::new(Method::AdamW, Form::Standard)
     };
     let mut optimizer = Optimizer::new(options, &names.collect::<Vec<_>>());
-    let terms = learner.terms(&[0]);
+    let terms = learner.terms(&[0]).expect("labels that fit");
     let mut values = learner.values().to_vec();
     let mut gradient = vec![0.0; values.len()];
     let each = |number_of_step| {
@@ -268,7 +268,7 @@ fn learn_by_heart<H: Trainable<Cpu>>(
     let (model, values) = fresh::<H>(labels, problem, 2);
     let mut learner = ModelLearner::new(model, Some(values), data, None, options(no_dropout()));
     let all: Vec<usize> = (0..data.len()).collect();
-    let terms = learner.terms(&all);
+    let terms = learner.terms(&all).expect("labels that fit");
     let mut optimizer = Optimizer::new(
         OptimizerOptions::new(Method::AdamW, Form::Standard),
         learner.variables(),
@@ -475,7 +475,7 @@ fn gradient(
     threads: usize,
 ) -> (Vec<f32>, f64) {
     let mut learner = learner(data, threads);
-    let terms = learner.terms(samples);
+    let terms = learner.terms(samples).expect("labels that fit");
     let mut gradient = vec![0.0; learner.values().len()];
     let parts = samples.chunks(part).map(|part| {
         learner

@@ -1,8 +1,6 @@
 //! TensorBoard's event files: records of TFRecord that hold messages `tensorflow.Event`.
 //!
-//! A record is the length (u64, little-endian), the masked CRC-32C of these eight bytes, the message, and its masked CRC-32C.
-//! The mask is ((crc ≫ 15) | (crc ≪ 17)) + 0xa282ead8 (tensorflow/core/lib/hash/crc32c.h). The numbers of fields are those
-//! of `event.proto` and `summary.proto`.
+//! The numbers of fields are those of `event.proto` and `summary.proto`.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -72,13 +70,8 @@ impl EventFile {
 
     /// One write, so that a reader meets whole records.
     fn write(&mut self, event: &Event) -> io::Result<()> {
-        let data = event.encode_to_vec();
-        let length = (data.len() as u64).to_le_bytes();
-        let mut record = Vec::with_capacity(data.len() + 16);
-        record.extend(length);
-        record.extend(masked(crc32c(&length)).to_le_bytes());
-        record.extend(&data);
-        record.extend(masked(crc32c(&data)).to_le_bytes());
+        let mut record = Vec::new();
+        albert_formats::frame_record(&event.encode_to_vec(), &mut record);
         self.file.write_all(&record)
     }
 }
@@ -124,41 +117,9 @@ struct SessionLog {
     status: i32,
 }
 
-/// Castagnoli's CRC of 32 bits, reflected, a byte at a time.
-fn crc32c(bytes: &[u8]) -> u32 {
-    const TABLE: [u32; 256] = {
-        let mut table = [0; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            let mut crc = byte as u32;
-            let mut bit = 0;
-            while bit < 8 {
-                crc = (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg());
-                bit += 1;
-            }
-            table[byte] = crc;
-            byte += 1;
-        }
-        table
-    };
-    let step = |crc: u32, byte: &u8| (crc >> 8) ^ TABLE[usize::from(crc as u8 ^ byte)];
-    !bytes.iter().fold(!0, step)
-}
-
-fn masked(crc: u32) -> u32 {
-    crc.rotate_right(15).wrapping_add(0xa282_ead8)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{EventFile, crc32c};
-
-    #[test]
-    fn checksums_of_rfc_3720() {
-        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
-        assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
-        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
-    }
+    use super::EventFile;
 
     /// `fixtures/optim/events.tfevents`, which TensorBoard's own writer made (tools/make_events_golden.py).
     #[test]

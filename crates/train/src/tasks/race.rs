@@ -237,7 +237,7 @@ impl Dataset<Vec<i64>> for ChoiceDataset {
     ///
     /// # Panics
     /// When the samples have different numbers of choices.
-    fn batch(&self, samples: &[usize]) -> (Inputs, Vec<i64>) {
+    fn batch(&self, samples: &[usize]) -> Result<(Inputs, Vec<i64>)> {
         let choices = samples.first().map(|&first| self.choices(first));
         assert!(
             samples.iter().all(|&i| Some(self.choices(i)) == choices),
@@ -251,6 +251,6 @@ impl Dataset<Vec<i64>> for ChoiceDataset {
             choices,
             ..self.rows.batch(rows)
         };
-        (inputs, samples.iter().map(label).collect())
+        Ok((inputs, samples.iter().map(label).collect()))
     }
 }

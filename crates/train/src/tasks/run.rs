@@ -17,7 +17,7 @@ pub(super) fn run<B: Backend, H: Head<B>>(
     mut each: impl FnMut(&[usize], &Inputs, H::Output) -> Result<()>,
 ) -> Result<()> {
     for batch in plan(data, tokens) {
-        let (inputs, _) = data.batch(&batch);
+        let (inputs, _) = data.batch(&batch)?;
         let output = model.forward(&inputs, None, Keep::default())?;
         each(&batch, &inputs, output)?;
     }

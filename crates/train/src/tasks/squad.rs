@@ -325,12 +325,12 @@ impl Dataset<QuestionLabels> for SquadDataset {
         self.rows.rows[sample].ids.len()
     }
 
-    fn batch(&self, samples: &[usize]) -> (Inputs, QuestionLabels) {
+    fn batch(&self, samples: &[usize]) -> Result<(Inputs, QuestionLabels)> {
         let answers = || samples.iter().map(|&i| self.windows[i].answer);
         let labels = QuestionLabels {
             start_positions: answers().map(|(start, _)| start as i64).collect(),
             end_positions: answers().map(|(_, end)| end as i64).collect(),
         };
-        (self.rows.batch(samples.iter().copied()), labels)
+        Ok((self.rows.batch(samples.iter().copied()), labels))
     }
 }

@@ -199,7 +199,7 @@ impl Dataset<Vec<i64>> for TaggedDataset {
     }
 
     /// Labels [B, S].
-    fn batch(&self, samples: &[usize]) -> (Inputs, Vec<i64>) {
+    fn batch(&self, samples: &[usize]) -> Result<(Inputs, Vec<i64>)> {
         let inputs = self.rows.batch(samples.iter().copied());
         let mut labels = vec![IGNORE_INDEX; inputs.batch * inputs.length];
         for (&i, row) in samples
@@ -208,6 +208,6 @@ impl Dataset<Vec<i64>> for TaggedDataset {
         {
             row[..self.labels[i].len()].copy_from_slice(&self.labels[i]);
         }
-        (inputs, labels)
+        Ok((inputs, labels))
     }
 }

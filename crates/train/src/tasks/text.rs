@@ -173,7 +173,7 @@ impl Dataset<ClassLabels> for TextDataset {
     }
 
     /// Samples without labels get ones that take no part in a loss, or values of 0.
-    fn batch(&self, samples: &[usize]) -> (Inputs, ClassLabels) {
+    fn batch(&self, samples: &[usize]) -> Result<(Inputs, ClassLabels)> {
         let columns = self.names.len();
         let labels = match (&self.labels, self.problem) {
             (Some(ClassLabels::Classes(classes)), _) => {
@@ -189,6 +189,6 @@ impl Dataset<ClassLabels> for TextDataset {
             }
             (None, _) => ClassLabels::Values(vec![0.0; samples.len() * columns]),
         };
-        (self.rows.batch(samples.iter().copied()), labels)
+        Ok((self.rows.batch(samples.iter().copied()), labels))
     }
 }

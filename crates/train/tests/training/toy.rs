@@ -107,8 +107,8 @@ impl Learner for Toy {
         3 + sample % 5
     }
 
-    fn terms(&self, samples: &[usize]) -> [usize; 2] {
-        [samples.len(), 0]
+    fn terms(&self, samples: &[usize]) -> Result<[usize; 2], Failed> {
+        Ok([samples.len(), 0])
     }
 
     fn gradient(

@@ -1,0 +1,94 @@
+//! The samples of a pass over a corpus: eight bytes for each, in random order.
+
+use super::instance::Corpus;
+use super::options::Stage;
+use super::segments::{Purpose, Second, plan, target};
+use crate::error::Result;
+
+/// One pass.
+#[derive(Debug)]
+pub(super) struct PassIndex {
+    pub(super) pass: u64,
+    /// 48 bits: number of the first sentence; 16 bits: tokens, special ones included.
+    entries: Vec<u64>,
+}
+
+impl PassIndex {
+    /// Goes over the lengths of all sentences and shuffles what it finds.
+    pub(super) fn build(corpus: &Corpus, stage: &Stage, pass: u64) -> Result<Self> {
+        let mut entries = Vec::new();
+        walk(corpus, stage, pass, true, |first, tokens| {
+            entries.push(first << 16 | tokens as u64)
+        })?;
+        // Fisher and Yates' shuffle.
+        let mut draw = Purpose::Order.stream(corpus.options.seed, pass, 0);
+        for i in (1..entries.len()).rev() {
+            entries.swap(i, draw.below(i as u64 + 1) as usize);
+        }
+        Ok(Self { pass, entries })
+    }
+
+    /// Number of samples.
+    pub(super) fn len(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// Number of a sample's first sentence, and its tokens.
+    pub(super) fn get(&self, sample: u64) -> (u64, usize) {
+        let entry = self.entries[sample as usize];
+        (entry >> 16, (entry & 0xffff) as usize)
+    }
+}
+
+/// Samples of a pass.
+pub(super) fn count(corpus: &Corpus, stage: &Stage, pass: u64) -> Result<u64> {
+    let mut count = 0;
+    walk(corpus, stage, pass, false, |_, _| count += 1)?;
+    Ok(count)
+}
+
+/// Tells `each` the first sentence and the tokens of every sample of a pass; without `lengths` the tokens of a sample with a
+/// foreign segment, which lie elsewhere, are not looked up.
+fn walk(
+    corpus: &Corpus,
+    stage: &Stage,
+    pass: u64,
+    lengths: bool,
+    mut each: impl FnMut(u64, usize),
+) -> Result<()> {
+    let (cache, options) = (&corpus.cache, &corpus.options);
+    let (seed, objective) = (options.seed, options.objective);
+    let max_tokens = stage.max_tokens(objective);
+    let special = stage.max_seq_length - max_tokens;
+    for shard in 0..cache.shards() {
+        let first = cache.first_sentence(shard);
+        let (sentences, documents) = cache.lengths(shard)?;
+        for (number, document) in documents.filter(|(number, _)| options.split.has(*number)) {
+            let mut draw = Purpose::Target.stream(seed, pass, number);
+            let wanted = target(&mut draw, max_tokens, options.short_seq_prob);
+            let mut start = document.start;
+            while start < document.end {
+                let (mut end, mut tokens) = (start, 0);
+                while end < document.end && tokens < wanted {
+                    tokens += sentences[end] as usize;
+                    end += 1;
+                }
+                let sentence = first + start as u64;
+                let mut draw = Purpose::Segments.stream(seed, pass, sentence);
+                let plan = plan(&mut draw, end - start, objective);
+                if plan.second == Second::Foreign && lengths {
+                    let a = sentences[start..start + plan.a_end]
+                        .iter()
+                        .map(|n| *n as usize)
+                        .sum();
+                    let (_, bounds) =
+                        corpus.foreign(&mut draw, number, wanted.saturating_sub(a))?;
+                    tokens = a + (bounds[bounds.len() - 1] - bounds[0]) as usize;
+                }
+                each(sentence, tokens.min(max_tokens) + special);
+                start += plan.used(end - start);
+            }
+        }
+    }
+    Ok(())
+}
