@@ -15,6 +15,7 @@ use albert::{Albert, AlbertConfig, Cpu, DropoutPlan, LoadOptions, Precision, Pro
 use albert_formats::Checkpoint;
 use albert_tokenizer::AlbertTokenizer;
 use albert_train::dataset::Dataset;
+use albert_train::exchange::Exchange;
 use albert_train::learner::{Learner, Metrics};
 use albert_train::memory::{DEFAULT_ACTIVATIONS, Memory};
 use albert_train::model::{Evaluate, ModelLearner, ModelOptions};
@@ -32,6 +33,7 @@ use albert_train::trainer::{End, Trainer};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::device::ComputeFlags;
+use crate::ranks;
 use crate::stream::Voice;
 use crate::training::{
     DataFlags, EVALUATION_TOKENS, Show, Split, TaskName, metrics_line, read_glue,
@@ -85,6 +87,14 @@ struct Prepared<'a, H: Trainable<Cpu>> {
 
 impl Finetune {
     pub(crate) fn run(self) -> Result<()> {
+        ranks::together(|exchange| self.learn(exchange))
+    }
+
+    /// As one of the ranks of a run; without mpirun, the only one.
+    fn learn(mut self, exchange: Box<dyn Exchange>) -> Result<()> {
+        if exchange.rank() > 0 {
+            self.voice = Voice::silenced();
+        }
         let (config, _) = AlbertConfig::from_file(&self.model.join("config.json"))
             .map_err(albert::Error::from)?;
         let recipe = self.settings.recipe(self.task, &config)?;
@@ -118,7 +128,7 @@ impl Finetune {
                         })
                     }),
                 };
-                self.train::<SequenceClassification<Cpu>>(config, recipe, prepared)
+                self.train::<SequenceClassification<Cpu>>(config, recipe, prepared, exchange)
             }
             TaskName::Squad | TaskName::Squad2 => {
                 let file = data.squad(Split::Train, voice)?;
@@ -145,7 +155,7 @@ impl Finetune {
                         })
                     }),
                 };
-                self.train::<QuestionAnswering<Cpu>>(config, recipe, prepared)
+                self.train::<QuestionAnswering<Cpu>>(config, recipe, prepared, exchange)
             }
             TaskName::Race | TaskName::Choices => {
                 let make = |split| -> Result<ChoiceDataset> {
@@ -168,7 +178,7 @@ impl Finetune {
                         evaluation(dev.len(), |model| Ok(dev.evaluate(model, tokens)?.metrics))
                     }),
                 };
-                self.train::<MultipleChoice<Cpu>>(config, recipe, prepared)
+                self.train::<MultipleChoice<Cpu>>(config, recipe, prepared, exchange)
             }
             TaskName::Tagging => {
                 let file = data.tagged(Split::Train)?;
@@ -187,7 +197,7 @@ impl Finetune {
                         evaluation(dev.len(), |model| Ok(dev.evaluate(model, tokens)?.metrics))
                     }),
                 };
-                self.train::<TokenClassification<Cpu>>(config, recipe, prepared)
+                self.train::<TokenClassification<Cpu>>(config, recipe, prepared, exchange)
             }
             glue => {
                 let task = glue.glue().expect("the rest are GLUE's");
@@ -214,7 +224,7 @@ impl Finetune {
                         Ok(all)
                     })),
                 };
-                self.train::<SequenceClassification<Cpu>>(config, recipe, prepared)
+                self.train::<SequenceClassification<Cpu>>(config, recipe, prepared, exchange)
             }
         }
     }
@@ -232,7 +242,9 @@ impl Finetune {
         mut config: AlbertConfig,
         recipe: Recipe,
         prepared: Prepared<'_, H>,
+        exchange: Box<dyn Exchange>,
     ) -> Result<()> {
+        let (rank, size) = (exchange.rank(), exchange.size());
         let (device, precision) = self.device.open(Some(&self.model))?;
         if precision == Precision::Int8 {
             bail!(
@@ -252,7 +264,10 @@ impl Finetune {
         let options = self.options(&config, &recipe, &plan, prepared.data, precision, threads)?;
         let Prepared { data, evaluate, .. } = prepared;
         let (evaluate, eval_samples) = evaluate.unzip();
-        let (memory, tokens) = self.memory(&config, data, &options);
+        let (memory, tokens) = self.memory(&config, data, &options, size);
+        if self.dry_run && rank > 0 {
+            return Ok(());
+        }
         if self.dry_run {
             return self.tell_plan(&options, memory.total(tokens), data.len());
         }
@@ -290,23 +305,32 @@ impl Finetune {
             kept_bytes: usize::try_from(memory.activations(tokens)).unwrap_or(usize::MAX),
         };
         let learner = ModelLearner::new(model, exact, data, evaluate, model_options);
-        let mut trainer = Trainer::new(learner, options)?;
+        let mut trainer = Trainer::with_ranks(learner, options, exchange)?;
         if let Some(from) = trainer.resumed_from() {
             self.voice
                 .note(format_args!("going on from {}", from.display()));
         }
         let stop = Arc::new(AtomicBool::new(false));
-        watch_signals(&stop)?;
-        let show = Show::new(self.voice, trainer.state().step);
-        let mut observer = TensorBoard::create(&self.output, trainer.state().step, show)?;
-        let outcome = trainer.run(&mut observer, &stop)?;
-        observer.finish()?;
+        watch_signals(&stop, size > 1)?;
+        let outcome = if rank == 0 {
+            let show = Show::new(self.voice, trainer.state().step);
+            let mut observer = TensorBoard::create(&self.output, trainer.state().step, show)?;
+            let outcome = trainer.run(&mut observer, &stop)?;
+            observer.finish()?;
+            outcome
+        } else {
+            trainer.run(&mut (), &stop)?
+        };
         if outcome.end == End::Interrupted {
             return Err(anyhow!(super::Interrupted)).with_context(|| {
                 let step = outcome.step;
                 format!("stopped at step {step}; the same command goes on from there")
             });
         }
+        if rank > 0 {
+            return Ok(());
+        }
+        let traffic = trainer.traffic();
         let (options, state) = (trainer.options().clone(), trainer.state().clone());
         let samples = data.len();
         let mut all = train_results(&outcome, &options, &state, samples);
@@ -335,6 +359,9 @@ impl Finetune {
                 "{} steps in {seconds:.0} s, {rate:.0} tokens/s, mean training loss {:.4}",
                 outcome.steps_now, outcome.train_loss
             ));
+            if size > 1 {
+                self.voice.note(ranks::traffic_line(size, traffic, &outcome));
+            }
         }
         Ok(())
     }
@@ -436,18 +463,23 @@ impl Finetune {
         config: &AlbertConfig,
         data: &dyn Dataset<L>,
         options: &TrainOptions,
+        ranks: usize,
     ) -> (Memory, usize) {
         let longest = (0..data.len()).map(|i| data.tokens(i)).max().unwrap_or(1);
         let parameters = config.parameter_count(self.task.class());
-        let memory = Memory::of(
+        let mut memory = Memory::of(
             config,
             parameters,
             0.0,
             self.settings.gradient_checkpointing,
         );
+        // Sums of parts that are to be added.
+        let sums = (options.parts / ranks).max(1).ilog2();
+        memory.fixed += u64::from(sums) * parameters * size_of::<f32>() as u64;
         let all: usize = (0..data.len()).map(|i| data.tokens(i)).sum();
         // A batch of longest samples is rare: twice the mean, at most what the micro-batch allows.
-        let batch = (2 * options.batch * all.div_ceil(data.len().max(1))).max(longest);
+        let part = options.batch.div_ceil(options.parts.max(1));
+        let batch = (2 * part * all.div_ceil(data.len().max(1))).max(longest);
         let tokens = match options.micro {
             Micro::Tokens(most) => batch.min(most),
             Micro::Samples(samples) => batch.min(samples * longest),
@@ -529,10 +561,12 @@ fn tokenizer_files(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.is_file()).collect()
 }
 
+/// SIGUSR1 too where mpirun passes it on: what it does at SIGINT leaves its processes a second.
 #[cfg(unix)]
-fn watch_signals(stop: &Arc<AtomicBool>) -> Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    for signal in [SIGINT, SIGTERM] {
+fn watch_signals(stop: &Arc<AtomicBool>, distributed: bool) -> Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+    let signals = [SIGINT, SIGTERM, SIGUSR1];
+    for &signal in &signals[..if distributed { 3 } else { 2 }] {
         signal_hook::flag::register(signal, Arc::clone(stop))
             .context("cannot watch for signals")?;
     }
@@ -540,6 +574,6 @@ fn watch_signals(stop: &Arc<AtomicBool>) -> Result<()> {
 }
 
 #[cfg(not(unix))]
-fn watch_signals(_: &Arc<AtomicBool>) -> Result<()> {
+fn watch_signals(_: &Arc<AtomicBool>, _: bool) -> Result<()> {
     Ok(())
 }

@@ -68,6 +68,10 @@ pub(super) struct Settings {
         alias = "train_batch_size"
     )]
     pub(super) batch_size: Option<usize>,
+    /// Parts of a batch that are added as a tree: a power of two, at least the number of processes of mpirun; results
+    /// depend on it, not on that number
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) parts: usize,
     /// Passes over the data
     #[arg(
         long,
@@ -205,6 +209,7 @@ impl Settings {
         options.seed = self.seed;
         options.learning_rate = self.learning_rate.unwrap_or(options.learning_rate);
         options.batch = self.batch_size.unwrap_or(options.batch);
+        options.parts = self.parts;
         if let Some(epochs) = self.epochs {
             options.length = Length::Epochs(epochs);
         }
