@@ -6,7 +6,8 @@
 use mpi::Threading;
 use mpi::environment::Universe;
 use mpi::point_to_point::send_receive_into;
-use mpi::topology::{Communicator, SimpleCommunicator};
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::{Communicator, Equivalence};
 
 use super::{Exchange, ExchangeError};
 
@@ -34,7 +35,7 @@ impl Session {
         let size = session.exchange().size();
         if size != launched {
             let expected = format!(
-                "the {launched} processes that mpirun started, by the mpirun of the MPI that this program was built with"
+                "{launched} processes (mpirun started that many), by the mpirun of the MPI that this program was built with"
             );
             return refuse(&expected, format!("{size}"));
         }
