@@ -106,7 +106,10 @@ fn distributed(size: usize, work: impl FnOnce(Box<dyn Exchange>) -> Result<()>) 
     if rank == 0 && crate::is_closed_pipe(&error) {
         return Ok(());
     }
-    if error.chain().any(|cause| cause.is::<crate::verbs::Interrupted>()) {
+    if error
+        .chain()
+        .any(|cause| cause.is::<crate::verbs::Interrupted>())
+    {
         if rank == 0 {
             eprintln!("{error}");
         }

@@ -432,7 +432,10 @@ fn parts_are_a_choice_that_is_kept() {
     assert!(weights("default") != weights("four"));
     home.refused(&command("none", " --parts 3"), 1, &["parts", "found 3"]);
     let (code, _, err) = home.run(&command("four", " --parts 2"));
-    assert!(code == Some(1) && err.contains("made with parts 4"), "{err}");
+    assert!(
+        code == Some(1) && err.contains("made with parts 4"),
+        "{err}"
+    );
 }
 
 #[test]

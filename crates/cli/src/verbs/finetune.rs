@@ -360,7 +360,8 @@ impl Finetune {
                 outcome.steps_now, outcome.train_loss
             ));
             if size > 1 {
-                self.voice.note(ranks::traffic_line(size, traffic, &outcome));
+                self.voice
+                    .note(ranks::traffic_line(size, traffic, &outcome));
             }
         }
         Ok(())

@@ -25,11 +25,15 @@ impl Session {
             let expected = expected.to_owned();
             Err(ExchangeError::Ranks { expected, found })
         };
-        let Some((universe, threading)) = mpi::initialize_with_threading(Threading::Funneled) else {
+        let Some((universe, threading)) = mpi::initialize_with_threading(Threading::Funneled)
+        else {
             return refuse("MPI that starts once", "one that runs".to_owned());
         };
         if threading < Threading::Funneled {
-            return refuse("MPI with threads (MPI_THREAD_FUNNELED)", format!("{threading:?}"));
+            return refuse(
+                "MPI with threads (MPI_THREAD_FUNNELED)",
+                format!("{threading:?}"),
+            );
         }
         let session = Self(universe);
         let size = session.exchange().size();

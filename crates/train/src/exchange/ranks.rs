@@ -152,14 +152,26 @@ impl Ranks {
             } else {
                 (high, low)
             };
-            self.swap(rank ^ width, values, theirs.clone(), mine.clone(), |own, x| *own += x)?;
+            self.swap(
+                rank ^ width,
+                values,
+                theirs.clone(),
+                mine.clone(),
+                |own, x| *own += x,
+            )?;
             given.push(theirs);
             held = mine;
             width *= 2;
         }
         while let Some(theirs) = given.pop() {
             width /= 2;
-            self.swap(rank ^ width, values, held.clone(), theirs.clone(), |own, x| *own = x)?;
+            self.swap(
+                rank ^ width,
+                values,
+                held.clone(),
+                theirs.clone(),
+                |own, x| *own = x,
+            )?;
             held = held.start.min(theirs.start)..held.end.max(theirs.end);
         }
         self.traffic.sums += start.elapsed();

@@ -239,7 +239,10 @@ fn ranks_that_differ_are_told_apart() {
         errors[0].clone()
     };
     let seed = refusal(&|_, options| options.seed = 7);
-    assert!(seed.contains("rank 3 has other options than rank 0"), "{seed}");
+    assert!(
+        seed.contains("rank 3 has other options than rank 0"),
+        "{seed}"
+    );
     let values = refusal(&|learner, _| {
         let mut values = learner.values().to_vec();
         values[WIDTH] += 1e-6;
