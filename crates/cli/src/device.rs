@@ -6,10 +6,12 @@ use albert::{Cpu, CpuOptions, Precision, stored_precision};
 use albert_kernels::{ISA_NAMES, Isa};
 use anyhow::{Context, Result};
 
+use crate::ranks;
+
 /// Where to compute.
 #[derive(clap::Args)]
 pub(crate) struct DeviceFlags {
-    /// Threads; results do not depend on it [default: all cores]
+    /// Threads; results do not depend on it [default: all cores, of which the processes of mpirun share a machine's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     threads: Option<u16>,
     /// Instruction set (portable, avx2, avx2-vnni, avx512, avx512-vnni); results do not depend on it [default: the best here]
@@ -33,7 +35,9 @@ impl DeviceFlags {
     pub(crate) fn options(&self) -> CpuOptions {
         let here = CpuOptions::default();
         CpuOptions {
-            threads: self.threads.map_or(here.threads, usize::from),
+            threads: self
+                .threads
+                .map_or_else(|| ranks::threads(here.threads), usize::from),
             isa: self.isa.unwrap_or(here.isa),
             ..here
         }

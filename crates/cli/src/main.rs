@@ -5,6 +5,7 @@ mod demo;
 mod device;
 mod labelled;
 mod lines;
+mod ranks;
 mod stream;
 mod text;
 mod training;
@@ -44,6 +45,9 @@ fn main() -> ExitCode {
                 let _ = mistake.print();
                 return ExitCode::from(2);
             }
+            if let Some(ranks::Told(code)) = error.downcast_ref() {
+                return ExitCode::from(*code);
+            }
             if error.chain().any(|cause| cause.is::<verbs::Interrupted>()) {
                 eprintln!("{error}");
                 return ExitCode::from(130);
@@ -55,7 +59,7 @@ fn main() -> ExitCode {
 }
 
 /// Whether the reader of our output went away, as `albert … | head` does: no failure of ours.
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())

@@ -32,6 +32,16 @@ const NOT_RUN: &[(&str, &str)] = &[
         "it runs for minutes and needs cargo-fuzz",
     ),
     ("perf …", "perf is rarely there"),
+    ("apt-get install …", "it changes the machine"),
+    (
+        "cargo build --release --features mpi",
+        "it needs Open MPI and libclang",
+    ),
+    (
+        "tools/mpi_check.sh target/release/albert",
+        "it needs a program with the feature mpi",
+    ),
+    ("mpirun …", "Open MPI is rarely there"),
 ];
 
 /// Commands that run here but whose output is another one on each machine.

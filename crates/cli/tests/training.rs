@@ -422,6 +422,63 @@ fn ctrl_c_saves_and_the_same_command_goes_on() {
 }
 
 #[test]
+fn parts_are_a_choice_that_is_kept() {
+    let home = Home::new();
+    let command = |output: &str, parts: &str| {
+        format!(
+            "finetune classification --model fixtures/demo --train-file sentences.tsv --batch-size 4 --max-steps 3 --learning-rate 1e-3 --quiet --output {output}{parts}"
+        )
+    };
+    let weights =
+        |name: &str| std::fs::read(home.path(name).join("model.safetensors")).expect("weights");
+    home.done(&command("default", ""));
+    home.done(&command("one", " --parts 1"));
+    home.done(&command("four", " --parts 4"));
+    assert!(weights("default") == weights("one"));
+    // A tree adds in another order.
+    assert!(weights("default") != weights("four"));
+    home.refused(&command("none", " --parts 3"), 1, &["parts", "found 3"]);
+    let (code, _, err) = home.run(&command("four", " --parts 2"));
+    assert!(
+        code == Some(1) && err.contains("made with parts 4"),
+        "{err}"
+    );
+}
+
+#[test]
+fn processes_that_cannot_talk_do_not_train_side_by_side() {
+    let home = Home::new();
+    let run = |variable: &str, value: &str| {
+        let command = format!(
+            "finetune classification {SHORT} --train-file sentences.tsv --parts 2 --output none"
+        );
+        let mut command = home.command(&command);
+        let output = command.env(variable, value).output().expect("it starts");
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).expect("UTF-8"),
+        )
+    };
+    // What mpirun says, without mpirun: with the feature there is one process only, without it no word of the others.
+    for variable in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
+        let (code, err) = run(variable, "2");
+        assert!(code == Some(1) && err.contains("mpirun started"), "{err}");
+        let words = if cfg!(feature = "mpi") {
+            "found 1"
+        } else {
+            "--features mpi"
+        };
+        assert!(err.contains(words), "{err}");
+    }
+    let (code, err) = run("OMPI_COMM_WORLD_SIZE", "two");
+    assert!(code == Some(1) && err.contains("found \"two\""), "{err}");
+    assert!(!home.path("none").exists());
+    // One process needs nobody.
+    let (code, err) = run("PMI_SIZE", "1");
+    assert_eq!(code, Some(0), "{err}");
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_done_and_does_nothing() {
     let home = Home::new();
     let out = home.done("finetune classification --model fixtures/demo --train-file sentences.tsv --batch-size 3 --output none --dry-run");

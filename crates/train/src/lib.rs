@@ -6,15 +6,18 @@
 //! 2. [`learner`]: what a trainer improves; [`model`]: a model and its data as one.
 //! 3. [`optim`]: AdamW and LAMB; [`schedule`]: the learning rate at a step.
 //! 4. [`watch`]: whether anything is learned at all.
-//! 5. [`trainer`]: steps, logs, evaluations, checkpoints. In it `options`, `order` (of samples), `observer` (who is told),
-//!    `error`, `resume` (where a run begins), `record` (logs and evaluations), `save` (checkpoints).
-//! 6. [`state`]: checkpoints; [`state::folder`]: how they appear and go.
-//! 7. [`recipe`]: published settings; [`memory`]: what a run needs.
-//! 8. [`report`]: results, the model card, curves, TensorBoard's events.
-//! 9. [`lines`]: text files of any size, plain or compressed.
+//! 5. [`exchange`]: what the ranks of a distributed run tell each other.
+//! 6. [`trainer`]: steps, logs, evaluations, checkpoints. In it `options`, `order` (of samples), `parts` (the gradient of a
+//!    batch, over all ranks), `agree` (whether ranks have the same), `observer` (who is told), `error`, `resume` (where a run
+//!    begins), `record` (logs and evaluations), `save` (checkpoints).
+//! 7. [`state`]: checkpoints; [`state::folder`]: how they appear and go.
+//! 8. [`recipe`]: published settings; [`memory`]: what a run needs.
+//! 9. [`report`]: results, the model card, curves, TensorBoard's events.
+//! 10. [`lines`]: text files of any size, plain or compressed.
 
 pub mod dataset;
 mod error;
+pub mod exchange;
 pub mod learner;
 pub mod lines;
 pub mod memory;

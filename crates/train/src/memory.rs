@@ -13,6 +13,8 @@ pub struct Memory {
 
 /// Bytes of an f32.
 const F32: u64 = 4;
+/// Vectors of all parameters: the learner's and the trainer's copy, the gradient, m, v; two packed forms.
+const COPIES: u64 = 7;
 
 /// Activations that a run keeps at most where nothing else is said: a number of its own, so that the same run is cut the same
 /// way on every machine.
@@ -41,10 +43,14 @@ impl Memory {
         let working = 7 * h + f + (2 * f).max(4 * h) + f;
         let logits = (2.0 * logits) as u64;
         Self {
-            // The learner's and the trainer's copy, the gradient, m, v; two packed forms.
-            fixed: 7 * parameters * F32,
+            fixed: COPIES * parameters * F32,
             per_token: (kept + working + 3 * e + logits) * F32,
         }
+    }
+
+    /// Parameters of the model.
+    pub fn parameters(self) -> u64 {
+        self.fixed / (COPIES * F32)
     }
 
     /// Of a run with micro-batches of so many tokens.

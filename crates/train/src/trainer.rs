@@ -1,7 +1,9 @@
 //! The trainer: steps, logs, evaluations, checkpoints. It knows a [`Learner`], never a model.
 //!
 //! The numbers of a run depend on the learner, the seed and the options, not on threads and not on how often it was
-//! interrupted: the order of samples and everything random follow from the step, and a checkpoint holds the rest.
+//! interrupted: the order of samples and everything random follow from the step, and a checkpoint holds the rest. Nor do they
+//! depend on how many ranks share the work ([`Trainer::with_ranks`]): the tree of additions is that of
+//! [`options::TrainOptions::parts`].
 //!
 //! ```
 //! use albert_train::learner::{Learner, Metrics};
@@ -43,18 +45,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod agree;
 pub mod error;
 pub mod observer;
 pub mod options;
 pub mod order;
+mod parts;
 mod record;
 mod resume;
 mod save;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use crate::exchange::{Ranks, Traffic};
 use crate::learner::Learner;
 use crate::optim::Optimizer;
 use crate::optim::norm::norm;
@@ -62,9 +67,10 @@ use crate::schedule::Schedule;
 use crate::state::State;
 use crate::state::folder::Folder;
 use crate::watch::Verdict;
-use error::{Result, TrainError};
+use error::Result;
 use observer::{Observer, Warning};
 use options::{Cadence, TrainOptions};
+use parts::Batch;
 
 /// Why training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,23 +108,19 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Trainer<L: Learner> {
     learner: L,
+    ranks: Ranks,
     options: TrainOptions,
     schedule: Schedule,
     optimizer: Optimizer,
     parameters: Vec<f32>,
-    gradient: Vec<f32>,
+    /// The gradient of a batch, and those of subtrees of its parts that are to be added.
+    gradients: Vec<Vec<f32>>,
     state: State,
     folder: Folder,
     order: (u64, Vec<usize>),
     saved: Option<u64>,
     resumed_from: Option<PathBuf>,
     warnings: Vec<Warning>,
-}
-
-/// How a batch ended.
-enum Batch {
-    Done { loss: f64, tokens: u64 },
-    Interrupted,
 }
 
 impl<L: Learner> Trainer<L> {
@@ -147,11 +149,18 @@ impl<L: Learner> Trainer<L> {
         self.learner
     }
 
-    /// Trains to the end, or until `stop` is set: then a checkpoint is written, also in the middle of a batch, whose work is
-    /// lost. At the end the model is saved into the output folder itself.
+    /// What this rank sent to others so far.
+    pub fn traffic(&self) -> Traffic {
+        self.ranks.traffic()
+    }
+
+    /// Trains to the end, or until `stop` is set on any rank: then a checkpoint is written, also in the middle of a batch,
+    /// whose work is lost. At the end the model is saved into the output folder itself. Of several ranks each has an
+    /// observer, and rank 0 alone writes; all return the same.
     ///
     /// # Errors
-    /// What the learner refuses, checkpoints that cannot be written, divergence. The last checkpoint stays.
+    /// What the learner refuses, checkpoints that cannot be written, divergence, a rank that ended or differs. The last
+    /// checkpoint stays.
     pub fn run(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
         let start = Instant::now();
         let (first, first_tokens) = (self.state.step, self.state.tokens);
@@ -169,7 +178,7 @@ impl<L: Learner> Trainer<L> {
             if self.state.step >= self.schedule.total {
                 break End::Finished;
             }
-            if stop.load(Ordering::Relaxed) || !self.step(observer, stop, &mut clock)? {
+            if !self.step(observer, stop, &mut clock)? {
                 break End::Interrupted;
             }
         };
@@ -202,7 +211,7 @@ impl<L: Learner> Trainer<L> {
         let Batch::Done { loss, tokens } = self.batch(stop)? else {
             return Ok(false);
         };
-        let length = norm(&self.gradient, self.options.threads);
+        let length = norm(&self.gradients[0], self.options.threads);
         let rate = self.schedule.rate(self.options.learning_rate, step) * self.state.rate_scale;
         match self
             .state
@@ -212,7 +221,7 @@ impl<L: Learner> Trainer<L> {
             Verdict::Alarm(alarm) => return self.alarmed(alarm, observer).map(|()| true),
             Verdict::Skip(alarm) => observer.warned(step, &Warning::Skipped { alarm }),
             Verdict::Fine => {
-                let (w, g) = (&mut self.parameters, &mut self.gradient);
+                let (w, g) = (&mut self.parameters, &mut self.gradients[0]);
                 self.optimizer
                     .update(w, g, length, rate, self.options.threads);
                 self.learner.assign(&self.parameters);
@@ -239,40 +248,6 @@ impl<L: Learner> Trainer<L> {
             self.save(observer)?;
         }
         Ok(true)
-    }
-
-    /// The gradient of the next batch, part by part.
-    fn batch(&mut self, stop: &AtomicBool) -> Result<Batch> {
-        let (step, samples) = (self.state.step, self.learner.samples());
-        let per_epoch = self.options.steps_per_epoch(samples);
-        let epoch = step / per_epoch;
-        if self.order.0 != epoch || self.order.1.len() != samples {
-            self.order = (epoch, order::permutation(self.options.seed, epoch, samples));
-        }
-        let start = (step % per_epoch) as usize * self.options.batch;
-        let end = (start + self.options.batch).min(samples);
-        let batch = &self.order.1[start..end];
-        let terms = self
-            .learner
-            .terms(batch)
-            .map_err(TrainError::learner(step))?;
-        self.gradient.fill(0.0);
-        let mut loss = 0.0;
-        let tokens = batch
-            .iter()
-            .map(|sample| self.learner.tokens(*sample) as u64)
-            .sum();
-        let parts = order::cut(batch, self.options.micro, |sample| {
-            self.learner.tokens(sample)
-        });
-        for part in parts {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(Batch::Interrupted);
-            }
-            let found = self.learner.gradient(part, terms, step, &mut self.gradient);
-            loss += found.map_err(TrainError::learner(step))?;
-        }
-        Ok(Batch::Done { loss, tokens })
     }
 
     fn advance(&mut self, tokens: u64) {

@@ -14,6 +14,14 @@ pub(crate) struct Voice {
 }
 
 impl Voice {
+    /// A voice that says nothing but errors.
+    pub(crate) fn silenced() -> Self {
+        Self {
+            quiet: true,
+            verbose: false,
+        }
+    }
+
     /// What the user should know.
     pub(crate) fn note(self, note: impl Display) {
         if !self.quiet {

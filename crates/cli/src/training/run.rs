@@ -9,6 +9,7 @@ use std::time::Instant;
 use albert::heads::Trainable;
 use albert::{Albert, Cpu, CpuOptions, DropoutPlan, Precision};
 use albert_train::dataset::Dataset;
+use albert_train::exchange::Exchange;
 use albert_train::learner::Learner;
 use albert_train::memory::Memory;
 use albert_train::model::{Evaluate, ModelLearner, ModelOptions};
@@ -20,6 +21,7 @@ use albert_train::trainer::{End, Trainer};
 use anyhow::{Context, Result, anyhow};
 
 use super::{Show, metrics_line};
+use crate::ranks;
 use crate::stream::Voice;
 use crate::verbs::Interrupted;
 
@@ -37,28 +39,30 @@ pub(crate) struct Run<'a, H: Trainable<Cpu>> {
     /// The tokenizer's files, which go with the model.
     pub(crate) files: Vec<PathBuf>,
     pub(crate) memory: Memory,
+    /// Tokens of the largest micro-batch that is usual.
+    pub(crate) largest: usize,
     pub(crate) options: TrainOptions,
     pub(crate) card: Card,
+    /// With the other ranks.
+    pub(crate) exchange: Box<dyn Exchange>,
     pub(crate) json: bool,
     pub(crate) voice: Voice,
 }
 
 impl<H: Trainable<Cpu>> Run<'_, H> {
-    /// Tokens of the largest micro-batch that is usual.
-    fn largest(&self) -> usize {
-        let (data, options) = (self.data, &self.options);
-        let longest = (0..data.len()).map(|i| data.tokens(i)).max().unwrap_or(1);
-        let all: usize = (0..data.len()).map(|i| data.tokens(i)).sum();
-        // A batch of longest samples is rare: twice the mean, at most what the micro-batch allows.
-        let batch = (2 * options.batch * all.div_ceil(data.len().max(1))).max(longest);
-        match options.micro {
-            Micro::Tokens(most) => batch.min(most),
-            Micro::Samples(samples) => batch.min(samples * longest),
-        }
+    /// Bytes, about.
+    fn needed(&self) -> u64 {
+        // Sums of parts that are to be added.
+        let sums = (self.options.parts / self.exchange.size()).max(1).ilog2();
+        let gradient = self.memory.parameters() * size_of::<f32>() as u64;
+        self.memory.total(self.largest) + u64::from(sums) * gradient
     }
 
     /// Says what would be done.
     pub(crate) fn tell_plan(&self) -> Result<()> {
+        if self.exchange.rank() > 0 {
+            return Ok(());
+        }
         let mut out = std::io::stdout().lock();
         let (options, samples) = (&self.options, self.data.len());
         let micro = match options.micro {
@@ -71,14 +75,14 @@ impl<H: Trainable<Cpu>> Run<'_, H> {
             options.total_steps(samples),
             options.batch,
             options.learning_rate,
-            self.memory.total(self.largest()) / 1_000_000,
+            self.needed() / 1_000_000,
         )?;
         Ok(())
     }
 
     /// Trains, measures, and writes model and results into the output folder.
     pub(crate) fn train(self) -> Result<()> {
-        let kept = self.memory.activations(self.largest());
+        let kept = self.memory.activations(self.largest);
         let threads = self.device.threads();
         // Weights in bfloat16 would have forgotten what they were read from.
         let exact = match self.precision {
@@ -102,22 +106,32 @@ impl<H: Trainable<Cpu>> Run<'_, H> {
         };
         let (data, voice, output) = (self.data, self.voice, self.options.output.clone());
         let learner = ModelLearner::new(model, exact, data, evaluate, model_options);
-        let mut trainer = Trainer::new(learner, self.options)?;
+        let (rank, size) = (self.exchange.rank(), self.exchange.size());
+        let mut trainer = Trainer::with_ranks(learner, self.options, self.exchange)?;
         if let Some(from) = trainer.resumed_from() {
             voice.note(format_args!("going on from {}", from.display()));
         }
         let stop = Arc::new(AtomicBool::new(false));
-        watch_signals(&stop)?;
-        let show = Show::new(voice, trainer.state().step);
-        let mut observer = TensorBoard::create(&output, trainer.state().step, show)?;
-        let outcome = trainer.run(&mut observer, &stop)?;
-        observer.finish()?;
+        watch_signals(&stop, size > 1)?;
+        let outcome = if rank == 0 {
+            let show = Show::new(voice, trainer.state().step);
+            let mut observer = TensorBoard::create(&output, trainer.state().step, show)?;
+            let outcome = trainer.run(&mut observer, &stop)?;
+            observer.finish()?;
+            outcome
+        } else {
+            trainer.run(&mut (), &stop)?
+        };
         if outcome.end == End::Interrupted {
             return Err(anyhow!(Interrupted)).with_context(|| {
                 let step = outcome.step;
                 format!("stopped at step {step}; the same command goes on from there")
             });
         }
+        if rank > 0 {
+            return Ok(());
+        }
+        let traffic = trainer.traffic();
         let (options, state) = (trainer.options().clone(), trainer.state().clone());
         let mut all = train_results(&outcome, &options, &state, data.len());
         write_results(&output, "train", &all)?;
@@ -144,6 +158,9 @@ impl<H: Trainable<Cpu>> Run<'_, H> {
                 "{} steps in {seconds:.0} s, {rate:.0} tokens/s, mean training loss {:.4}",
                 outcome.steps_now, outcome.train_loss
             ));
+            if size > 1 {
+                voice.note(ranks::traffic_line(size, traffic, &outcome));
+            }
         }
         Ok(())
     }
@@ -171,10 +188,12 @@ pub(crate) fn tokenizer_files(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.is_file()).collect()
 }
 
+/// SIGUSR1 too where mpirun passes it on: what it does at SIGINT leaves its processes a second.
 #[cfg(unix)]
-fn watch_signals(stop: &Arc<AtomicBool>) -> Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    for signal in [SIGINT, SIGTERM] {
+fn watch_signals(stop: &Arc<AtomicBool>, distributed: bool) -> Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+    let signals = [SIGINT, SIGTERM, SIGUSR1];
+    for &signal in &signals[..if distributed { 3 } else { 2 }] {
         signal_hook::flag::register(signal, Arc::clone(stop))
             .context("cannot watch for signals")?;
     }
@@ -182,6 +201,6 @@ fn watch_signals(stop: &Arc<AtomicBool>) -> Result<()> {
 }
 
 #[cfg(not(unix))]
-fn watch_signals(_: &Arc<AtomicBool>) -> Result<()> {
+fn watch_signals(_: &Arc<AtomicBool>, _: bool) -> Result<()> {
     Ok(())
 }

@@ -47,6 +47,10 @@ pub(crate) struct UpdateFlags {
         alias = "train_batch_size"
     )]
     pub(crate) batch_size: Option<usize>,
+    /// Parts of a batch that are added as a tree: a power of two, at least the number of processes of mpirun; results
+    /// depend on it, not on that number
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) parts: usize,
     /// Updates
     #[arg(long, value_name = "N", alias = "max_steps")]
     pub(crate) max_steps: Option<u64>,
@@ -113,6 +117,7 @@ impl UpdateFlags {
         options.seed = self.seed;
         options.learning_rate = self.learning_rate.unwrap_or(options.learning_rate);
         options.batch = self.batch_size.unwrap_or(options.batch);
+        options.parts = self.parts;
         if let Some(steps) = self.max_steps {
             options.length = Length::Steps(steps);
         }

@@ -14,6 +14,7 @@ use albert::{Albert, AlbertConfig, Cpu, DropoutPlan, LoadOptions, Precision, Pro
 use albert_formats::Checkpoint;
 use albert_tokenizer::AlbertTokenizer;
 use albert_train::dataset::Dataset;
+use albert_train::exchange::Exchange;
 use albert_train::learner::Metrics;
 use albert_train::model::Evaluate;
 use albert_train::recipe::Recipe;
@@ -23,10 +24,11 @@ use albert_train::tasks::race::ChoiceDataset;
 use albert_train::tasks::squad::{AnswerChoice, JointSquad, SquadDataset};
 use albert_train::tasks::table::TableTask;
 use albert_train::tasks::tagging::{TaggedDataset, label_names};
-use albert_train::trainer::options::{Best, Cadence, Resume, TrainOptions};
+use albert_train::trainer::options::{Best, Cadence, Micro, Resume, TrainOptions};
 use anyhow::{Result, bail};
 
 use crate::device::ComputeFlags;
+use crate::ranks;
 use crate::stream::Voice;
 use crate::training::{
     DataFlags, EVALUATION_TOKENS, Run, Split, TaskName, file_name, read_glue, tokenizer_files,
@@ -83,6 +85,14 @@ struct Prepared<'a, H: Trainable<Cpu>> {
 
 impl Finetune {
     pub(crate) fn run(self) -> Result<()> {
+        ranks::together(|exchange| self.learn(exchange))
+    }
+
+    /// As one of the ranks of a run; without mpirun, the only one.
+    fn learn(mut self, exchange: Box<dyn Exchange>) -> Result<()> {
+        if exchange.rank() > 0 {
+            self.voice = Voice::silenced();
+        }
         if self.joint && !matches!(self.task, TaskName::Squad | TaskName::Squad2) {
             bail!(
                 "--joint: expected the task squad or squad2, found {}",
@@ -122,7 +132,7 @@ impl Finetune {
                         })
                     }),
                 };
-                self.train::<SequenceClassification<Cpu>>(config, recipe, prepared)
+                self.train::<SequenceClassification<Cpu>>(config, recipe, prepared, exchange)
             }
             TaskName::Squad | TaskName::Squad2 => {
                 let file = data.squad(Split::Train, voice)?;
@@ -152,7 +162,8 @@ impl Finetune {
                             })
                         }),
                     };
-                    return self.train::<JointQuestionAnswering<Cpu>>(config, recipe, prepared);
+                    return self
+                        .train::<JointQuestionAnswering<Cpu>>(config, recipe, prepared, exchange);
                 }
                 let prepared = Prepared {
                     labels: None,
@@ -164,7 +175,7 @@ impl Finetune {
                         })
                     }),
                 };
-                self.train::<QuestionAnswering<Cpu>>(config, recipe, prepared)
+                self.train::<QuestionAnswering<Cpu>>(config, recipe, prepared, exchange)
             }
             TaskName::Race | TaskName::Choices => {
                 let make = |split| -> Result<ChoiceDataset> {
@@ -187,7 +198,7 @@ impl Finetune {
                         evaluation(dev.len(), |model| Ok(dev.evaluate(model, tokens)?.metrics))
                     }),
                 };
-                self.train::<MultipleChoice<Cpu>>(config, recipe, prepared)
+                self.train::<MultipleChoice<Cpu>>(config, recipe, prepared, exchange)
             }
             TaskName::Tagging => {
                 let file = data.tagged(Split::Train)?;
@@ -206,7 +217,7 @@ impl Finetune {
                         evaluation(dev.len(), |model| Ok(dev.evaluate(model, tokens)?.metrics))
                     }),
                 };
-                self.train::<TokenClassification<Cpu>>(config, recipe, prepared)
+                self.train::<TokenClassification<Cpu>>(config, recipe, prepared, exchange)
             }
             glue => {
                 let task = glue.glue().expect("the rest are GLUE's");
@@ -233,7 +244,7 @@ impl Finetune {
                         Ok(all)
                     })),
                 };
-                self.train::<SequenceClassification<Cpu>>(config, recipe, prepared)
+                self.train::<SequenceClassification<Cpu>>(config, recipe, prepared, exchange)
             }
         }
     }
@@ -251,6 +262,7 @@ impl Finetune {
         mut config: AlbertConfig,
         recipe: Recipe,
         prepared: Prepared<'_, H>,
+        exchange: Box<dyn Exchange>,
     ) -> Result<()> {
         let (device, precision) = self.device.open(Some(&self.model))?;
         if precision == Precision::Int8 {
@@ -292,6 +304,7 @@ impl Finetune {
         };
         let parameters = config.parameter_count(self.task.class(self.joint));
         let updates = &self.settings.updates;
+        let largest = self.largest(prepared.data, &options);
         let run = Run::<H> {
             model: &model,
             device,
@@ -302,8 +315,10 @@ impl Finetune {
             checkpointing: updates.gradient_checkpointing,
             files: tokenizer_files(&self.model),
             memory: updates.memory(&config, parameters, 0.0),
+            largest,
             options,
             card: self.card(),
+            exchange,
             json: self.json,
             voice: self.voice,
         };
@@ -406,6 +421,19 @@ impl Finetune {
             .chain(self.data.facts())
             .collect::<BTreeMap<_, _>>();
         Ok(options)
+    }
+
+    /// Tokens of the largest micro-batch that is usual.
+    fn largest<L>(&self, data: &dyn Dataset<L>, options: &TrainOptions) -> usize {
+        let longest = (0..data.len()).map(|i| data.tokens(i)).max().unwrap_or(1);
+        let all: usize = (0..data.len()).map(|i| data.tokens(i)).sum();
+        // A batch of longest samples is rare: twice the mean, at most what the micro-batch allows.
+        let part = options.batch.div_ceil(options.parts.max(1));
+        let batch = (2 * part * all.div_ceil(data.len().max(1))).max(longest);
+        match options.micro {
+            Micro::Tokens(most) => batch.min(most),
+            Micro::Samples(samples) => batch.min(samples * longest),
+        }
     }
 
     fn tell_loaded(&self, report: &albert::LoadReport) {

@@ -11,18 +11,18 @@ use std::path::{Path, PathBuf};
 
 use crate::trainer::error::{Result, TrainError};
 
-/// An output folder that this process alone writes.
+/// An output folder that one process writes, and the other ranks of a run read.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// Held until this is dropped, or the process ends in any way.
-    lock: File,
+    /// Of the process that writes: held until this is dropped, or the process ends in any way.
+    lock: Option<File>,
 }
 
 impl Drop for Folder {
     /// Said, since a program that is being started may hold a copy of the file for a moment.
     fn drop(&mut self) {
-        let _ = self.lock.unlock();
+        let _ = self.lock.as_ref().map(File::unlock);
     }
 }
 
@@ -64,10 +64,18 @@ impl Folder {
         }
         let folder = Self {
             path: path.to_owned(),
-            lock: file,
+            lock: Some(file),
         };
         folder.recover(&found)?;
         Ok(folder)
+    }
+
+    /// The folder that another rank opened, to be read alone.
+    pub fn follow(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            lock: None,
+        }
     }
 
     /// Where it is.

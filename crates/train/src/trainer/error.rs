@@ -89,6 +89,29 @@ pub enum TrainError {
         /// Which checkpoint is there, and what to do.
         kept: String,
     },
+    /// Ranks cannot work together.
+    #[error(transparent)]
+    Exchange(#[from] crate::exchange::ExchangeError),
+    /// Another rank could not compute its part of a batch.
+    #[error("step {step}: rank {rank} failed; its own message says why")]
+    Elsewhere {
+        /// The step.
+        step: u64,
+        /// The rank.
+        rank: usize,
+    },
+    /// Ranks do not have the same.
+    #[error(
+        "step {step}: rank {rank} has other {what} than rank 0; every rank needs the same program, options and files, and a system whose mathematical functions give the same bits; the last checkpoint is from before"
+    )]
+    Apart {
+        /// The step.
+        step: u64,
+        /// The rank.
+        rank: usize,
+        /// In what it differs.
+        what: &'static str,
+    },
     /// Training diverged, and all restarts that were allowed are used up.
     #[error("step {step}: {alarm}; {}", alarm.advice())]
     Diverged {

@@ -41,6 +41,16 @@ pub enum Micro {
     Tokens(usize),
 }
 
+/// In which order samples are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Another random one in each pass.
+    Shuffled,
+    /// As the data set numbers them: it has an order of its own.
+    AsGiven,
+}
+
 /// How often something is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -86,7 +96,12 @@ pub struct TrainOptions {
     pub length: Length,
     /// Samples of an update.
     pub batch: usize,
-    /// How they are cut.
+    /// Their order.
+    pub order: Order,
+    /// Parts of it whose gradients are computed from zero and added as a binary tree: a power of two, at least the number of
+    /// ranks that share a batch. Numbers depend on it, not on the number of ranks.
+    pub parts: usize,
+    /// How a part is cut.
     pub micro: Micro,
     /// Whether the last samples of a pass are left out where they are fewer than a batch.
     pub drop_last: bool,
@@ -132,6 +147,8 @@ impl TrainOptions {
             seed: 42,
             length: Length::Epochs(3.0),
             batch: 8,
+            order: Order::Shuffled,
+            parts: 1,
             micro: Micro::Samples(8),
             drop_last: false,
             learning_rate: 5e-5,
@@ -206,6 +223,13 @@ impl TrainOptions {
             ("number of samples".into(), value(&samples)),
             ("parameters".into(), Value::String(layout)),
         ]);
+        // Left out where it changes nothing: checkpoints of older versions do not know it.
+        if self.parts != 1 {
+            all.insert("parts".into(), value(&self.parts));
+        }
+        if self.order != Order::Shuffled {
+            all.insert("order".into(), value(&self.order));
+        }
         if let Value::Object(optimizer) = value(&self.optimizer) {
             all.extend(
                 optimizer
@@ -232,6 +256,9 @@ impl TrainOptions {
         };
         if self.batch == 0 {
             return refuse("batch size", "at least 1", "0".into());
+        }
+        if !self.parts.is_power_of_two() {
+            return refuse("parts", "1, 2, 4, 8, …", self.parts.to_string());
         }
         if micro == 0 {
             return refuse("micro-batch", "at least 1", "0".into());
@@ -306,6 +333,22 @@ impl TrainOptions {
             );
         }
         Ok(())
+    }
+}
+
+impl TrainOptions {
+    /// Refuses more ranks than parts. (Both are powers of two, so fewer divide them.)
+    pub(crate) fn check_ranks(&self, ranks: usize) -> Result<()> {
+        if ranks <= self.parts {
+            return Ok(());
+        }
+        Err(TrainError::Option {
+            name: "parts",
+            expected: format!(
+                "at least {ranks}, the number of processes, as the same number in every run that goes on (--parts {ranks})"
+            ),
+            found: self.parts.to_string(),
+        })
     }
 }
 

@@ -1,15 +1,16 @@
 //! Where a run begins: anew, or from a checkpoint; and where it goes back to.
 
+use crate::exchange::{Alone, Exchange, Ranks};
 use crate::learner::Learner;
 use crate::optim::Optimizer;
 use crate::state::folder::Folder;
 use crate::state::{Saved, State, compare, fnv, hash, read, read_state};
 use crate::watch::{Alarm, Watch};
 
+use super::Trainer;
 use super::error::{Result, TrainError};
 use super::observer::{Observer, Warning};
 use super::options::{Cadence, Resume, TrainOptions};
-use super::{Trainer, order};
 
 impl<L: Learner> Trainer<L> {
     /// Checks everything that can be checked before the first step: options, the output folder and room for a checkpoint in
@@ -18,8 +19,24 @@ impl<L: Learner> Trainer<L> {
     /// # Errors
     /// Options that cannot be, a folder that is not for us, a checkpoint of other options, a full disk.
     pub fn new(learner: L, options: TrainOptions) -> Result<Self> {
+        Self::with_ranks(learner, options, Box::new(Alone))
+    }
+
+    /// The same for a run that the ranks of an exchange share: each computes its share of [`TrainOptions::parts`], all make
+    /// the same updates. All ranks have equal learners and options (but for threads) and call the same methods; their
+    /// output folder is one, which rank 0 writes and the others read.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`]; more ranks than parts, a number of ranks that is no power of two, ranks that differ.
+    pub fn with_ranks(
+        learner: L,
+        options: TrainOptions,
+        exchange: Box<dyn Exchange>,
+    ) -> Result<Self> {
+        let mut ranks = Ranks::new(exchange)?;
         let samples = learner.samples();
         options.check(samples)?;
+        options.check_ranks(ranks.size())?;
         let parameters = learner.values().to_vec();
         let mut end = 0;
         for variable in learner.variables() {
@@ -40,30 +57,45 @@ impl<L: Learner> Trainer<L> {
             });
         }
         let fingerprint = options.fingerprint(samples, layout(&learner));
-        let folder = Folder::open(&options.output)?;
         let mut warnings = Vec::new();
-        let found = find(&folder, &options, parameters.len(), &mut warnings)?;
-        if options.save != Cadence::Never {
+        let (folder, step) = if ranks.is_first() {
+            let folder = Folder::open(&options.output)?;
+            let step = find(&folder, &options, &mut warnings)?;
             // Parameters, m, v and the model's file.
-            folder.probe(16 * parameters.len() as u64 + (1 << 20))?;
+            let checkpoint = 16 * parameters.len() as u64 + (1 << 20);
+            let saves = options.save != Cadence::Never;
+            folder.probe(if saves { checkpoint } else { 1 })?;
+            (folder, step)
         } else {
-            folder.probe(1)?;
-        }
+            (Folder::follow(&options.output), None)
+        };
+        let step = tell(&mut ranks, step)?;
+        let path = match &options.resume {
+            Resume::From(path) => Some(path.clone()),
+            _ => step.map(|step| folder.checkpoint(step)),
+        };
+        let found = match path {
+            Some(path) => Some((path.clone(), read(&path, parameters.len())?)),
+            None => None,
+        };
+        // Vectors of a tree over the parts of a rank.
+        let depth = (options.parts / ranks.size()).ilog2() as usize;
         let mut trainer = Self {
             schedule: options.schedule(samples),
             optimizer: Optimizer::new(options.optimizer.clone(), learner.variables()),
-            gradient: vec![0.0; parameters.len()],
+            gradients: vec![vec![0.0; parameters.len()]; depth + 1],
             state: State {
                 rate_scale: 1.0,
                 options_hash: hash(&fingerprint),
                 options: fingerprint,
                 ..State::default()
             },
-            order: (0, order::permutation(options.seed, 0, samples)),
+            order: (0, Vec::new()),
             saved: None,
             resumed_from: None,
             warnings,
             learner,
+            ranks,
             options,
             parameters,
             folder,
@@ -75,6 +107,7 @@ impl<L: Learner> Trainer<L> {
             trainer.saved = inside.then_some(trainer.state.step);
             trainer.resumed_from = Some(path);
         }
+        trainer.compare_beginnings()?;
         Ok(trainer)
     }
 
@@ -90,22 +123,23 @@ impl<L: Learner> Trainer<L> {
     pub(super) fn alarmed(&mut self, alarm: Alarm, observer: &mut dyn Observer) -> Result<()> {
         let step = self.state.step;
         let (scale, rollbacks) = (self.state.rate_scale / 2.0, self.state.rollbacks + 1);
-        let steps: Vec<u64> = self
-            .folder
-            .steps()?
-            .into_iter()
-            .filter(|found| *found <= step)
-            .filter(|found| read_state(&self.folder.checkpoint(*found)).is_ok())
-            .collect();
+        let mut steps = Vec::new();
+        if self.ranks.is_first() {
+            steps = self.folder.steps()?;
+            steps.retain(|found| {
+                *found <= step && read_state(&self.folder.checkpoint(*found)).is_ok()
+            });
+        }
         let since = step.saturating_sub(alarm.steps());
         let good = steps.iter().rfind(|found| **found <= since);
-        let Some(&to) = good
-            .or(steps.first())
-            .filter(|_| rollbacks <= self.options.watch.rollbacks)
-        else {
+        let good = good.or(steps.first()).copied();
+        let good = good.filter(|_| rollbacks <= self.options.watch.rollbacks);
+        let Some(to) = tell(&mut self.ranks, good)? else {
             return Err(TrainError::Diverged { step, alarm });
         };
         let saved = read(&self.folder.checkpoint(to), self.parameters.len())?;
+        // Every rank has read it.
+        self.ranks.barrier()?;
         for later in steps.into_iter().filter(|later| *later > to) {
             self.folder.discard(later)?;
         }
@@ -128,15 +162,21 @@ impl<L: Learner> Trainer<L> {
     }
 }
 
-/// The checkpoint to go on from.
+/// What rank 0 knows, on every rank.
+fn tell(ranks: &mut Ranks, known: Option<u64>) -> Result<Option<u64>> {
+    let all = ranks.gather([u64::from(known.is_some()), known.unwrap_or_default()])?;
+    let [is_some, value] = all[0];
+    Ok((is_some > 0).then_some(value))
+}
+
+/// The step of the checkpoint in the output folder to go on from.
 fn find(
     folder: &Folder,
     options: &TrainOptions,
-    len: usize,
     warnings: &mut Vec<Warning>,
-) -> Result<Option<(std::path::PathBuf, Saved)>> {
-    if let Resume::From(path) = &options.resume {
-        return Ok(Some((path.clone(), read(path, len)?)));
+) -> Result<Option<u64>> {
+    if let Resume::From(_) = &options.resume {
+        return Ok(None);
     }
     let steps = folder.steps()?;
     if options.resume == Resume::Never && !steps.is_empty() {
@@ -152,7 +192,7 @@ fn find(
     for step in steps.into_iter().rev() {
         let path = folder.checkpoint(step);
         match read_state(&path) {
-            Ok(_) => return Ok(Some((path.clone(), read(&path, len)?))),
+            Ok(_) => return Ok(Some(step)),
             Err(error) => {
                 warnings.push(Warning::Torn {
                     problem: error.to_string(),

@@ -1,6 +1,6 @@
 //! Checkpoints during training, and what is left at its end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Trainer;
 use super::error::{Result, TrainError};
@@ -21,20 +21,37 @@ impl<L: Learner> Trainer<L> {
             self.learner.assign(&best.parameters);
         }
         let step = self.state.step;
+        if !self.ranks.is_first() {
+            return Ok(());
+        }
         let saved = self.learner.save(self.folder.path());
         saved.map_err(TrainError::learner(step))?;
         // Its history, where transformers' `save_state` puts it.
         self.write_history(self.folder.path())
     }
 
-    /// Writes a checkpoint, then removes those that are too many.
+    /// Rank 0 writes a checkpoint, then removes those that are too many. All ranks return when it is there.
     pub(super) fn save(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let step = self.state.step;
         if self.saved == Some(step) {
             return Ok(());
         }
-        let (m, v, updates) = self.optimizer.state();
-        self.state.updates = updates;
+        self.state.updates = self.optimizer.state().2;
+        self.compare_states()?;
+        if self.ranks.is_first() {
+            let folder = self.publish()?;
+            observer.saved(step, &folder);
+        }
+        self.saved = Some(step);
+        if self.ranks.is_first() {
+            self.prune()?;
+        }
+        Ok(self.ranks.barrier()?)
+    }
+
+    fn publish(&self) -> Result<PathBuf> {
+        let step = self.state.step;
+        let (m, v, _) = self.optimizer.state();
         let written = self.folder.publish(step, |folder| {
             let saved = self.learner.save(folder);
             saved.map_err(TrainError::learner(step))?;
@@ -42,14 +59,11 @@ impl<L: Learner> Trainer<L> {
             self.write_history(folder)?;
             write_state(folder, &self.state)
         });
-        let folder = written.map_err(|source| TrainError::Save {
+        written.map_err(|source| TrainError::Save {
             step,
             source: Box::new(source),
             kept: self.kept(),
-        })?;
-        self.saved = Some(step);
-        observer.saved(step, &folder);
-        self.prune()
+        })
     }
 
     fn write_history(&self, folder: &Path) -> Result<()> {

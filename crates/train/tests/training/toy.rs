@@ -27,6 +27,8 @@ pub(crate) struct Toy {
     pub(crate) nan_if: Option<(u64, u32)>,
     /// The first parameter's bits at the beginning of step 9.
     pub(crate) at_9: u32,
+    /// Fails at this step.
+    pub(crate) fail_at: Option<u64>,
     /// Saves until the disk is full.
     pub(crate) saves_left: Cell<usize>,
     /// Metrics of the n-th evaluation.
@@ -70,6 +72,7 @@ impl Toy {
             pause: Duration::ZERO,
             nan_at: None,
             nan_if: None,
+            fail_at: None,
             at_9: 0,
             saves_left: Cell::new(usize::MAX),
             metrics: Box::new(|_| Metrics::new()),
@@ -123,6 +126,9 @@ impl Learner for Toy {
             && call == self.parts
         {
             flag.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        if self.fail_at == Some(step) {
+            return Err(Failed("no such word".to_owned()));
         }
         let mut loss = 0.0;
         for &sample in samples {

@@ -43,7 +43,7 @@ impl JointSquad<'_> {
         let mut scored: Vec<Option<Scored>> = (0..self.len()).map(|_| None).collect();
         let mut loss = 0.0;
         for batch in plan(self, batch_tokens) {
-            let (inputs, labels) = self.batch(&batch);
+            let (inputs, labels) = self.batch(&batch)?;
             let labels = self.0.labelled.then_some(labels);
             let output = model.forward(&inputs, labels.as_ref(), Keep::default())?;
             let none = numbers(&output.cls_logits.data)?;
@@ -172,15 +172,15 @@ impl Dataset<JointLabels> for JointSquad<'_> {
         self.0.rows.rows[sample].ids.len()
     }
 
-    fn batch(&self, samples: &[usize]) -> (Inputs, JointLabels) {
-        let (inputs, labels) = self.0.batch(samples);
+    fn batch(&self, samples: &[usize]) -> Result<(Inputs, JointLabels)> {
+        let (inputs, labels) = self.0.batch(samples)?;
         let answers = samples.iter().map(|&i| self.0.windows[i].answer);
         let labels = JointLabels {
             start_positions: labels.start_positions,
             end_positions: labels.end_positions,
             is_impossible: answers.map(|answer| answer == (0, 0)).collect(),
         };
-        (inputs, labels)
+        Ok((inputs, labels))
     }
 }
 
