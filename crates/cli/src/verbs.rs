@@ -17,6 +17,7 @@ mod forward;
 mod inspect;
 mod man;
 mod model;
+mod pretrain;
 mod quantize;
 mod sentence_order;
 mod similarity;
@@ -46,6 +47,7 @@ pub(crate) enum Verb {
     Features(features::Features),
     Tokenize(tokenize::Tokenize),
     Decode(decode::Decode),
+    Pretrain(Box<pretrain::Pretrain>),
     Finetune(Box<finetune::Finetune>),
     Evaluate(evaluate::Evaluate),
     Quantize(quantize::Quantize),
@@ -71,6 +73,7 @@ impl Verb {
             Self::Features(verb) => verb.run(),
             Self::Tokenize(verb) => verb.run(),
             Self::Decode(verb) => verb.run(),
+            Self::Pretrain(verb) => verb.run(),
             Self::Finetune(verb) => verb.run(),
             Self::Evaluate(verb) => verb.run(),
             Self::Quantize(verb) => verb.run(),

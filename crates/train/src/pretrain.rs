@@ -13,10 +13,12 @@
 //! 3. `options`: what a run's samples are like. `pieces`: which pieces begin words.
 //! 4. `segments`: the sentences of a sample, its two segments, their truncation; `masking`: what is masked.
 //! 5. `index`: the samples of a pass; `instance`: one of them; `data`: all of a run, as a data set.
-//! 6. `records`: samples as TFRecord files, and such files as a data set.
+//! 6. `evaluate`: how well a model predicts them.
+//! 7. `records`: samples as TFRecord files, and such files as a data set.
 
 mod cache;
 mod data;
+mod evaluate;
 mod index;
 mod instance;
 mod manifest;
@@ -34,6 +36,7 @@ mod tests;
 
 pub use cache::TokenCache;
 pub use data::PretrainData;
+pub use evaluate::evaluate;
 pub use instance::Instance;
 pub use options::{Masking, Objective, PretrainOptions, Split, Stage, stages_of_shares};
 pub use pieces::Pieces;

@@ -177,6 +177,23 @@ impl Recipe {
     }
 }
 
+/// Samples of an update of pre-training.
+pub const PRETRAINING_BATCH: usize = 4096;
+
+/// Puts the paper's settings of pre-training (`run_pretraining.py`: LAMB at 0.00176 for batches of 4,096, 125,000 updates of which
+/// 3,125 warm up) into the options of a run whose batch is set. The learning rate is scaled by √(batch/4096), as LAMB's authors do
+/// (You et al. 2019), and the warm-up stays the same share.
+pub fn pretraining(options: &mut TrainOptions) {
+    options.learning_rate = 0.00176 * (options.batch as f64 / PRETRAINING_BATCH as f64).sqrt();
+    options.length = Length::Steps(125_000);
+    options.warmup = Warmup::Ratio(3_125.0 / 125_000.0);
+    options.optimizer = OptimizerOptions::new(Method::Lamb, Form::Google);
+    options.schedule = Kind::Google {
+        power: 1.0,
+        start: 0,
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ mod files;
 pub mod glue;
 pub mod race;
 mod rows;
-mod run;
+pub(crate) mod run;
 pub mod squad;
 pub mod table;
 pub mod tagging;

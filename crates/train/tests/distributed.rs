@@ -50,14 +50,14 @@ impl Dataset<Vec<i64>> for Questions {
         self.0[sample].0.len()
     }
 
-    fn batch(&self, samples: &[usize]) -> (Inputs, Vec<i64>) {
+    fn batch(&self, samples: &[usize]) -> albert_train::Result<(Inputs, Vec<i64>)> {
         let questions = samples.iter().map(|&sample| &self.0[sample]);
         let choices: Vec<Vec<i64>> = questions.clone().flat_map(|(c, _)| c.clone()).collect();
         let inputs = Inputs {
             choices: samples.first().map(|&first| self.group(first)),
             ..Inputs::from_sequences(&choices, 0)
         };
-        (inputs, questions.map(|(_, label)| *label).collect())
+        Ok((inputs, questions.map(|(_, label)| *label).collect()))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// Runs `model` over all samples without labels; `each` gets the numbers of a batch's samples, the batch, and the output.
 /// A batch holds samples of one group and at most `tokens` tokens, or a single sample.
-pub(super) fn run<B: Backend, H: Head<B>>(
+pub(crate) fn run<B: Backend, H: Head<B>>(
     model: &Albert<H, B>,
     data: &impl Dataset<H::Labels>,
     tokens: usize,
@@ -25,7 +25,7 @@ pub(super) fn run<B: Backend, H: Head<B>>(
 }
 
 /// Samples batch by batch: of one group, the longest first, at most `budget` tokens or a single sample.
-pub(super) fn plan<L>(data: &impl Dataset<L>, budget: usize) -> Vec<Vec<usize>> {
+pub(crate) fn plan<L>(data: &(impl Dataset<L> + ?Sized), budget: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..data.len()).collect();
     order.sort_by_key(|&i| (data.group(i), std::cmp::Reverse(data.tokens(i))));
     let mut batches: Vec<Vec<usize>> = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn plan<L>(data: &impl Dataset<L>, budget: usize) -> Vec<Vec<usize>> 
 }
 
 /// What the model computed, refused where it is no number.
-pub(super) fn numbers<T: Copy + Into<f64>>(values: &[T]) -> Result<Vec<f64>> {
+pub(crate) fn numbers<T: Copy + Into<f64>>(values: &[T]) -> Result<Vec<f64>> {
     let number = |&x: &T| match x.into() {
         x if x.is_finite() => Ok(x),
         x => Err(Error::input(
@@ -60,19 +60,19 @@ pub(super) fn numbers<T: Copy + Into<f64>>(values: &[T]) -> Result<Vec<f64>> {
 }
 
 /// −log softmax(logits)[target]
-pub(super) fn cross_entropy(logits: &[f64], target: usize) -> f64 {
+pub(crate) fn cross_entropy(logits: &[f64], target: usize) -> f64 {
     let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = logits.iter().map(|x| (x - top).exp()).sum();
     sum.ln() + top - logits[target]
 }
 
 /// Binary cross-entropy of a logit.
-pub(super) fn binary_cross_entropy(x: f64, target: f64) -> f64 {
+pub(crate) fn binary_cross_entropy(x: f64, target: f64) -> f64 {
     x.max(0.0) - x * target + (-x.abs()).exp().ln_1p()
 }
 
 /// The place of the largest number, the first of equal ones.
-pub(super) fn best(scores: &[f64]) -> usize {
+pub(crate) fn best(scores: &[f64]) -> usize {
     let mut best = 0;
     for (i, score) in scores.iter().enumerate() {
         if *score > scores[best] {
@@ -84,7 +84,7 @@ pub(super) fn best(scores: &[f64]) -> usize {
 
 /// For each label of the task the place of its output in the model: by name where the model has the task's names, perhaps in
 /// another order; else in order, where it has none of them.
-pub(super) fn outputs(config: &AlbertConfig, names: &[String]) -> Result<Vec<usize>> {
+pub(crate) fn outputs(config: &AlbertConfig, names: &[String]) -> Result<Vec<usize>> {
     let of_model = &config.id2label;
     let place = |name: &String| {
         let same = |other: &String| other.eq_ignore_ascii_case(name);
@@ -110,7 +110,7 @@ pub(super) fn outputs(config: &AlbertConfig, names: &[String]) -> Result<Vec<usi
 }
 
 /// A mean; NaN of nothing.
-pub(super) fn mean(values: &[f64]) -> f64 {
+pub(crate) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 

@@ -1,0 +1,387 @@
+//! The flags of `pretrain` that say what is read, and the samples that come of it.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use albert::AlbertConfig;
+use albert::heads::PreTrainingLabels;
+use albert_tokenizer::AlbertTokenizer;
+use albert_train::dataset::Dataset;
+use albert_train::pretrain::{
+    Masking, Objective, Pieces, PrepareOptions, PretrainData, PretrainOptions, Progress,
+    RecordData, Split, Stage, TokenCache, prepare, stages_of_shares, write_records,
+};
+use anyhow::{Context, Result, bail};
+
+use crate::stream::Voice;
+use crate::training::{file_name, rate};
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum ObjectiveName {
+    /// Whether two segments of a document were swapped (ALBERT)
+    SentenceOrder,
+    /// Whether the second segment is from another document (BERT)
+    NextSentence,
+    /// One segment, and masked words alone
+    None,
+}
+
+/// What is read, and how samples are made of it.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Text")]
+pub(super) struct TextFlags {
+    /// Text files (plain, .gz or .zst): a sentence on each line, an empty line between documents; or .tfrecord files of
+    /// samples, as google-research/albert makes them
+    #[arg(required = true, value_name = "FILES", alias = "input_file")]
+    files: Vec<PathBuf>,
+    /// Lines are paragraphs: cut them into sentences
+    #[arg(long)]
+    split_sentences: bool,
+    /// Folder for the tokens of the text [default: OUTPUT.tokens]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Make the cache anew where it is of other files or another tokenizer
+    #[arg(long)]
+    rebuild_cache: bool,
+    /// Text files to measure on [default: a share of the documents]
+    #[arg(long, value_name = "FILES", num_args = 1.., alias = "validation_file")]
+    validation_file: Vec<PathBuf>,
+    /// Share of the documents that is measured on, and not learned
+    #[arg(long, value_name = "SHARE", default_value_t = 0.005, value_parser = rate)]
+    held_out: f64,
+    /// Most samples that are measured on
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    max_eval_samples: u64,
+    /// Most tokens of a sample; or several lengths one after another, each with its share: 128:0.9,512:0.1
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "512",
+        alias = "max_seq_length"
+    )]
+    max_seq_length: String,
+    /// Most masked tokens of a sample [default: --masked-lm-prob of its length; google-research/albert: 20]
+    #[arg(long, value_name = "N", alias = "max_predictions_per_seq")]
+    max_predictions: Option<usize>,
+    /// The second label
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NAME",
+        default_value = "sentence-order"
+    )]
+    objective: ObjectiveName,
+    /// Share of the tokens that is masked
+    #[arg(long, value_name = "SHARE", default_value_t = 0.15, value_parser = rate, alias = "masked_lm_prob")]
+    masked_lm_prob: f64,
+    /// Most words that are masked together
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    ngram: usize,
+    /// Mask single tokens, not whole words
+    #[arg(long)]
+    no_whole_word: bool,
+    /// Share of documents that is cut into shorter samples in a pass
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = rate, alias = "short_seq_prob")]
+    short_seq_prob: f64,
+    /// With --prepare-only: write samples into so many .tfrecord files in --output
+    #[arg(long, value_name = "N")]
+    tfrecords: Option<usize>,
+    /// With --tfrecords: passes over the text
+    #[arg(long, value_name = "N", default_value_t = 40, alias = "dupe_factor")]
+    dupe_factor: u64,
+}
+
+/// Samples of a run.
+pub(super) struct Samples {
+    training: Training,
+    held_out: Option<PretrainData>,
+    objective: Objective,
+    longest: usize,
+    masked: f64,
+    origin: String,
+    facts: Vec<(&'static str, String)>,
+}
+
+enum Training {
+    Text(PretrainData),
+    Records(RecordData),
+}
+
+impl TextFlags {
+    fn options(&self, seed: u64) -> PretrainOptions {
+        PretrainOptions {
+            objective: match self.objective {
+                ObjectiveName::SentenceOrder => Objective::SentenceOrder,
+                ObjectiveName::NextSentence => Objective::NextSentence,
+                ObjectiveName::None => Objective::None,
+            },
+            short_seq_prob: self.short_seq_prob,
+            masking: Masking {
+                probability: self.masked_lm_prob,
+                max_ngram: self.ngram,
+                favor_shorter_ngram: true,
+                whole_word: !self.no_whole_word,
+            },
+            ..PretrainOptions::google(seed)
+        }
+    }
+
+    /// (share, tokens, predictions) of each stage.
+    fn shares(&self) -> Result<Vec<(f64, usize, usize)>> {
+        let wrong = || {
+            format!(
+                "--max-seq-length: expected a length, or lengths with their shares as 128:0.9,512:0.1, found {}",
+                self.max_seq_length
+            )
+        };
+        let parts: Vec<&str> = self.max_seq_length.split(',').collect();
+        let of = |part: &&str| {
+            let (length, share) = part.split_once(':').unwrap_or((part, "1"));
+            let length: usize = length.trim().parse().ok()?;
+            let predictions = (length as f64 * self.masked_lm_prob).ceil() as usize;
+            Some((
+                share.trim().parse().ok()?,
+                length,
+                self.max_predictions.unwrap_or(predictions),
+            ))
+        };
+        parts
+            .iter()
+            .map(of)
+            .collect::<Option<_>>()
+            .with_context(wrong)
+    }
+
+    fn cache(&self, output: Option<&Path>) -> Result<PathBuf> {
+        if let Some(cache) = &self.cache {
+            return Ok(cache.clone());
+        }
+        let Some(output) = output else {
+            bail!("--cache is missing: the folder for the tokens of the text");
+        };
+        let mut name = output.as_os_str().to_owned();
+        name.push(".tokens");
+        Ok(name.into())
+    }
+
+    /// Tokens of text files, made now or before.
+    fn tokens(
+        &self,
+        files: &[PathBuf],
+        folder: &Path,
+        tokenizer: &AlbertTokenizer,
+        voice: Voice,
+    ) -> Result<Arc<TokenCache>> {
+        let options = PrepareOptions {
+            split_sentences: self.split_sentences,
+            threads: std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN),
+            rebuild: self.rebuild_cache,
+            ..PrepareOptions::new(files.to_vec())
+        };
+        let start = Instant::now();
+        let mut told = 0;
+        let mut progress = |now: &Progress| {
+            let seconds = start.elapsed().as_secs();
+            if seconds >= told + 5 {
+                told = seconds;
+                let rate = now.text_bytes as f64 / 1e6 / start.elapsed().as_secs_f64();
+                voice.note(format_args!("{} tokens so far, {rate:.1} MB/s", now.tokens));
+            }
+            ControlFlow::Continue(())
+        };
+        let prepared = prepare(folder, tokenizer, &options, &mut progress)?;
+        let cache = prepared.cache;
+        voice.note(format_args!(
+            "{} documents, {} sentences, {} tokens in {}",
+            cache.documents(),
+            cache.sentences(),
+            cache.tokens(),
+            folder.display(),
+        ));
+        Ok(Arc::new(cache))
+    }
+
+    /// The cache alone, or files of samples.
+    pub(super) fn prepare_only(
+        &self,
+        tokenizer: &AlbertTokenizer,
+        output: Option<&Path>,
+        seed: u64,
+        voice: Voice,
+    ) -> Result<()> {
+        let cache = self.tokens(&self.files, &self.cache(output)?, tokenizer, voice)?;
+        let Some(count) = self.tfrecords else {
+            return Ok(());
+        };
+        let Some(output) = output else {
+            bail!("--output is missing: the folder for the .tfrecord files");
+        };
+        let [(_, max_seq_length, max_predictions)] = self.shares()?[..] else {
+            bail!(
+                "--max-seq-length: expected one length for --tfrecords, found {}",
+                self.max_seq_length
+            );
+        };
+        let stage = Stage {
+            samples: 0,
+            max_seq_length,
+            max_predictions,
+        };
+        let pieces = Pieces::of(tokenizer)?;
+        let data =
+            PretrainData::of_passes(cache, pieces, self.options(seed), stage, self.dupe_factor)?;
+        std::fs::create_dir_all(output)
+            .with_context(|| format!("cannot create {}", output.display()))?;
+        let name = |i| output.join(format!("{i:05}-of-{count:05}.tfrecord"));
+        let files: Vec<PathBuf> = (0..count).map(name).collect();
+        write_records(&data, 0..data.len(), &files)?;
+        voice.note(format_args!("{} samples in {count} files", data.len()));
+        Ok(())
+    }
+
+    /// The samples of a run of so many.
+    pub(super) fn open(
+        &self,
+        tokenizer: &AlbertTokenizer,
+        config: &AlbertConfig,
+        samples: u64,
+        output: &Path,
+        seed: u64,
+        voice: Voice,
+    ) -> Result<Samples> {
+        let pieces = || Pieces::of(tokenizer);
+        let options = self.options(seed);
+        let shares = self.shares()?;
+        let is_record = |path: &PathBuf| path.extension().is_some_and(|end| end == "tfrecord");
+        let records = self.files.iter().filter(|path| is_record(path)).count();
+        if records > 0 && records < self.files.len() {
+            bail!("expected text files or .tfrecord files, found both");
+        }
+        let cache_folder = self.cache(Some(output))?;
+        let (training, from_text, longest) = if records > 0 {
+            let data = RecordData::open(&self.files)?;
+            let longest = data.max_seq_length();
+            (Training::Records(data), None, longest)
+        } else {
+            let cache = self.tokens(&self.files, &cache_folder, tokenizer, voice)?;
+            let split = if self.validation_file.is_empty() && self.held_out > 0.0 {
+                Split::Train(self.held_out)
+            } else {
+                Split::All
+            };
+            let stages = stages_of_shares(samples, &shares)?;
+            let longest = stages
+                .iter()
+                .map(|stage| stage.max_seq_length)
+                .max()
+                .unwrap_or(0);
+            let options = PretrainOptions {
+                split,
+                ..options.clone()
+            };
+            let data = PretrainData::new(Arc::clone(&cache), pieces()?, options, stages)?;
+            (Training::Text(data), Some(cache), longest)
+        };
+        if longest > config.max_position_embeddings {
+            bail!(
+                "--max-seq-length: expected at most {}, the positions of the model, found {longest}",
+                config.max_position_embeddings
+            );
+        }
+        let stage = Stage {
+            samples: 0,
+            max_seq_length: shares.last().map_or(longest, |(_, length, _)| *length),
+            max_predictions: shares.last().map_or(0, |(.., predictions)| *predictions),
+        };
+        let measured = |cache, split| -> Result<PretrainData> {
+            let options = PretrainOptions {
+                split,
+                // A measurement is the same for every run.
+                ..self.options(0)
+            };
+            let whole =
+                PretrainData::of_passes(Arc::clone(&cache), pieces()?, options.clone(), stage, 1)?;
+            let samples = (whole.len() as u64).min(self.max_eval_samples.max(1));
+            Ok(PretrainData::new(
+                cache,
+                pieces()?,
+                options,
+                vec![Stage { samples, ..stage }],
+            )?)
+        };
+        let held_out = match (&self.validation_file[..], from_text) {
+            ([], Some(cache)) if self.held_out > 0.0 => {
+                Some(measured(cache, Split::HeldOut(self.held_out))?)
+            }
+            ([], _) => None,
+            (files, _) => {
+                let mut name = cache_folder.into_os_string();
+                name.push(".validation");
+                let cache = self.tokens(files, Path::new(&name), tokenizer, voice)?;
+                Some(measured(cache, Split::All)?)
+            }
+        };
+        let files: Vec<String> = self.files.iter().map(|path| file_name(path)).collect();
+        Ok(Samples {
+            training,
+            held_out,
+            objective: options.objective,
+            longest,
+            masked: self.masked_lm_prob,
+            origin: files.join(", "),
+            facts: vec![
+                ("max_seq_length", self.max_seq_length.clone()),
+                ("max_predictions", format!("{:?}", self.max_predictions)),
+                ("samples", format!("{options:?}")),
+                ("held out", self.held_out.to_string()),
+                ("validation files", self.validation_file.len().to_string()),
+            ],
+        })
+    }
+}
+
+impl Samples {
+    pub(super) fn training(&self) -> &dyn Dataset<PreTrainingLabels> {
+        match &self.training {
+            Training::Text(data) => data,
+            Training::Records(data) => data,
+        }
+    }
+
+    /// Whether samples come in an order of their own; those of files are shuffled.
+    pub(super) fn are_ordered(&self) -> bool {
+        matches!(self.training, Training::Text(_))
+    }
+
+    pub(super) fn held_out(&self) -> Option<&PretrainData> {
+        self.held_out.as_ref()
+    }
+
+    pub(super) fn objective(&self) -> Objective {
+        self.objective
+    }
+
+    /// Most tokens of a sample.
+    pub(super) fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// Share of the tokens that is predicted.
+    pub(super) fn masked_share(&self) -> f64 {
+        self.masked
+    }
+
+    pub(super) fn origin(&self) -> String {
+        self.origin.clone()
+    }
+
+    pub(super) fn facts(&self) -> BTreeMap<String, String> {
+        let facts = self.facts.iter();
+        facts
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect()
+    }
+}

@@ -1,0 +1,100 @@
+//! The flags of `pretrain` that say what is trained: a configuration for a new model, or a model to go on with.
+
+use std::path::{Path, PathBuf};
+
+use albert::AlbertConfig;
+use albert_tokenizer::AlbertTokenizer;
+use anyhow::{Context, Result, bail};
+
+/// What is trained.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Model")]
+pub(super) struct ShapeFlags {
+    /// Folder of the tokenizer, as `albert vocab train` writes it [default: that of --model]
+    #[arg(long, value_name = "DIR")]
+    tokenizer: Option<PathBuf>,
+    /// Shape of a new model: a file like config.json, or the name of a published model (albert-base-v2). Its vocabulary
+    /// becomes the tokenizer's
+    #[arg(long, value_name = "FILE|NAME", required_unless_present = "model")]
+    config: Option<String>,
+    /// Model folder to go on with
+    #[arg(
+        long,
+        short,
+        value_name = "DIR",
+        alias = "model_name_or_path",
+        conflicts_with = "config"
+    )]
+    model: Option<PathBuf>,
+}
+
+impl ShapeFlags {
+    /// The folder to go on with.
+    pub(super) fn model(&self) -> Option<&Path> {
+        self.model.as_deref()
+    }
+
+    pub(super) fn tokenizer_folder(&self) -> Result<&Path> {
+        let folder = self.tokenizer.as_deref().or(self.model.as_deref());
+        folder.context(
+            "--tokenizer is missing: the folder of a tokenizer (albert vocab train makes one)",
+        )
+    }
+
+    /// The configuration of the model. Without `dropout` a new model has none, as models of version 2.
+    pub(super) fn config(
+        &self,
+        tokenizer: &AlbertTokenizer,
+        dropout: Option<f64>,
+    ) -> Result<AlbertConfig> {
+        let words = tokenizer.vocab_size();
+        let mut config = match (&self.model, &self.config) {
+            (Some(folder), _) => {
+                let path = folder.join("config.json");
+                let (config, _) = AlbertConfig::from_file(&path).map_err(albert::Error::from)?;
+                if words > config.vocab_size {
+                    bail!(
+                        "{}: expected a word for each of the tokenizer's {words} tokens, found vocab_size {}; make the model's \
+                         table larger with `albert vocab add`, or take its own tokenizer",
+                        path.display(),
+                        config.vocab_size,
+                    );
+                }
+                config
+            }
+            (None, Some(name)) => match AlbertConfig::preset(name) {
+                Some(config) => AlbertConfig {
+                    vocab_size: words,
+                    ..config
+                },
+                None => {
+                    let path = Path::new(name);
+                    if !path.exists() {
+                        let known: Vec<&str> = albert::config::PRESETS
+                            .iter()
+                            .map(|preset| preset.name)
+                            .collect();
+                        bail!(
+                            "--config: expected a file or one of {}, found {name}",
+                            known.join(", ")
+                        );
+                    }
+                    let (config, _) = AlbertConfig::from_file(path).map_err(albert::Error::from)?;
+                    AlbertConfig {
+                        vocab_size: words,
+                        ..config
+                    }
+                }
+            },
+            (None, None) => bail!("--config or --model is missing"),
+        };
+        if self.model.is_none() || dropout.is_some() {
+            let dropout = dropout.unwrap_or(0.0);
+            (
+                config.hidden_dropout_prob,
+                config.attention_probs_dropout_prob,
+            ) = (dropout, dropout);
+        }
+        Ok(config)
+    }
+}
