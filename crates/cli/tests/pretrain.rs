@@ -1,0 +1,291 @@
+//! `albert pretrain` as a user runs it: from text to a model that other verbs read, runs that go on, files of samples, and
+//! what is refused.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// A folder with a text, a configuration and a tokenizer.
+struct Home(tempfile::TempDir);
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fixtures")
+        .canonicalize()
+        .expect("fixtures/")
+}
+
+impl Home {
+    fn new() -> Self {
+        let home = Self(tempfile::tempdir().expect("a folder"));
+        let copy = |from: &str, to: &str| {
+            std::fs::copy(fixtures().join(from), home.path(to)).expect("copied");
+        };
+        copy("pretrain/corpus.txt", "corpus.txt");
+        std::fs::create_dir(home.path("words")).expect("a folder");
+        copy("demo/tokenizer.json", "words/tokenizer.json");
+        let config = json!({
+            "model_type": "albert", "vocab_size": 1, "embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 2,
+            "num_hidden_groups": 1, "inner_group_num": 1, "num_attention_heads": 2, "intermediate_size": 64,
+            "hidden_act": "gelu_new", "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1,
+            "max_position_embeddings": 64, "type_vocab_size": 2, "initializer_range": 0.02,
+        });
+        std::fs::write(home.path("small.json"), config.to_string()).expect("written");
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn json(&self, name: &str) -> Value {
+        let text = std::fs::read_to_string(self.path(name));
+        let text = text.unwrap_or_else(|error| panic!("{name}: {error}"));
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// Exit code, stdout and stderr. Arguments stand between single blanks.
+    fn run(&self, arguments: &str) -> (Option<i32>, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_albert"))
+            .args(arguments.split(' '))
+            .current_dir(self.0.path())
+            .env_remove("ALBERT_ISA")
+            .env_remove("RUST_BACKTRACE")
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program starts");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    }
+
+    #[track_caller]
+    fn done(&self, arguments: &str) -> (String, String) {
+        let (code, out, err) = self.run(arguments);
+        assert_eq!(code, Some(0), "{arguments}\n{out}{err}");
+        (out, err)
+    }
+
+    #[track_caller]
+    fn refused(&self, arguments: &str, words: &[&str]) {
+        let (code, out, err) = self.run(arguments);
+        assert_eq!(
+            (code, out.as_str()),
+            (Some(1), ""),
+            "{arguments}\n{out}{err}"
+        );
+        for word in words {
+            assert!(
+                err.contains("error: ") && err.contains(word),
+                "{arguments}: {word:?} is not in\n{err}"
+            );
+        }
+    }
+}
+
+const NEW: &str = "pretrain corpus.txt --tokenizer words --config small.json --batch-size 16 --learning-rate 1e-2 --held-out 0.2 --eval-steps 10 --save-steps 10 --log-steps 5";
+
+#[test]
+fn a_model_is_made_from_text_and_other_verbs_read_it() {
+    let home = Home::new();
+    let length = "--max-seq-length 32:0.5,64:0.5 --max-steps 40";
+    let (out, err) = home.done(&format!("{NEW} {length} --output model"));
+    assert!(
+        out.starts_with("model: ") && out.contains("masked_lm_accuracy"),
+        "{out}"
+    );
+    assert!(err.contains("documents"), "{err}");
+    let config = home.json("model/config.json");
+    assert_eq!(config["architectures"], json!(["AlbertForPreTraining"]));
+    // No dropout unless it is asked for, as version 2; the vocabulary is the tokenizer's.
+    assert_eq!(config["hidden_dropout_prob"], 0.0);
+    assert!(config["vocab_size"].as_u64() > Some(20));
+    let results = home.json("model/eval_results.json");
+    for name in [
+        "masked_lm_accuracy",
+        "masked_lm_loss",
+        "sentence_order_accuracy",
+        "sentence_order_loss",
+        "loss",
+    ] {
+        assert!(
+            results[format!("eval_{name}")].is_number(),
+            "{name}: {results}"
+        );
+    }
+    let state = home.json("model/checkpoint-40/trainer_state.json");
+    let losses: Vec<f64> = state["log_history"]
+        .as_array()
+        .expect("a history")
+        .iter()
+        .filter_map(|entry| entry["eval_masked_lm_loss"].as_f64())
+        .collect();
+    assert!(
+        losses.len() == 4 && losses[3] < losses[0] - 0.1,
+        "{losses:?}"
+    );
+    // What the program measures is what the model answers: the loss of a text is near.
+    home.done("fill-mask the[MASK]of --model model");
+    home.done("sentence-order one two --model model");
+    home.done("embed text --model model --output vectors.npy");
+    home.done("inspect model");
+    // It can go on with the model, from other weights than random ones: less loss at once.
+    let (out, _) = home.done(&format!(
+        "pretrain corpus.txt --model model --batch-size 16 --learning-rate 1e-4 --held-out 0.2 --max-seq-length 64 --max-steps 2 --output more --cache model.tokens --json"
+    ));
+    let more: Value = serde_json::from_str(&out).expect("JSON");
+    let after = more["eval_masked_lm_loss"].as_f64().expect("a loss");
+    assert!((after - losses[3]).abs() < 0.2, "{after} after {losses:?}");
+}
+
+#[test]
+fn a_run_goes_on_with_the_same_bits() {
+    let home = Home::new();
+    let length = "--max-seq-length 32 --max-steps 20 --parts 2";
+    home.done(&format!("{NEW} {length} --output whole"));
+    // As if it had been stopped behind step 10.
+    home.done(&format!("{NEW} {length} --output cut --cache whole.tokens"));
+    for name in ["checkpoint-20", "model.safetensors", "config.json"] {
+        let path = home.path("cut").join(name);
+        if path.is_dir() {
+            std::fs::remove_dir_all(path).expect("removed");
+        } else {
+            std::fs::remove_file(path).expect("removed");
+        }
+    }
+    let (_, err) = home.done(&format!(
+        "{NEW} {length} --output cut --cache whole.tokens --threads 1"
+    ));
+    assert!(err.contains("going on from"), "{err}");
+    let bytes = |name: &str| std::fs::read(home.path(name)).expect("read");
+    assert_eq!(
+        bytes("cut/model.safetensors"),
+        bytes("whole/model.safetensors")
+    );
+    home.refused(
+        &format!("{NEW} {length} --output cut --cache whole.tokens --ngram 1"),
+        &["samples", "max_ngram: 3", "max_ngram: 1"],
+    );
+    // Another text does not slip into the cache.
+    std::fs::write(home.path("other.txt"), "a city\n\nthe book\n").expect("written");
+    let other = NEW.replace("corpus.txt", "other.txt");
+    home.refused(
+        &format!("{other} {length} --output new --cache whole.tokens"),
+        &["whole.tokens", "other.txt"],
+    );
+}
+
+#[test]
+fn samples_are_written_as_tfrecords_and_read_again() {
+    let home = Home::new();
+    home.done(
+        "pretrain corpus.txt --tokenizer words --prepare-only --tfrecords 2 --dupe-factor 3 --max-seq-length 32 --max-predictions 5 --cache tokens --output records --config small.json",
+    );
+    let mut names: Vec<_> = std::fs::read_dir(home.path("records"))
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["00000-of-00002.tfrecord", "00001-of-00002.tfrecord"]
+    );
+    let (out, _) = home.done(
+        "pretrain records/00000-of-00002.tfrecord records/00001-of-00002.tfrecord --tokenizer words --config small.json --validation-file corpus.txt --max-seq-length 32 --max-steps 3 --batch-size 8 --output model",
+    );
+    assert!(out.contains("masked_lm_loss"), "{out}");
+}
+
+#[test]
+fn one_segment_and_words_of_other_documents() {
+    let home = Home::new();
+    for (objective, second) in [("none", false), ("next-sentence", true)] {
+        let length = "--max-seq-length 32 --max-steps 2 --no-whole-word";
+        home.done(&format!(
+            "{NEW} {length} --objective {objective} --output {objective} --cache tokens"
+        ));
+        let results = home.json(&format!("{objective}/eval_results.json"));
+        assert_eq!(
+            results.get("eval_sentence_order_loss").is_some(),
+            second,
+            "{results}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let home = Home::new();
+    std::fs::write(home.path("empty.txt"), "\n\n").expect("written");
+    std::fs::write(home.path("latin.txt"), b"caf\xe9\n").expect("written");
+    let start =
+        "pretrain corpus.txt --tokenizer words --config small.json --max-steps 2 --batch-size 4";
+    for (arguments, words) in [
+        (
+            format!("{start} --max-seq-length 128 --output none"),
+            vec!["--max-seq-length", "at most 64", "128"],
+        ),
+        (
+            format!("{start} --max-seq-length 32:0.5 --output none"),
+            vec!["add up to 1", "0.5"],
+        ),
+        (
+            format!("{start} --max-seq-length long --output none"),
+            vec!["--max-seq-length", "long"],
+        ),
+        (start.to_owned(), vec!["--output is missing"]),
+        (
+            format!("{start} --max-seq-length 32 --output none --dtype int8"),
+            vec!["int8", "f32 or bf16"],
+        ),
+        (
+            "pretrain empty.txt --tokenizer words --config small.json --output none".to_owned(),
+            vec!["empty.txt"],
+        ),
+        (
+            "pretrain latin.txt --tokenizer words --config small.json --output none".to_owned(),
+            vec!["latin.txt", "UTF-8"],
+        ),
+        (
+            "pretrain nowhere.txt --tokenizer words --config small.json --output none".to_owned(),
+            vec!["nowhere.txt"],
+        ),
+        (
+            "pretrain corpus.txt --tokenizer words --config albert-huge --output none".to_owned(),
+            vec!["--config", "albert-base-v2", "albert-huge"],
+        ),
+        (
+            "pretrain corpus.txt --config small.json --output none".to_owned(),
+            vec!["--tokenizer is missing"],
+        ),
+        (
+            "pretrain corpus.txt x.tfrecord --tokenizer words --config small.json --output none"
+                .to_owned(),
+            vec!["both"],
+        ),
+    ] {
+        home.refused(&arguments, &words);
+        assert!(!home.path("none").exists(), "{arguments}");
+    }
+    // Neither a configuration nor a model.
+    let (code, ..) = home.run("pretrain corpus.txt --tokenizer words --output none");
+    assert_eq!(code, Some(2));
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done() {
+    let home = Home::new();
+    let (out, _) = home.done(&format!(
+        "{NEW} --max-seq-length 64 --max-steps 1000 --output none --dry-run"
+    ));
+    assert!(
+        out.starts_with("16000 samples, 1000 steps of 16, micro-batches of ")
+            && out.contains("MB of memory"),
+        "{out}"
+    );
+    assert!(!home.path("none").exists());
+}
