@@ -9,7 +9,7 @@ use albert_train::pretrain::{PrepareOptions, TokenCache, prepare};
 
 use crate::{files, google};
 
-const SHARDS: usize = 40;
+const SHARDS: usize = 30;
 
 fn options() -> PrepareOptions {
     PrepareOptions {
