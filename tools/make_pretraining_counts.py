@@ -7,7 +7,8 @@ ALBERT is a checkout of google-research/albert; its file is run as it is, with s
 and six, which it uses for flags and files. OUT defaults to fixtures/pretrain. Needs numpy and sentencepiece. Written with
 Python 3.11, numpy 2.4.6, sentencepiece 0.2.3.
 
-`corpus.txt` comes from the generator `Random` below. `counts.json` holds the documents as lengths of sentences with the
+`corpus.txt` comes from the generator `Random` below; no letter of a word is unknown to the tokenizer, since the script decides by
+the text of an unknown piece whether it begins a word. `counts.json` holds the documents as lengths of sentences with the
 tokenizer of fixtures/tokenizer/albert.model, and for each of a few settings the number of passes and for each bin (a range of
 lengths, of positions, …) the sum over the passes of its count and of its square: passes are independent, samples of a pass
 are not. `words.json` holds random pieces with whether they begin words; sequences with their words and boundaries; budgets;
@@ -108,8 +109,8 @@ def load(folder):
 
 WORDS = """the a of and to in is was that this not it which because although often never always quickly slowly reader writer
 teacher window garden river mountain engine winter summer letter reads writes opens closes carries follows painting
-openness reading understanding unbelievable forgets remembers walks counts Paris O'Neil naïve 1998 12,000 3.5 x-ray zzz
-€5 http://a.b end-to-end Über""".split()
+openness reading understanding unbelievable forgets remembers walks counts Paris O'Neil naïve 1998 12,000 3.5 €5 a/b
+end-to-end Über""".split()
 ENDS = [".", "!", "?", " .", "…", ""]
 
 

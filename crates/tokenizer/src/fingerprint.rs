@@ -78,7 +78,6 @@ mod tests {
             of("tokenizer/albert.model", cased),
             of("tokenizer/albert.model", LoadOptions::mode(Mode::HfSlow)),
             of("tokenizer/albert.model", LoadOptions::default()),
-            of("tokenizer/bare.model", google),
             of("demo", LoadOptions::default()),
         ];
         for (i, a) in all.iter().enumerate() {

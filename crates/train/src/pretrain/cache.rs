@@ -174,21 +174,19 @@ impl TokenCache {
         self.shards.len()
     }
 
-    /// The lengths of all sentences of a shard, and its documents as their numbers and sentences, counted in the shard.
-    pub(super) fn lengths(
-        &self,
-        shard: usize,
-    ) -> Result<(Vec<u32>, impl Iterator<Item = (u64, Range<usize>)>)> {
-        let part = &self.shards[shard];
-        let open = Shard::open(&part.path)?;
+    /// The lengths of all sentences of a shard.
+    pub(super) fn lengths(&self, shard: usize) -> Result<Vec<u32>> {
+        let open = Shard::open(&self.shards[shard].path)?;
         let bounds = open.bounds(0, open.header.sentences as usize)?;
-        let lengths = bounds.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        Ok(bounds.windows(2).map(|pair| pair[1] - pair[0]).collect())
+    }
+
+    /// The documents of a shard: their numbers, and their sentences, counted in the shard.
+    pub(super) fn documents_of(&self, shard: usize) -> impl Iterator<Item = (u64, Range<usize>)> {
+        let part = &self.shards[shard];
         let starts = std::iter::once(&0).chain(&part.document_ends);
         let documents = starts.zip(&part.document_ends).zip(part.first_document..);
-        Ok((
-            lengths,
-            documents.map(|((start, end), number)| (number, *start as usize..*end as usize)),
-        ))
+        documents.map(|((start, end), number)| (number, *start as usize..*end as usize))
     }
 
     /// Number of the first sentence of a shard.

@@ -62,8 +62,11 @@ fn walk(
     let special = stage.max_seq_length - max_tokens;
     for shard in 0..cache.shards() {
         let first = cache.first_sentence(shard);
-        let (sentences, documents) = cache.lengths(shard)?;
-        for (number, document) in documents.filter(|(number, _)| options.split.has(*number)) {
+        let sentences = cache.lengths(shard)?;
+        for (number, document) in cache
+            .documents_of(shard)
+            .filter(|(number, _)| options.split.has(*number))
+        {
             let mut draw = Purpose::Target.stream(seed, pass, number);
             let wanted = target(&mut draw, max_tokens, options.short_seq_prob);
             let mut start = document.start;

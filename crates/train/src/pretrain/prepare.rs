@@ -109,7 +109,10 @@ pub fn prepare(
     let lock = lock(folder)?;
     match (known.is_some(), difference) {
         (true, None) => {}
-        _ if options.rebuild => remove(folder)?,
+        _ if options.rebuild => {
+            remove(folder)?;
+            refuse_strangers(folder)?;
+        }
         (_, Some((what, wanted, found))) => {
             return Err(Error::Cache {
                 folder: folder.to_owned(),

@@ -1,7 +1,7 @@
 //! The order of samples: a permutation that depends on the seed, the epoch and the number of samples alone.
 
 use super::options::Micro;
-use crate::random::mix;
+pub(crate) use crate::random::mix;
 
 /// Samples of a pass, in the order of training: Fisher and Yates' shuffle, place i drawing the random number of
 /// (seed, epoch, i).

@@ -9,7 +9,7 @@ use albert_train::pretrain::{PrepareOptions, TokenCache, prepare};
 
 use crate::{files, google};
 
-const SHARDS: usize = 40;
+const SHARDS: usize = 30;
 
 fn options() -> PrepareOptions {
     PrepareOptions {
@@ -23,7 +23,7 @@ fn options() -> PrepareOptions {
 fn child() {
     let folder = std::env::var_os("CACHE_FOLDER").expect("started by the other test");
     let result = prepare(folder.as_ref(), &google(), &options(), &mut |_| {
-        std::thread::sleep(Duration::from_millis(4));
+        std::thread::sleep(Duration::from_millis(15));
         ControlFlow::Continue(())
     });
     result.expect("a cache");

@@ -139,7 +139,7 @@ fn samples_come_back() {
         (&two, 0..18, "stage"),
         (&two, 0..19, "within 0 to 18"),
     ] {
-        let error = write_records(data, samples, &[none.clone()])
+        let error = write_records(data, samples, std::slice::from_ref(&none))
             .expect_err("refused")
             .to_string();
         assert!(error.contains(word), "{error}");

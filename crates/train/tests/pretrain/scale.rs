@@ -1,6 +1,6 @@
 //! Speed and memory with text of any size: not part of `make test`, which has no such text.
 //!
-//! `PRETRAIN_TEXT=FILE,FILE,… PRETRAIN_FOLDER=DIR PRETRAIN_TOKENIZER=DIR cargo test --release -p albert-train --test pretrain
+//! `PRETRAIN_TEXT=FILE,FILE,… PRETRAIN_FOLDER=DIR PRETRAIN_TOKENIZER=DIR cargo test -p albert-train --test pretrain
 //! scale -- --ignored --nocapture` prepares the files into DIR and makes samples. Run it under `ulimit -v` to bound its memory.
 
 use std::num::NonZeroUsize;
