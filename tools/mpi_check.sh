@@ -6,7 +6,7 @@ set -euo pipefail
 albert=$(realpath "${1:?usage: tools/mpi_check.sh ALBERT}")
 model=$(realpath "$(dirname "$0")/../fixtures/demo")
 home=$(mktemp -d)
-trap 'rm -rf "$home"' EXIT
+trap 'kill $(jobs -p) 2> /dev/null || true; rm -rf "$home"' EXIT
 cd "$home"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
@@ -23,7 +23,7 @@ flags() {
     echo "finetune classification --model $model --train-file train.tsv --output $1 --max-steps $2 --batch-size 30 --parts 8 \
 --dropout 0.1 --learning-rate 1e-3 --save steps --save-steps 20 --keep 1 --threads 1"
 }
-start() { mpirun --oversubscribe -np "$@"; }
+start=(mpirun --oversubscribe -np)
 same() { cmp "$1/model.safetensors" "$2/model.safetensors" && echo "ok: $1 and $2 are equal"; }
 # expect CODE WORDS FILE: how a command ended, and what it said.
 expect() {
@@ -35,45 +35,45 @@ checkpoint() { until compgen -G "$1/checkpoint-*" > /dev/null; do sleep 0.05; do
 
 "$albert" $(flags alone 60) --quiet
 for n in 1 2 4; do
-    start "$n" "$albert" $(flags "np$n" 60) 2> "np$n.err"
+    "${start[@]}" "$n" "$albert" $(flags "np$n" 60) 2> "np$n.err"
     same alone "np$n"
     grep 'processes; per step' "np$n.err" || [[ $n == 1 ]]
 done
 
 "$albert" $(flags long 1500) --quiet
 # A process that is killed ends all.
-start 4 "$albert" $(flags killed 1500) 2> killed.err &
+"${start[@]}" 4 "$albert" $(flags killed 1500) 2> killed.err &
 mpirun=$!
 checkpoint killed
 kill -9 "$(pgrep -P "$mpirun" -n albert)"
 code=0; wait "$mpirun" || code=$?
 expect 137 "signal 9" killed.err
 # A signal that mpirun passes on stops all after a checkpoint; two processes had gone on.
-start 2 "$albert" $(flags killed 1500) 2> stopped.err &
+"${start[@]}" 2 "$albert" $(flags killed 1500) 2> stopped.err &
 mpirun=$!
-until grep -q "going on" stopped.err; do sleep 0.05; done
+until grep -qs "going on" stopped.err; do sleep 0.05; done
 sleep 0.5
 kill -USR1 "$mpirun"
 code=0; wait "$mpirun" || code=$?
 expect 130 "stopped at step" stopped.err
-start 1 "$albert" $(flags killed 1500) 2> /dev/null
+"${start[@]}" 1 "$albert" $(flags killed 1500) 2> /dev/null
 same long killed
 
 # Processes that differ, and too few parts.
-code=0; start 1 "$albert" $(flags apart 60) : -np 1 "$albert" $(flags apart 60) --seed 7 2> apart.err || code=$?
+code=0; "${start[@]}" 1 "$albert" $(flags apart 60) : -np 1 "$albert" $(flags apart 60) --seed 7 2> apart.err || code=$?
 expect 1 "rank 1 has other options than rank 0" apart.err
-code=0; start 2 "$albert" $(flags few 60 | sed 's/--parts 8/--parts 1/') 2> few.err || code=$?
+code=0; "${start[@]}" 2 "$albert" $(flags few 60 | sed 's/--parts 8/--parts 1/') 2> few.err || code=$?
 expect 1 "parts: expected at least 2" few.err
 # A file that one process lacks.
-code=0; start 1 "$albert" $(flags lacks 60) : -np 1 "$albert" $(flags lacks 60 | sed 's/train.tsv/none.tsv/') 2> lacks.err || code=$?
+code=0; "${start[@]}" 1 "$albert" $(flags lacks 60) : -np 1 "$albert" $(flags lacks 60 | sed 's/train.tsv/none.tsv/') 2> lacks.err || code=$?
 expect 1 "rank 1 of 2" lacks.err
 # Ctrl-C at mpirun: at worst the work since the last checkpoint is lost.
-start 2 "$albert" $(flags ended 1500) 2> ended.err &
+"${start[@]}" 2 "$albert" $(flags ended 1500) 2> ended.err &
 mpirun=$!
 checkpoint ended
 kill -TERM "$mpirun"
 code=0; wait "$mpirun" || code=$?
 echo "mpirun at SIGTERM: exit code $code, $(ls -d ended/checkpoint-*)"
-start 2 "$albert" $(flags ended 1500) 2> /dev/null
+"${start[@]}" 2 "$albert" $(flags ended 1500) 2> /dev/null
 same long ended
 echo "all of it holds"

@@ -2,7 +2,7 @@
 
 use albert_train::exchange::{Alone, Exchange, Traffic};
 use albert_train::trainer::Outcome;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 /// Ends the program with this exit code; the reason was told already, or another rank tells it.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ pub(crate) fn together(work: impl FnOnce(Box<dyn Exchange>) -> Result<()>) -> Re
 #[cfg(not(feature = "mpi"))]
 fn distributed(size: usize, work: impl FnOnce(Box<dyn Exchange>) -> Result<()>) -> Result<()> {
     if size > 1 {
-        bail!(
+        anyhow::bail!(
             "mpirun started {size} processes, but this albert was built without MPI, and each would train for itself into the \
              same folder; build it with: cargo build --release --features mpi (docs/distributed.md says what that needs), or \
              start it without mpirun"

@@ -17,10 +17,6 @@ pub struct Threads {
 
 impl Threads {
     /// All ranks, in order.
-    #[expect(
-        clippy::new_ret_no_self,
-        reason = "a rank alone would have nobody to talk to"
-    )]
     pub fn new(size: usize) -> Vec<Self> {
         let empty = |rank| Self {
             rank,
