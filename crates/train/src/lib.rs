@@ -10,10 +10,12 @@
 //! 6. [`state`]: checkpoints; [`state::folder`]: how they appear and go.
 //! 7. [`recipe`]: published settings; [`memory`]: what a run needs.
 //! 8. [`report`]: results, the model card, curves, TensorBoard's events.
+//! 9. [`lines`]: text files of any size, plain or compressed.
 
 pub mod dataset;
 mod error;
 pub mod learner;
+pub mod lines;
 pub mod memory;
 pub mod model;
 pub mod optim;
