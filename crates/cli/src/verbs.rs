@@ -22,6 +22,7 @@ mod sentence_order;
 mod similarity;
 mod tag;
 mod tokenize;
+mod vocab;
 
 use anyhow::Result;
 
@@ -46,6 +47,7 @@ pub(crate) enum Verb {
     Features(features::Features),
     Tokenize(tokenize::Tokenize),
     Decode(decode::Decode),
+    Vocab(vocab::Vocab),
     Finetune(Box<finetune::Finetune>),
     Evaluate(evaluate::Evaluate),
     Quantize(quantize::Quantize),
@@ -71,6 +73,7 @@ impl Verb {
             Self::Features(verb) => verb.run(),
             Self::Tokenize(verb) => verb.run(),
             Self::Decode(verb) => verb.run(),
+            Self::Vocab(verb) => verb.run(),
             Self::Finetune(verb) => verb.run(),
             Self::Evaluate(verb) => verb.run(),
             Self::Quantize(verb) => verb.run(),

@@ -10,7 +10,7 @@
 //! 6. [`state`]: checkpoints; [`state::folder`]: how they appear and go.
 //! 7. [`recipe`]: published settings; [`memory`]: what a run needs.
 //! 8. [`report`]: results, the model card, curves, TensorBoard's events.
-//! 9. [`lines`]: text files of any size, plain or compressed.
+//! 9. [`lines`]: text files of any size, plain or compressed. [`vocab`]: a vocabulary, learned from them.
 
 pub mod dataset;
 mod error;
@@ -25,6 +25,7 @@ pub mod schedule;
 pub mod state;
 pub mod tasks;
 pub mod trainer;
+pub mod vocab;
 pub mod watch;
 
 pub use error::{At, Error, Place, Result};
