@@ -3,7 +3,7 @@
 Usage: python make_vocab_golden.py [OUT]      OUT defaults to ../fixtures/vocab/sentencepiece.json; needs sentencepiece.
 
 They are learned from fixtures/vocab/hound.txt.gz and measured on fixtures/vocab/held_out.txt.zst: Conan Doyle, The Hound of
-the Baskervilles (1902, public domain), a paragraph on each line, cut in two. Written with sentencepiece 0.2.1.
+the Baskervilles (1902, public domain), a paragraph on each line, cut in two. Written with sentencepiece 0.2.3.
 """
 import json
 import pathlib
@@ -22,7 +22,7 @@ def main():
     lines, unseen = read(FOLDER / "hound.txt.gz"), read(FOLDER / "held_out.txt.zst")
     models = []
     with tempfile.TemporaryDirectory() as folder:
-        for size in (300, 1000, 4000):
+        for size in (300, 1000, 3000):
             model = train(lines, size, pathlib.Path(folder) / str(size))
             pieces = [[model.id_to_piece(i), model.get_score(i)] for i in range(size)]
             models.append(dict(vocab_size=size, held_out=measure(model, unseen), pieces=pieces))

@@ -112,7 +112,7 @@ fn documents_are_separated_by_blank_lines() {
             (vec!["C.".to_owned()], 9)
         ]
     );
-    assert_eq!(lines.bytes(), 26);
+    assert_eq!(lines.bytes(), 22);
 }
 
 #[test]

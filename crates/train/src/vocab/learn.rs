@@ -34,19 +34,17 @@ pub(super) fn learn(
                 loss,
             });
         }
-        if pieces.len() <= wanted {
-            return pieces;
-        }
+        // Also when there are few enough: what no best way uses need not be kept.
         let keep = wanted.max((options.shrinking_factor * pieces.len() as f64) as usize);
-        let pruned = prune(corpus, &pieces, keep, threads);
-        // Characters stay: there may be nothing more to take.
-        if pruned.len() == pieces.len() {
-            return pruned;
-        }
-        pieces = pruned;
+        let before = pieces.len();
+        pieces = prune(corpus, &pieces, keep, threads);
         watch(Stage::Pruned {
             pieces: pieces.len(),
         });
+        // Characters stay: there may be nothing more to take.
+        if pieces.len() <= wanted || pieces.len() == before {
+            return pieces;
+        }
     }
 }
 

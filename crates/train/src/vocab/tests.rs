@@ -94,8 +94,8 @@ fn ids_kinds_and_scores_are_those_of_albert() {
             "{character}"
         );
     }
-    // What the words are made of was found.
-    for piece in ["▁tiro", "sal", "men"] {
+    // What the words are made of was found: the ending, and the words without it.
+    for piece in ["s", "▁salsal", "▁mentiro"] {
         assert!(
             learned.iter().any(|(text, ..)| text == piece),
             "{piece}: {learned:?}"
@@ -145,7 +145,7 @@ fn ids_can_be_others() {
 #[test]
 fn digits_can_stand_alone() {
     let numbers: String = (0..2_000)
-        .map(|i| format!("in {} there {}\n", 1900 + i % 40, i % 7))
+        .map(|i| format!("in {} there {}\nthere in\nin there\n", 1900 + i % 40, i % 7))
         .collect();
     let has = |options: &VocabOptions| {
         let vocabulary = learn(&numbers, options).unwrap();
@@ -154,10 +154,10 @@ fn digits_can_stand_alone() {
         };
         vocabulary.pieces.iter().any(|(text, ..)| digits(text))
     };
-    assert!(has(&options(45)));
+    assert!(has(&options(40)));
     assert!(!has(&VocabOptions {
         split_digits: true,
-        ..options(34)
+        ..options(31)
     }));
 }
 
