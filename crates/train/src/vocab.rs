@@ -11,13 +11,14 @@
 //!
 //! # Modules in reading order
 //! 1. `options`: [`VocabOptions`], and the ids that are taken before anything is learned.
-//! 2. `corpus`: files to counted words, with `sample`, which sentences. `alphabet`: words of characters to words of symbols.
+//! 2. `corpus`: files to counted words, with `sample` (which sentences) and `cut` (into words). `alphabet`: words of characters to words of symbols.
 //! 3. `seed`: frequent substrings. `pieces`: pieces with scores, and finding them in a word; `lattice`: all ways to cut a word.
 //! 4. `learn`: expectation, maximisation and pruning, with `parallel`.
 //! 5. `result`: [`Vocabulary`], to files.
 
 mod alphabet;
 mod corpus;
+mod cut;
 mod lattice;
 mod learn;
 mod options;
@@ -71,6 +72,9 @@ pub enum Stage {
     },
 }
 
+/// Places in the distinct words are counted in 32 bits, with up to three ends for each.
+const MOST_SYMBOLS: usize = 1 << 29;
+
 /// Learns a vocabulary. The result depends on the lines of the files and on the options, not on the number of threads.
 ///
 /// # Errors
@@ -109,6 +113,15 @@ pub fn train<P: AsRef<Path>>(
                 reserved.len()
             ),
             options.vocab_size,
+        ));
+    }
+    if corpus.symbols() > MOST_SYMBOLS {
+        return Err(Error::input(
+            "text",
+            format!(
+                "distinct words of at most {MOST_SYMBOLS} characters in all; draw fewer sentences (input_sentence_size)"
+            ),
+            corpus.symbols(),
         ));
     }
     let seeds = seed::pieces(&corpus, options);

@@ -43,6 +43,11 @@ impl Corpus {
         self.counts.len()
     }
 
+    /// Symbols of all words.
+    pub(super) fn symbols(&self) -> usize {
+        self.symbols.len()
+    }
+
     /// The symbols of a word.
     pub(super) fn word(&self, index: usize) -> &[u32] {
         &self.symbols[self.starts[index]..self.starts[index + 1]]
@@ -67,6 +72,9 @@ impl Corpus {
     }
 }
 
+/// Longer words are cut, so that the memory for all ways to cut one is bounded.
+const LONGEST_WORD: usize = 4096;
+
 /// The most frequent characters, until they are `coverage` of the text; words are cut at the others.
 pub(super) fn build(counted: Counted, coverage: f64) -> Corpus {
     let characters = characters(&counted, coverage);
@@ -77,16 +85,15 @@ pub(super) fn build(counted: Counted, coverage: f64) -> Corpus {
     let mut words: Vec<(Box<[u32]>, Counts)> = Vec::with_capacity(counted.words.len());
     let mut part = Vec::new();
     for (word, counts) in counted.words {
+        let mut broken = [0; 3];
+        broken[BREAK] = counts.iter().sum();
         for character in word.chars() {
-            match numbers.get(&character) {
-                Some(symbol) => part.push(*symbol),
-                None => {
-                    let mut broken = [0; 3];
-                    broken[BREAK] = counts.iter().sum();
-                    words.push((part.as_slice().into(), broken));
-                    part.clear();
-                }
+            let symbol = numbers.get(&character);
+            if symbol.is_none() || part.len() == LONGEST_WORD {
+                words.push((part.as_slice().into(), broken));
+                part.clear();
             }
+            part.extend(symbol);
         }
         words.push((part.as_slice().into(), counts));
         part.clear();

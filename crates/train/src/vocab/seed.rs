@@ -12,7 +12,7 @@ const TERMINATOR: u32 = u32::MAX - 2;
 /// suffix tree), with the largest products of length and frequency; in the order of their symbols, each with its weight:
 /// that product, for a character its frequency.
 pub(super) fn pieces(corpus: &Corpus, options: &VocabOptions) -> Vec<(Vec<u32>, u64)> {
-    let words = Terminated::new(corpus);
+    let words = Terminated::new(corpus, options.max_sentencepiece_length);
     let mut suffixes = words.suffixes();
     suffixes.sort_unstable_by(|a, b| words.suffix(*a).cmp(words.suffix(*b)));
     let longest = options.max_sentencepiece_length;
@@ -61,14 +61,17 @@ struct Terminated {
     owner: Vec<u32>,
     /// For each word, where it ends and how often it occurs.
     words: Vec<(usize, u64)>,
+    /// Symbols of a piece, at most.
+    longest: usize,
 }
 
 impl Terminated {
-    fn new(corpus: &Corpus) -> Self {
+    fn new(corpus: &Corpus, longest: usize) -> Self {
         let mut all = Self {
             symbols: Vec::new(),
             owner: Vec::new(),
             words: Vec::new(),
+            longest,
         };
         for index in 0..corpus.len() {
             for (follower, count) in corpus.followers(index).into_iter().enumerate() {
@@ -93,10 +96,11 @@ impl Terminated {
             .collect()
     }
 
-    /// From a place to the end of its word, with the terminator.
+    /// From a place to the end of its word, with the terminator, and no further than a symbol beyond the longest piece.
     fn suffix(&self, place: u32) -> &[u32] {
         let place = place as usize;
-        &self.symbols[place..self.words[self.owner[place] as usize].0]
+        let end = self.words[self.owner[place] as usize].0;
+        &self.symbols[place..end.min(place + self.longest + 1)]
     }
 
     fn count(&self, place: u32) -> u64 {

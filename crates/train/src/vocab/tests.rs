@@ -347,3 +347,17 @@ fn rare_characters_cut_words() {
     let beta = all.pieces.iter().find(|(text, ..)| text == "β").unwrap();
     assert!(all.pieces[13..].iter().all(|piece| piece.1 >= beta.1));
 }
+
+#[test]
+fn endless_words_are_cut() {
+    let mut words = text(2_000);
+    words += &"ab".repeat(300_000);
+    words += &"a".repeat(300_000);
+    let vocabulary = learn(&words, &options(60)).unwrap();
+    assert!(
+        vocabulary
+            .pieces
+            .iter()
+            .any(|(text, ..)| text == "abababababababab")
+    );
+}
