@@ -29,6 +29,7 @@
 //! 7. `pretrained`: [`Albert`], which holds all of it together: load, run, save, prune, resize.
 //! 8. [`pipeline`]: from text to answer, a type for each task.
 //! 9. [`metrics`], [`evaluate`]: how good answers are. [`quantize`]: folders whose matrices are 8-bit integers.
+//!    [`vocabulary`]: folders with more words.
 //!
 //! # Shapes
 //! B batch, S padded length, T packed tokens, V vocabulary, E embedding, H hidden, A heads, D head size, F intermediate,
@@ -36,7 +37,7 @@
 //!
 //! # Invariants
 //! This crate prints nothing, reads no clock and no environment, and touches files only in `config`, `checkpoint`,
-//! `pretrained`, `quantize` and `pipeline/embed/modules.rs`, which reads a `modules.json` and what it names.
+//! `pretrained`, `quantize`, `vocabulary` and `pipeline/embed/modules.rs`, which reads a `modules.json` and what it names.
 
 mod backward;
 mod calibrate;
@@ -60,6 +61,7 @@ mod pretrained;
 pub mod quantize;
 mod random;
 mod variables;
+pub mod vocabulary;
 
 pub use checkpoint::{
     LoadOptions, LoadReport, Loader, MlmBias, Saver, heads_present, tensor_problems,

@@ -26,6 +26,7 @@ mod plan;
 mod write;
 
 pub use draft::Draft;
+pub(crate) use draft::{copy_others, make};
 pub use layers::{LayerError, SAMPLE, compare_layers};
 
 use crate::config::AlbertConfig;

@@ -23,6 +23,7 @@ mod sentence_order;
 mod similarity;
 mod tag;
 mod tokenize;
+mod vocab;
 
 use anyhow::Result;
 
@@ -47,6 +48,7 @@ pub(crate) enum Verb {
     Features(features::Features),
     Tokenize(tokenize::Tokenize),
     Decode(decode::Decode),
+    Vocab(vocab::Vocab),
     Pretrain(Box<pretrain::Pretrain>),
     Finetune(Box<finetune::Finetune>),
     Evaluate(evaluate::Evaluate),
@@ -73,6 +75,7 @@ impl Verb {
             Self::Features(verb) => verb.run(),
             Self::Tokenize(verb) => verb.run(),
             Self::Decode(verb) => verb.run(),
+            Self::Vocab(verb) => verb.run(),
             Self::Pretrain(verb) => verb.run(),
             Self::Finetune(verb) => verb.run(),
             Self::Evaluate(verb) => verb.run(),

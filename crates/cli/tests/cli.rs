@@ -1232,6 +1232,9 @@ const VERBS: &[&[&str]] = &[
     &["features"],
     &["tokenize"],
     &["decode"],
+    &["vocab"],
+    &["vocab", "train"],
+    &["vocab", "add"],
     // The examples of `evaluate` measure what those of `finetune` wrote.
     &["finetune"],
     &["evaluate"],
@@ -1293,9 +1296,19 @@ fn every_help_opens_with_three_examples_that_run() {
             "{\"article\": \"A river.\", \"question\": \"It\", \"options\": [\"is old\", \"reads\"]}\n",
         ),
         ("book.txt", "She was in Paris.\n"),
+        ("tokens.txt", "transformer\ntoken, izer\n"),
         ("dev.tsv", "sentence\tlabel\nthe river\tneutral\n"),
     ] {
         std::fs::write(scratch.path().join(file), content).expect("written");
+    }
+    // A text file is known by its bytes, whatever its name is.
+    for (file, fixture) in [
+        ("corpus.txt", "hound.txt.gz"),
+        ("a.txt.gz", "hound.txt.gz"),
+        ("b.txt.zst", "held_out.txt.zst"),
+    ] {
+        let from = fixtures().join("vocab").join(fixture);
+        std::fs::copy(from, scratch.path().join(file)).expect("copied");
     }
     std::fs::create_dir_all(scratch.path().join("GLUE/SST-2")).expect("a folder");
     std::fs::create_dir_all(scratch.path().join("GLUE/MRPC")).expect("a folder");
@@ -1379,7 +1392,7 @@ fn no_verb_is_forgotten() {
             .collect()
     };
     assert_eq!(listed(&[]), known(1));
-    assert_eq!(listed(&["bench"]), known(2));
+    assert_eq!([listed(&["vocab"]), listed(&["bench"])].concat(), known(2));
 }
 
 #[test]

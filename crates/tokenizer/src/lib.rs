@@ -34,6 +34,7 @@
 //! 8. One encoding: `options`, then `assemble` with `truncate`, `template` and `pad`; the result,
 //!    `encoding`, with `chars` for positions in code points.
 //! 9. Many of them: `batch`, and `lines` for files of any size.
+//! 10. `training`: texts as a vocabulary is learned from them.
 
 mod added;
 mod assemble;
@@ -71,6 +72,7 @@ mod spiece;
 mod template;
 mod token;
 mod tokenizer;
+mod training;
 mod trie;
 mod truncate;
 mod unigram;
@@ -87,10 +89,11 @@ pub use lines::{Invalid, for_each_line};
 pub use mode::Mode;
 pub use options::{EncodeOptions, Input, PadTo, Padding, Sequence, Side, Strategy, Truncation};
 pub use sampling::Sampling;
-pub use spiece::{SpieceModel, SpieceOptions};
+pub use spiece::{SpieceModel, SpieceOptions, SpieceTraining};
 pub use template::{Part, Template};
 pub use token::AddedToken;
 pub use tokenizer::AlbertTokenizer;
+pub use training::{TrainingBuffers, TrainingText};
 
 #[doc(hidden)]
 pub mod raw;

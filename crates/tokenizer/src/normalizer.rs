@@ -45,6 +45,22 @@ impl Normalizer {
         })
     }
 
+    /// The normaliser of ALBERT's models with these rules and symbols.
+    pub(crate) fn albert(charsmap: &[u8], symbols: &[&str]) -> Result<Self, Error> {
+        Ok(Self {
+            charsmap: Charsmap::parse(charsmap)?,
+            add_dummy_prefix: true,
+            remove_extra_whitespaces: true,
+            escape_whitespaces: true,
+            treat_whitespace_as_suffix: false,
+            symbols: Trie::new(
+                (0..)
+                    .zip(symbols)
+                    .map(|(id, symbol)| (symbol.as_bytes(), id)),
+            ),
+        })
+    }
+
     /// The rules for decoded text, if the model has any.
     pub(crate) fn denormalizer(model: &SpieceModel) -> Result<Option<Self>, Error> {
         let Some(spec) = &model.denormalizer else {

@@ -13,7 +13,7 @@
 //! 7. [`state`]: checkpoints; [`state::folder`]: how they appear and go.
 //! 8. [`recipe`]: published settings; [`memory`]: what a run needs.
 //! 9. [`report`]: results, the model card, curves, TensorBoard's events.
-//! 10. [`lines`]: text files of any size, plain or compressed.
+//! 10. [`lines`]: text files of any size, plain or compressed. [`vocab`]: a vocabulary, learned from them.
 
 pub mod dataset;
 mod error;
@@ -31,6 +31,7 @@ pub mod schedule;
 pub mod state;
 pub mod tasks;
 pub mod trainer;
+pub mod vocab;
 pub mod watch;
 
 pub use error::{At, Error, Place, Result};

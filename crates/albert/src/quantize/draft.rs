@@ -17,34 +17,47 @@ pub struct Draft {
     destination: PathBuf,
     /// What the folder that is replaced may hold; `None`: nothing is replaced.
     own: Option<BTreeSet<PathBuf>>,
+    /// Whether another wish could have replaced a folder, for messages.
+    replaceable: bool,
     done: bool,
 }
 
 impl Draft {
+    /// Makes the folder. The destination must be new or an empty folder.
+    ///
+    /// # Errors
+    /// Says which of these it is not; folders that cannot be made.
+    pub fn new(destination: &Path) -> Result<Self> {
+        Self::of(resolved(destination)?, None, false)
+    }
+
+    /// As [`Draft::new`], for a destination that may not be `source`, within it or around it.
+    ///
+    /// # Errors
+    /// As [`Draft::new`].
+    pub fn apart(source: &Path, destination: &Path) -> Result<Self> {
+        Self::of(apart(source, destination)?, None, false)
+    }
+
     /// Makes the folder. The destination must be new or an empty folder, or, with `replace`, a quantised model that holds
     /// nothing but what quantising `source` writes; it may not be the source, within it or around it.
     ///
     /// # Errors
     /// Says which of these it is not; folders that cannot be made.
     pub fn beside(source: &Path, destination: &Path, replace: bool) -> Result<Self> {
-        let source = fs::canonicalize(source).map_err(Error::file("open", source))?;
-        let destination = resolved(destination)?;
-        if destination.starts_with(&source) || source.starts_with(&destination) {
-            return Err(Error::Folder {
-                path: destination,
-                problem: format!(
-                    "expected a destination apart from the source, {}; give another name",
-                    source.display()
-                ),
-            });
-        }
-        let own = if replace { Some(own(&source)?) } else { None };
-        check(&destination, own.as_ref())?;
+        let destination = apart(source, destination)?;
+        let own = if replace { Some(own(source)?) } else { None };
+        Self::of(destination, own, true)
+    }
+
+    fn of(destination: PathBuf, own: Option<BTreeSet<PathBuf>>, replaceable: bool) -> Result<Self> {
+        check(&destination, own.as_ref(), replaceable)?;
         let path = beside(&destination, "tmp", |path| fs::create_dir(path))?;
         Ok(Self {
             path,
             destination,
             own,
+            replaceable,
             done: false,
         })
     }
@@ -61,7 +74,7 @@ impl Draft {
     pub fn publish(mut self) -> Result<()> {
         let destination = &self.destination;
         let failed = Error::file("replace", destination);
-        check(destination, self.own.as_ref())?;
+        check(destination, self.own.as_ref(), self.replaceable)?;
         let mut old = None;
         if self.own.is_some() && destination.is_dir() && !is_empty(destination)? {
             let moved = beside(destination, "old", |path| {
@@ -71,7 +84,7 @@ impl Draft {
                 fs::rename(destination, path)
             })?;
             // What came between the check and the move would be removed with it.
-            if let Err(error) = check(&moved, self.own.as_ref()) {
+            if let Err(error) = check(&moved, self.own.as_ref(), self.replaceable) {
                 back(&moved, destination)?;
                 return Err(error);
             }
@@ -88,7 +101,7 @@ impl Draft {
             }
             return Err(match error.kind() {
                 ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists => {
-                    not_empty(destination.clone())
+                    not_empty(destination.clone(), self.replaceable)
                 }
                 _ => failed(error),
             });
@@ -106,16 +119,38 @@ fn back(old: &Path, destination: &Path) -> Result<()> {
     fs::rename(old, destination).map_err(Error::file("give its name back to", old))
 }
 
-fn not_empty(destination: PathBuf) -> Error {
+fn not_empty(destination: PathBuf, replaceable: bool) -> Error {
+    let or = if replaceable {
+        ", or replace it (--force)"
+    } else {
+        ""
+    };
     Error::Folder {
         path: destination,
-        problem: "expected a new or empty folder, found one with files; give another name, or replace it (--force)"
-            .to_owned(),
+        problem: format!(
+            "expected a new or empty folder, found one with files; give another name{or}"
+        ),
     }
 }
 
+/// The destination with its links followed, which may not be the source, within it or around it.
+fn apart(source: &Path, destination: &Path) -> Result<PathBuf> {
+    let source = fs::canonicalize(source).map_err(Error::file("open", source))?;
+    let destination = resolved(destination)?;
+    if destination.starts_with(&source) || source.starts_with(&destination) {
+        return Err(Error::Folder {
+            path: destination,
+            problem: format!(
+                "expected a destination apart from the source, {}; give another name",
+                source.display()
+            ),
+        });
+    }
+    Ok(destination)
+}
+
 /// Whether the destination may become the quantised model: new or empty, or one that holds nothing but `own`.
-fn check(destination: &Path, own: Option<&BTreeSet<PathBuf>>) -> Result<()> {
+fn check(destination: &Path, own: Option<&BTreeSet<PathBuf>>, replaceable: bool) -> Result<()> {
     let refuse = |problem: String| {
         Err(Error::Folder {
             path: destination.to_owned(),
@@ -132,7 +167,7 @@ fn check(destination: &Path, own: Option<&BTreeSet<PathBuf>>) -> Result<()> {
         Ok(_) => {}
     }
     let Some(own) = own else {
-        return Err(not_empty(destination.to_owned()));
+        return Err(not_empty(destination.to_owned(), replaceable));
     };
     if !is_quantized(destination) {
         return refuse(
@@ -244,7 +279,7 @@ fn beside(path: &Path, kind: &str, make: impl Fn(&Path) -> std::io::Result<()>) 
 }
 
 /// Makes the folders of a path below `home`, never `home` itself: an interrupted program may have removed it, for good.
-pub(super) fn make(home: &Path, path: &Path) -> Result<()> {
+pub(crate) fn make(home: &Path, path: &Path) -> Result<()> {
     let mut folder = home.to_owned();
     for part in path {
         folder.push(part);
@@ -259,7 +294,7 @@ pub(super) fn make(home: &Path, path: &Path) -> Result<()> {
 }
 
 /// Copies everything but the encoder's configuration and weights, hidden files, and links to folders.
-pub(super) fn copy_others(
+pub(crate) fn copy_others(
     from: &Path,
     to: &Path,
     encoder: &Path,
