@@ -243,11 +243,17 @@ fn what_cannot_be_is_refused() {
             vec!["int8", "f32 or bf16"],
         ),
         (
-            "pretrain empty.txt --tokenizer words --config small.json --output none".to_owned(),
+            format!("{start} --max-seq-length 32 --output none"),
+            vec!["--held-out 0.005 of 36 documents", "larger share"],
+        ),
+        (
+            "pretrain empty.txt --tokenizer words --config small.json --output none --cache empty"
+                .to_owned(),
             vec!["empty.txt"],
         ),
         (
-            "pretrain latin.txt --tokenizer words --config small.json --output none".to_owned(),
+            "pretrain latin.txt --tokenizer words --config small.json --output none --cache latin"
+                .to_owned(),
             vec!["latin.txt", "UTF-8"],
         ),
         (

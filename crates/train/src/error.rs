@@ -39,7 +39,7 @@ pub enum Error {
     /// A cache of tokens is not the one that is wanted.
     #[error(
         "{} holds tokens of another preparation: its {what} is {found}, wanted is {wanted}; give another folder, or ask to \
-         rebuild it",
+         rebuild it (--rebuild-cache)",
         folder.display()
     )]
     Cache {

@@ -85,6 +85,10 @@ impl Pretrain {
         let Some(output) = &self.output else {
             bail!("--output is missing: the folder of checkpoints and of the result");
         };
+        let (device, precision) = self.device.open(self.shape.model())?;
+        if precision == Precision::Int8 {
+            bail!("--dtype int8: expected f32 or bf16; 8-bit weights have no gradient");
+        }
         let config = self.shape.config(&tokenizer, self.updates.dropout)?;
         let mut options = self.options(output);
         let samples = options
@@ -105,10 +109,6 @@ impl Pretrain {
         let logits = data.masked_share() * config.vocab_size as f64;
         let memory = self.updates.memory(&config, parameters, logits);
         options.micro = self.updates.micro(memory, longest);
-        let (device, precision) = self.device.open(self.shape.model())?;
-        if precision == Precision::Int8 {
-            bail!("--dtype int8: expected f32 or bf16; 8-bit weights have no gradient");
-        }
         options.threads = device.threads();
         if data.held_out().is_none() {
             options.evaluate = Cadence::Never;

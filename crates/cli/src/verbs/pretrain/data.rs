@@ -314,7 +314,14 @@ impl TextFlags {
         };
         let held_out = match (&self.validation_file[..], from_text) {
             ([], Some(cache)) if self.held_out > 0.0 => {
-                Some(measured(cache, Split::HeldOut(self.held_out))?)
+                let documents = cache.documents();
+                let found = measured(cache, Split::HeldOut(self.held_out));
+                Some(found.with_context(|| {
+                    format!(
+                        "--held-out {} of {documents} documents; give a larger share, --validation-file, or 0 to measure nothing",
+                        self.held_out
+                    )
+                })?)
             }
             ([], _) => None,
             (files, _) => {
