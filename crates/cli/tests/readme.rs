@@ -32,6 +32,10 @@ const NOT_RUN: &[(&str, &str)] = &[
         "it runs for minutes and needs cargo-fuzz",
     ),
     ("perf …", "perf is rarely there"),
+    (
+        "python tools/vocab_peers.py …",
+        "it needs sentencepiece and measures for minutes",
+    ),
 ];
 
 /// Commands that run here but whose output is another one on each machine.
