@@ -1,9 +1,9 @@
 """Compares `albert vocab train` with `spm_train` and with the tokenizers library, on the same text.
 
-Usage: python vocab_peers.py ALBERT SIZES UNSEEN FILE…
+Usage: python vocab_peers.py [--fast] ALBERT SIZES UNSEEN FILE…
 
 ALBERT is the program, SIZES vocabulary sizes with commas between them, UNSEEN a text to measure on, FILE… what is learned
-from. Needs sentencepiece; the tokenizers library takes part where it is installed. Prints tokens per word, nats per
+from. Needs sentencepiece, and without --fast the tokenizers library, which takes minutes. Prints tokens per word, nats per
 character, seconds and peak memory; each trainer runs in a process of its own. spm_train gets the lines prepared, its time is
 that of training alone; ours includes reading and preparing them.
 """
@@ -80,7 +80,8 @@ def peak(command):
 def main():
     if sys.argv[1] == "--child":
         return child(sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5:])
-    albert, sizes, unseen_file, *files = sys.argv[1:]
+    kinds = ("spm",) if sys.argv[1] == "--fast" else ("spm", "tokenizers")
+    albert, sizes, unseen_file, *files = sys.argv[3 - len(kinds):]
     unseen = read(unseen_file)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -93,7 +94,7 @@ def main():
                 rows.append(("albert", rates(measure(model, unseen)), seconds, memory))
             else:
                 print("albert", size, seconds)
-            for kind in ("spm", "tokenizers"):
+            for kind in kinds:
                 target = folder / f"{kind}-{size}"
                 out, seconds, memory = peak([sys.executable, __file__, "--child", kind, str(size), str(target), *files])
                 if out is None:

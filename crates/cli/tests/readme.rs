@@ -42,6 +42,10 @@ const NOT_RUN: &[(&str, &str)] = &[
         "it needs a program with the feature mpi",
     ),
     ("mpirun …", "Open MPI is rarely there"),
+    (
+        "python tools/vocab_peers.py …",
+        "it needs sentencepiece and measures for minutes",
+    ),
 ];
 
 /// Commands that run here but whose output is another one on each machine.

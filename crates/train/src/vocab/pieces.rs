@@ -78,7 +78,7 @@ impl Trie {
             root: Vec::new(),
         };
         // Pieces that begin alike stand side by side: a node is a range of them.
-        let mut level = vec![0..pieces.len()];
+        let mut level: Vec<_> = std::iter::once(0..pieces.len()).collect();
         let mut depth = 0;
         while !level.is_empty() {
             let mut below = Vec::new();

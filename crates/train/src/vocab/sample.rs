@@ -25,7 +25,7 @@ impl Sample {
         let left = self.left;
         self.left = left.checked_sub(1)?;
         // The upper half of a product of 64 bits is uniform below `left`, but for a bias of left/2^64.
-        let draw = u128::from(mix(self.seed ^ mix(left))) * u128::from(left) >> 64;
+        let draw = (u128::from(mix(self.seed ^ mix(left))) * u128::from(left)) >> 64;
         let taken = (draw as u64) < self.wanted;
         self.wanted -= u64::from(taken);
         Some(taken)

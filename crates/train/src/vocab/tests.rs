@@ -154,7 +154,7 @@ fn digits_can_stand_alone() {
         };
         vocabulary.pieces.iter().any(|(text, ..)| digits(text))
     };
-    assert!(has(&options(40)));
+    assert!(has(&options(36)));
     assert!(!has(&VocabOptions {
         split_digits: true,
         ..options(31)
@@ -354,10 +354,10 @@ fn endless_words_are_cut() {
     words += &"ab".repeat(300_000);
     words += &"a".repeat(300_000);
     let vocabulary = learn(&words, &options(60)).unwrap();
-    assert!(
-        vocabulary
-            .pieces
-            .iter()
-            .any(|(text, ..)| text == "abababababababab")
-    );
+    let longest = vocabulary
+        .pieces
+        .iter()
+        .map(|piece| piece.0.chars().count())
+        .max();
+    assert_eq!(longest, Some(16), "{:?}", vocabulary.pieces);
 }

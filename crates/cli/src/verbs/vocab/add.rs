@@ -135,7 +135,7 @@ impl VocabAdd {
         }
         if given > new {
             self.voice.note(format_args!(
-                "{} of the tokens have a number already; they are found whole now",
+                "tokens that have a number already, and are found whole now: {}",
                 given - new
             ));
         }

@@ -17,7 +17,7 @@ use crate::stream::{Voice, interrupt};
 Examples:
   albert vocab train corpus.txt --output vocabulary --vocab-size 1000
   albert vocab train a.txt.gz b.txt.zst --output cased --vocab-size 1000 --no-lower-case
-  albert vocab train corpus.txt --output drawn --vocab-size 300 --input-sentence-size 1000 --seed 1 --json",
+  albert vocab train corpus.txt --output drawn --vocab-size 300 --input-sentence-size 1000",
     after_help = "\
 The files hold a sentence or a paragraph on each line. The defaults are those of the published English ALBERT models."
 )]
