@@ -80,15 +80,21 @@ def tensorflow(out):
 
 
 def walk(path):
-    """All numbers in an HDF5 file by their paths."""
+    """All numbers in an HDF5 file by their paths; one object may have several."""
     found = {}
 
-    def see(name, item):
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiub":
-            found[name] = item[()]
+    def see(group, before):
+        for name in group:
+            item = group[name]
+            if isinstance(group.get(name, getlink=True), h5py.SoftLink):
+                continue
+            if isinstance(item, h5py.Group):
+                see(item, f"{before}{name}/")
+            elif item.dtype.kind in "fiub" and item.dtype.byteorder != ">":
+                found[before + name] = item[()]
 
     with h5py.File(path, "r") as file:
-        file.visititems(see)
+        see(file, "")
     return found
 
 
@@ -115,9 +121,9 @@ def hdf5(out):
             file.create_dataset("row", data=np.arange(9, dtype=np.uint8), chunks=(4,))
         # Many links and attributes, in the forms for many of each; lists in pieces.
         with h5py.File(out / f"h5_many{suffix}.h5", "w", **options) as file:
-            names = [f"layer_with_a_rather_long_name_{n:03}" for n in range(150)]
-            for piece in range(3):
-                file.attrs[f"layer_names{piece}"] = np.array([n.encode() for n in names[piece * 50:piece * 50 + 50]])
+            names = [f"layer_with_a_rather_long_name_{n:03}" for n in range(60)]
+            for piece in range(3):  # layer_names0, …
+                file.attrs[f"layer_names{piece}"] = np.array([n.encode() for n in names[piece * 20:piece * 20 + 20]])
             for n in range(30):
                 file.attrs[f"attribute_{n}"] = f"value {n}"
             for n, name in enumerate(names):
@@ -148,7 +154,8 @@ def hdf5(out):
 
     tf.keras.utils.set_random_seed(1)
     model = TFAlbertForMaskedLM(AlbertConfig(**SIZES))
-    model.build()
+    # As from_pretrained builds it: names begin with that of the model.
+    model.build_in_name_scope()
     model.save_weights(out / "keras.h5")
     shards = out / "keras_sharded"
     model.save_pretrained(shards, max_shard_size="1KB")

@@ -127,6 +127,11 @@ pub(crate) fn read_index(source: &Source, length: u64) -> Result<Index, Fault> {
             header = Some(check_header(value)?);
             return Ok(());
         }
+        if key.starts_with(&[0]) {
+            return Err(Fault::unsupported(
+                "it has slices of partitioned variables, which are not joined here",
+            ));
+        }
         let name = std::str::from_utf8(key)
             .map_err(|_| Fault::damaged("a name in its table is not UTF-8"))?;
         bytes_of_names += key.len();
@@ -136,7 +141,9 @@ pub(crate) fn read_index(source: &Source, length: u64) -> Result<Index, Fault> {
             )));
         }
         let (tensor, checksum) = check_entry(name, value)?;
-        index.checksums.insert(name.to_owned(), checksum);
+        index
+            .checksums
+            .extend(checksum.map(|crc| (name.to_owned(), crc)));
         index.tensors.push(tensor);
         Ok(())
     })?;
@@ -185,8 +192,8 @@ fn check_header(value: &[u8]) -> Result<usize, Fault> {
     Ok(shards as usize)
 }
 
-/// A tensor and its checksum; whether it lies within its data file is not known yet.
-fn check_entry(name: &str, value: &[u8]) -> Result<(TensorInfo, u32), Fault> {
+/// A tensor and its checksum, which that of texts is no plain one of their bytes; whether it lies within its data file is not known yet.
+fn check_entry(name: &str, value: &[u8]) -> Result<(TensorInfo, Option<u32>), Fault> {
     let wrong = |problem: String| Fault::tensor(name, problem);
     if value.len() > MAX_ENTRY {
         return Err(wrong(format!("its entry has {} bytes", value.len())));
@@ -234,7 +241,8 @@ fn check_entry(name: &str, value: &[u8]) -> Result<(TensorInfo, u32), Fault> {
         shard,
         place: (start, end),
     };
-    Ok((tensor, entry.crc32c))
+    let is_plain = !messages::is_object(entry.dtype);
+    Ok((tensor, is_plain.then_some(entry.crc32c)))
 }
 
 /// The checksum as it stands in files: those of bytes that hold checksums themselves would be weak.

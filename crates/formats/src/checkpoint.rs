@@ -233,7 +233,7 @@ impl Checkpoint {
 
     fn open_index(path: &Path) -> Result<Self, FormatError> {
         require_regular_file(path)?;
-        let weight_map = index::read(path)?;
+        let mut weight_map = index::read(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let folder = if folder.as_os_str().is_empty() {
             Path::new(".")
@@ -241,14 +241,17 @@ impl Checkpoint {
             folder
         };
         let mut checkpoint = Self::empty();
-        let names: BTreeSet<&str> = weight_map.values().map(String::as_str).collect();
-        let names: Vec<&str> = names.into_iter().collect();
+        let names: BTreeSet<String> = weight_map.values().cloned().collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         for name in &names {
             checkpoint.add_shard(index::shard_path(path, folder, name)?)?;
         }
         checkpoint
             .tensors
             .sort_unstable_by(|a, b| (&a.name, a.shard).cmp(&(&b.name, b.shard)));
+        if path.to_string_lossy().ends_with(".h5.index.json") {
+            weight_map = checkpoint.without_model(weight_map);
+        }
         let agreed = checkpoint.agree(&weight_map, &names);
         agreed.map_err(|problem| FormatError::Index {
             path: path.to_owned(),
@@ -301,6 +304,18 @@ impl Checkpoint {
             checksums: BTreeMap::new(),
         });
         Ok(())
+    }
+
+    /// The map of an index of HDF5 shards under the names of the datasets: transformers leaves the model's name out of
+    /// those, and not out of the index.
+    fn without_model(&self, map: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let short = |(name, shard): (String, String)| match name.split_once('/') {
+            Some((_, rest)) if self.get(&name).is_none() && self.get(rest).is_some() => {
+                (rest.to_owned(), shard)
+            }
+            _ => (name, shard),
+        };
+        map.into_iter().map(short).collect()
     }
 
     /// Checks that index and shards list the same tensors in the same places; `tensors` is sorted

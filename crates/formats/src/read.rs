@@ -261,6 +261,9 @@ impl Checkpoint {
         out: &mut [T],
         convert: impl Fn([u8; N]) -> T,
     ) -> Result<(), FormatError> {
+        if tensor.shape.is_empty() {
+            return self.read(tensor, first, out, convert);
+        }
         let shard = self.shard_of(tensor, first, out.len())?;
         let failed = |source| FormatError::Read {
             path: shard.path.clone(),
