@@ -94,9 +94,7 @@ pub(crate) fn open(prefix: &Path) -> Result<Bundle, FormatError> {
             let problem = format!(
                 "its bytes {start} to {end} lie beyond the file's {length}: it was cut short"
             );
-            return Err(
-                Fault::tensor(&tensor.name, problem).at(FORMAT, &files[tensor.shard].0)
-            );
+            return Err(Fault::tensor(&tensor.name, problem).at(FORMAT, &files[tensor.shard].0));
         }
     }
     Ok(Bundle { index, files })
@@ -159,7 +157,10 @@ pub(crate) fn read_index(source: &Source, length: u64) -> Result<Index, Fault> {
         }
     }
     if let Some(name) = repeated(&index.tensors) {
-        return Err(Fault::deceives(format!("name {} occurs twice", shown(name))));
+        return Err(Fault::deceives(format!(
+            "name {} occurs twice",
+            shown(name)
+        )));
     }
     if let Some((one, other)) = overlapping(&index.tensors) {
         let problem = format!("its bytes overlap those of {}", shown(one));
@@ -210,11 +211,7 @@ fn check_entry(name: &str, value: &[u8]) -> Result<(TensorInfo, Option<u32>), Fa
     let Some(dtype) = dtype_of(entry.dtype) else {
         return Err(wrong(format!("its type is number {}", entry.dtype)));
     };
-    let shape = entry
-        .shape
-        .unwrap_or_default()
-        .sizes()
-        .map_err(&wrong)?;
+    let shape = entry.shape.unwrap_or_default().sizes().map_err(&wrong)?;
     let number = |value: i64, what: &str| {
         u64::try_from(value).map_err(|_| wrong(format!("its {what} is {value}")))
     };
@@ -228,7 +225,11 @@ fn check_entry(name: &str, value: &[u8]) -> Result<(TensorInfo, Option<u32>), Fa
                 "it has {size} bytes, but shape {shape:?} in {dtype} has {bytes}"
             )));
         }
-    } else if shape.iter().try_fold(1_usize, |n, &size| n.checked_mul(size)).is_none() {
+    } else if shape
+        .iter()
+        .try_fold(1_usize, |n, &size| n.checked_mul(size))
+        .is_none()
+    {
         return Err(wrong(format!("the size of shape {shape:?} overflows")));
     }
     let end = start

@@ -31,7 +31,11 @@ fn check(case: &str, found: &Checkpoint) {
         assert_eq!(listed.bytes(), tensor.bytes(), "{case} {name}");
         let count = tensor.elements();
         let all = bits(&expected, tensor, 0, count).expect("read");
-        assert_eq!(bits(found, listed, 0, count).expect("read"), all, "{case} {name}");
+        assert_eq!(
+            bits(found, listed, 0, count).expect("read"),
+            all,
+            "{case} {name}"
+        );
         for first in 0..count.min(80) {
             for count in [1, 2, 3, 7, 23].map(|n: usize| n.min(count - first)) {
                 let part = bits(found, listed, first, count).expect("read");
@@ -58,13 +62,22 @@ fn check_transposed(found: &Checkpoint, name: &str, case: &str) {
             .flat_map(|column| (0..rows).map(move |row| row * columns + column))
             .map(|at| whole[at].to_bits())
             .collect();
-        for (first, length) in [(0, count), (count / 3, count / 2), (count, 0), (0, count.min(1))] {
+        for (first, length) in [
+            (0, count),
+            (count / 3, count / 2),
+            (count, 0),
+            (0, count.min(1)),
+        ] {
             let mut out = vec![0.0; length];
             found
                 .read_f32_transposed(tensor, inputs, first, &mut out)
                 .expect("read");
             let out: Vec<u32> = out.into_iter().map(f32::to_bits).collect();
-            assert_eq!(out, expected[first..first + length], "{case} {name} {inputs}");
+            assert_eq!(
+                out,
+                expected[first..first + length],
+                "{case} {name} {inputs}"
+            );
         }
         let past = found.read_f32_transposed(tensor, inputs, 1, &mut whole.clone());
         assert!(past.is_err(), "{case} {name}");
@@ -78,20 +91,33 @@ fn checkpoints_of_tensorflow() {
         check(case, &checkpoint);
         for tensor in checkpoint.tensors() {
             let verified = checkpoint.verify(tensor).expect("right");
-            assert_eq!(verified, tensor.dtype.name() != "STRING", "{case} {tensor:?}");
+            assert_eq!(
+                verified,
+                tensor.dtype.name() != "STRING",
+                "{case} {tensor:?}"
+            );
         }
         check(case, &open(&container(&format!("{case}.index"))));
     }
     let merged = open(&container("tf_merged"));
     assert_eq!(merged.files().len(), 2);
-    check("tf_merged", &open(&container("tf_merged.data-00001-of-00002")));
+    check(
+        "tf_merged",
+        &open(&container("tf_merged.data-00001-of-00002")),
+    );
     let objects = open(&container("tf_objects"));
     let graph = objects.get("_CHECKPOINTABLE_OBJECT_GRAPH").expect("listed");
     assert_eq!(graph.dtype.name(), "STRING");
-    refused(objects.read_f32(graph, 0, &mut [0.0]), &["is STRING: expected one of"]);
+    refused(
+        objects.read_f32(graph, 0, &mut [0.0]),
+        &["is STRING: expected one of"],
+    );
     refused(
         Checkpoint::open(&container("refused_partitioned")),
-        &["it has slices of partitioned variables", "refused_partitioned.index"],
+        &[
+            "it has slices of partitioned variables",
+            "refused_partitioned.index",
+        ],
     );
 }
 
@@ -125,12 +151,18 @@ fn folders_of_tensorflow() {
     fs::write(&state, "model_checkpoint_path: \"/cns/x/model.ckpt-7\"\n").expect("written");
     refused(
         Checkpoint::open(path),
-        &["names the checkpoint \"/cns/x/model.ckpt-7\"", "no \"model.ckpt-7.index\""],
+        &[
+            "names the checkpoint \"/cns/x/model.ckpt-7\"",
+            "no \"model.ckpt-7.index\"",
+        ],
     );
     fs::remove_file(&state).expect("removed");
     refused(
         Checkpoint::open(path),
-        &["a folder of 2 checkpoints, \"model.ckpt-5\", \"model.ckpt-best\"", "name one of them"],
+        &[
+            "a folder of 2 checkpoints, \"model.ckpt-5\", \"model.ckpt-best\"",
+            "name one of them",
+        ],
     );
     check("tf_types", &open(&path.join("model.ckpt-best")));
     fs::write(path.join("model.ckpt-best.meta"), "a graph").expect("written");
@@ -142,17 +174,31 @@ fn folders_of_tensorflow() {
     );
     fs::remove_file(path.join("model.ckpt-best.data-00000-of-00001")).expect("removed");
     let gone = Checkpoint::open(&path.join("model.ckpt-best"));
-    refused(gone, &["cannot open", "model.ckpt-best.data-00000-of-00001"]);
+    refused(
+        gone,
+        &["cannot open", "model.ckpt-best.data-00000-of-00001"],
+    );
 }
 
 #[test]
 fn files_of_h5py() {
-    for name in ["types", "types_latest", "chunked", "chunked_latest", "many", "many_latest", "compact"] {
+    for name in [
+        "types",
+        "types_latest",
+        "chunked",
+        "chunked_latest",
+        "many",
+        "many_latest",
+        "compact",
+    ] {
         let case = format!("h5_{name}");
         let path = container(&format!("{case}.h5"));
         check(&case, &open(&path));
         let bytes = fs::read(&path).expect("a fixture");
-        check(&case, &Checkpoint::from_bytes("memory", bytes).expect("valid"));
+        check(
+            &case,
+            &Checkpoint::from_bytes("memory", bytes).expect("valid"),
+        );
     }
     for case in ["h5_types", "h5_types_latest"] {
         let checkpoint = open(&container(&format!("{case}.h5")));
@@ -162,13 +208,37 @@ fn files_of_h5py() {
         let dtype = |name: &str| checkpoint.get(name).expect("listed").dtype.name();
         assert_eq!(["text", "texts"].map(dtype), ["STRING"; 2]);
         let big = checkpoint.get("big_endian").expect("listed");
-        refused(checkpoint.read_f32(big, 0, &mut [0.0]), &["a type of HDF5 that is not read"]);
+        refused(
+            checkpoint.read_f32(big, 0, &mut [0.0]),
+            &["a type of HDF5 that is not read"],
+        );
     }
     for (name, parts) in [
-        ("lzf", ["dataset \"x\": it is stored with filter 32000", "the library that wrote it"]),
-        ("growing", ["dataset \"x\": its chunks are indexed in form 4", "fixed shape"]),
-        ("loop", ["the group \"a/again\" has two names", "refused_loop.h5"]),
-        ("missing", ["its layer_names names \"b\", which is not there", "refused_missing.h5"]),
+        (
+            "lzf",
+            [
+                "dataset \"x\": it is stored with filter 32000",
+                "the library that wrote it",
+            ],
+        ),
+        (
+            "growing",
+            [
+                "dataset \"x\": its chunks are indexed in form 4",
+                "fixed shape",
+            ],
+        ),
+        (
+            "loop",
+            ["the group \"a/again\" has two names", "refused_loop.h5"],
+        ),
+        (
+            "missing",
+            [
+                "its layer_names names \"b\", which is not there",
+                "refused_missing.h5",
+            ],
+        ),
     ] {
         let path = container(&format!("refused_{name}.h5"));
         refused(Checkpoint::open(&path), &parts);
@@ -207,7 +277,8 @@ fn files_of_keras() {
         .map(|tensor| tensor.name.as_str())
         .collect();
     assert_eq!(in_order, paths);
-    let kernel = "albert/tf_albert_for_masked_lm/albert/encoder/embedding_hidden_mapping_in/kernel:0";
+    let kernel =
+        "albert/tf_albert_for_masked_lm/albert/encoder/embedding_hidden_mapping_in/kernel:0";
     assert_eq!(checkpoint.get(kernel).expect("listed").shape, [3, 4]);
     for case in ["h5_many", "h5_many_latest"] {
         let checkpoint = open(&container(&format!("{case}.h5")));
@@ -220,7 +291,10 @@ fn files_of_keras() {
     let sharded = open(&container("keras_sharded"));
     assert!(sharded.files().len() > 1);
     check("keras_sharded", &sharded);
-    check("keras_sharded", &open(&container("keras_sharded/tf_model.h5.index.json")));
+    check(
+        "keras_sharded",
+        &open(&container("keras_sharded/tf_model.h5.index.json")),
+    );
 }
 
 #[test]
@@ -229,7 +303,10 @@ fn files_of_flax() {
         let path = container(&format!("{case}.msgpack"));
         check(case, &open(&path));
         let bytes = fs::read(&path).expect("a fixture");
-        check(case, &Checkpoint::from_bytes("memory", bytes).expect("valid"));
+        check(
+            case,
+            &Checkpoint::from_bytes("memory", bytes).expect("valid"),
+        );
     }
     let model = open(&container("flax_model.msgpack"));
     let kernel = "albert.encoder.embedding_hidden_mapping_in.kernel";
@@ -241,12 +318,19 @@ fn files_of_flax() {
 fn folders_and_indexes() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path();
-    fs::copy(container("flax_model.msgpack"), path.join("flax_model.msgpack")).expect("copied");
+    fs::copy(
+        container("flax_model.msgpack"),
+        path.join("flax_model.msgpack"),
+    )
+    .expect("copied");
     check("flax_model", &open(path));
     fs::copy(container("keras.h5"), path.join("tf_model.h5")).expect("copied");
     check("keras", &open(path));
     let mut map = BTreeMap::new();
-    for (case, shard) in [("flax_model", "flax_model.msgpack"), ("keras", "tf_model.h5")] {
+    for (case, shard) in [
+        ("flax_model", "flax_model.msgpack"),
+        ("keras", "tf_model.h5"),
+    ] {
         let listed = open(&container(&format!("{case}.safetensors")));
         map.extend(listed.tensors().map(|t| (t.name.clone(), shard)));
     }
@@ -273,7 +357,10 @@ fn checksums() -> Result<(), FormatError> {
     bytes[at as usize + 5] ^= 1;
     fs::write(&data, bytes).expect("written");
     let mut out = [0.0; 12];
-    let wrong = ["the checksum of tensor \"deep/er/kernel\"", "x.data-00000-of-00001 is 0x"];
+    let wrong = [
+        "the checksum of tensor \"deep/er/kernel\"",
+        "x.data-00000-of-00001 is 0x",
+    ];
     refused(checkpoint.read_f32(tensor, 0, &mut out), &wrong);
     refused(checkpoint.verify(tensor), &wrong);
     checkpoint.read_f32(tensor, 0, &mut out[..11])?;

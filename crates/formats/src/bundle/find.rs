@@ -75,8 +75,10 @@ pub(crate) fn in_folder(folder: &Path) -> Result<Option<PathBuf>, FormatError> {
                 shown(&latest),
                 shown(&format!("{name}{INDEX}"))
             );
-            return Err(Fault::file(problem, "name the checkpoint to be read, without .index")
-                .at(FORMAT, &state));
+            return Err(
+                Fault::file(problem, "name the checkpoint to be read, without .index")
+                    .at(FORMAT, &state),
+            );
         }
     }
     match stems.as_slice() {
@@ -88,7 +90,11 @@ pub(crate) fn in_folder(folder: &Path) -> Result<Option<PathBuf>, FormatError> {
                 "it is a folder of {} checkpoints, {}{}",
                 stems.len(),
                 some.join(", "),
-                if stems.len() > MAX_LISTED { ", …" } else { "" }
+                if stems.len() > MAX_LISTED {
+                    ", …"
+                } else {
+                    ""
+                }
             );
             Err(Fault::file(problem, "name one of them, without .index").at(FORMAT, folder))
         }

@@ -50,11 +50,14 @@ pub(super) fn read(
     let mut footer = [0; FOOTER];
     source.read_exact_at(&mut footer, end)?;
     let mut rest = &footer[..FOOTER - 8];
-    let (Some(_meta), Some(list)) = (handle(&mut rest), handle(&mut rest)) else {
+    let (Some(meta), Some(list)) = (handle(&mut rest), handle(&mut rest)) else {
         return Err(Fault::damaged("the footer of its table is wrong"));
     };
     let mut total = 0;
     let mut handles = Vec::new();
+    // Blocks of other things, of which TensorFlow has none.
+    let meta = unpacked(source, end, meta, &mut total)?;
+    block::read(&meta, MAX_NAME, &mut |_, _| Ok(()))?;
     let list = unpacked(source, end, list, &mut total)?;
     block::read(&list, MAX_NAME, &mut |_, mut value| {
         let found = handle(&mut value).filter(|_| value.is_empty());
@@ -94,7 +97,9 @@ fn unpacked(
     (start, size): Handle,
     total: &mut u64,
 ) -> Result<Vec<u8>, Fault> {
-    let stop = start.checked_add(size).and_then(|stop| stop.checked_add(TRAILER));
+    let stop = start
+        .checked_add(size)
+        .and_then(|stop| stop.checked_add(TRAILER));
     if stop.is_none_or(|stop| stop > end) {
         return Err(Fault::damaged(format!(
             "the block of its table at byte {start}, {size} bytes, lies beyond its end"
@@ -131,7 +136,11 @@ fn unpacked(
             if length > MAX_BLOCK || length + *total > MAX_TABLE {
                 return Err(too_large(length));
             }
-            Cow::Owned(snap::raw::Decoder::new().decompress_vec(block).map_err(broken)?)
+            Cow::Owned(
+                snap::raw::Decoder::new()
+                    .decompress_vec(block)
+                    .map_err(broken)?,
+            )
         }
         other => {
             return Err(Fault::unsupported(format!(

@@ -105,10 +105,7 @@ impl Sizes {
         for level in 1..=usize::from(depth) {
             let pointer = (8 + count + below[level - 1]) as u64;
             let most = node.checked_sub(AROUND + pointer)? / (record + pointer);
-            all = most
-                .checked_add(1)?
-                .checked_mul(all)?
-                .checked_add(most)?;
+            all = most.checked_add(1)?.checked_mul(all)?.checked_add(most)?;
             below.push(width(all));
         }
         Some(Self {

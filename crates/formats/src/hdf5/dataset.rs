@@ -66,7 +66,9 @@ pub(super) fn read(
 ) -> Result<(TensorInfo, Option<Placement>), Fault> {
     let mut described = Described::default();
     for message in messages {
-        described.add(message).map_err(|fault| in_tensor(name, fault))?;
+        described
+            .add(message)
+            .map_err(|fault| in_tensor(name, fault))?;
     }
     let read = described.place(file, name);
     read.map_err(|fault| in_tensor(name, fault))
@@ -143,8 +145,7 @@ impl Described {
         file: &mut File<'_>,
         name: &str,
     ) -> Result<(TensorInfo, Option<Placement>), Fault> {
-        let (Some(shape), Some(datatype), Some(layout)) =
-            (self.shape, self.datatype, self.layout)
+        let (Some(shape), Some(datatype), Some(layout)) = (self.shape, self.datatype, self.layout)
         else {
             return Err(Fault::damaged("it lacks a shape, a type or a layout"));
         };
@@ -317,8 +318,7 @@ fn chunks(
             btree::first(file, at, 1, key, &mut |_, key, child| {
                 let (size, mask) = (number(&key[..4]), number(&key[4..8]));
                 let mut number_of_chunk = 0;
-                for (axis, (size, offset)) in
-                    chunk.iter().zip(key[8..].chunks_exact(8)).enumerate()
+                for (axis, (size, offset)) in chunk.iter().zip(key[8..].chunks_exact(8)).enumerate()
                 {
                     let index = number(offset) / *size as u64;
                     if number(offset) % *size as u64 != 0 || index >= grid[axis] as u64 {
@@ -327,7 +327,10 @@ fn chunks(
                     number_of_chunk = number_of_chunk * grid[axis] + index as usize;
                 }
                 let place = (mask == 0).then_some((child, size));
-                if places[number_of_chunk].replace(check_mask(place)?).is_some() {
+                if places[number_of_chunk]
+                    .replace(check_mask(place)?)
+                    .is_some()
+                {
                     return Err(Fault::deceives("it has two chunks in one place"));
                 }
                 Ok(())
@@ -337,9 +340,8 @@ fn chunks(
     let mut checked = Vec::with_capacity(count);
     for place in places {
         let found = place.filter(|(start, _)| *start != NOWHERE);
-        let (start, length) = found.ok_or_else(|| {
-            Fault::unsupported("one of its chunks was never written")
-        })?;
+        let (start, length) =
+            found.ok_or_else(|| Fault::unsupported("one of its chunks was never written"))?;
         let end = start.checked_add(length);
         if end.is_none_or(|end| end > file.length) || !deflate && length != bytes {
             return Err(Fault::damaged(format!(
@@ -384,7 +386,9 @@ fn fixed(
     let entry = usize::from(entry);
     // An address; of a compressed chunk its size and four bytes of filters that were left out, too.
     let width = match filtered {
-        true => entry.checked_sub(12).filter(|width| (1..=8).contains(width)),
+        true => entry
+            .checked_sub(12)
+            .filter(|width| (1..=8).contains(width)),
         false => Some(0).filter(|_| entry == 8),
     };
     let Some(width) = width.filter(|_| count == places.len() as u64) else {

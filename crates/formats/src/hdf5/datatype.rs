@@ -46,7 +46,9 @@ impl Datatype {
             FIXED if bits[0] & BIG_ENDIAN == 0 => {
                 let (first, precision) = (cursor.u16()?, cursor.u16()?);
                 let whole = first == 0 && usize::from(precision) == size * 8;
-                whole.then(|| integer(size, bits[0] & SIGNED != 0)).flatten()
+                whole
+                    .then(|| integer(size, bits[0] & SIGNED != 0))
+                    .flatten()
             }
             FLOAT if bits[0] == PLAIN_FLOAT => float(cursor, size, bits[1])?,
             STRING => return Ok(Self::Text(size)),
@@ -91,7 +93,12 @@ impl Datatype {
             out.extend((size as u32).to_le_bytes());
         };
         let fixed = |out: &mut Vec<u8>, dtype: Dtype, signed: bool| {
-            head(out, FIXED, [if signed { SIGNED } else { 0 }, 0, 0], dtype.size());
+            head(
+                out,
+                FIXED,
+                [if signed { SIGNED } else { 0 }, 0, 0],
+                dtype.size(),
+            );
             out.extend([0, 0]);
             out.extend((dtype.size() as u16 * 8).to_le_bytes());
         };

@@ -105,12 +105,7 @@ pub(super) fn list(name: &str, items: &[&str]) -> Vec<(u16, Vec<u8>)> {
         .collect()
 }
 
-fn attribute(
-    name: &str,
-    width: usize,
-    count: Option<usize>,
-    items: &[&str],
-) -> (u16, Vec<u8>) {
+fn attribute(name: &str, width: usize, count: Option<usize>, items: &[&str]) -> (u16, Vec<u8>) {
     let width = width.max(1);
     let mut datatype = Vec::new();
     Datatype::Text(width).encode(&mut datatype);

@@ -21,10 +21,7 @@ pub(super) type Link = (String, u64);
 
 /// The links of the group with these messages; soft and external ones, which name a path, are left out.
 /// None if it is no group.
-pub(super) fn links(
-    file: &mut File<'_>,
-    messages: &[Message],
-) -> Result<Option<Vec<Link>>, Fault> {
+pub(super) fn links(file: &mut File<'_>, messages: &[Message]) -> Result<Option<Vec<Link>>, Fault> {
     let mut links = Vec::new();
     let mut is_group = false;
     for message in messages {
@@ -62,12 +59,7 @@ fn push(links: &mut Vec<Link>, link: Option<Link>) -> Result<(), Fault> {
 }
 
 /// The older form: a B-tree of nodes with symbols, whose names stand in a heap.
-fn symbols(
-    file: &mut File<'_>,
-    tree: u64,
-    heap: u64,
-    links: &mut Vec<Link>,
-) -> Result<(), Fault> {
+fn symbols(file: &mut File<'_>, tree: u64, heap: u64, links: &mut Vec<Link>) -> Result<(), Fault> {
     const WHAT: &str = "node of a group";
     const ENTRY: usize = 40;
     const SOFT: u32 = 2;
@@ -109,11 +101,7 @@ fn link(mut cursor: Cursor<'_>) -> Result<Option<Link>, Fault> {
 }
 
 /// The form of many links: messages in a heap, indexed by a tree.
-fn dense(
-    file: &mut File<'_>,
-    mut cursor: Cursor<'_>,
-    links: &mut Vec<Link>,
-) -> Result<(), Fault> {
+fn dense(file: &mut File<'_>, mut cursor: Cursor<'_>, links: &mut Vec<Link>) -> Result<(), Fault> {
     let (_version, flags) = (cursor.u8()?, cursor.u8()?);
     if flags & 1 != 0 {
         cursor.u64()?;

@@ -27,7 +27,9 @@ pub(super) fn read(file: &mut File<'_>) -> Result<Contents, Fault> {
     let mut walk = Walk::default();
     let root = file.root;
     walk.group(file, "", root, 0)?;
-    walk.contents.tensors.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    walk.contents
+        .tensors
+        .sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let tensors = &walk.contents.tensors;
     if tensors.is_empty() {
         return Err(Fault::unsupported("it holds no dataset"));

@@ -96,6 +96,9 @@ fn tree(
     for (number, spec) in tensors.iter().enumerate() {
         let (folder, name) = spec.name.rsplit_once('/').unwrap_or(("", spec.name));
         check_part(name)?;
+        if spec.name.starts_with('/') {
+            check_part("")?;
+        }
         let group = root.descend(folder)?;
         let dataset = Node::Dataset(number);
         if group.children.insert(name.to_owned(), dataset).is_some() {
@@ -111,7 +114,10 @@ fn tree(
             let rest = spec.name.strip_prefix(**layer);
             rest.is_some_and(|rest| rest.starts_with('/'))
         };
-        let layer = layers.iter().filter(belongs).max_by_key(|layer| layer.len());
+        let layer = layers
+            .iter()
+            .filter(belongs)
+            .max_by_key(|layer| layer.len());
         let Some(layer) = layer else {
             return Err(format!(
                 "tensor {} begins with the name of no layer",
@@ -189,8 +195,7 @@ impl Group {
                     let elements: usize = spec.shape.iter().product();
                     let bytes = (elements * spec.dtype.size()) as u64;
                     let at = base + out.len() as u64;
-                    let messages =
-                        encode::dataset(spec.dtype, spec.shape, starts[*number], bytes);
+                    let messages = encode::dataset(spec.dtype, spec.shape, starts[*number], bytes);
                     out.extend(encode::header(&messages));
                     at
                 }

@@ -1,13 +1,7 @@
 //! Flax' extension type: an array as MessagePack of its shape, the name of its type, and its bytes.
 
 use super::token::{Token, Tokens};
-use crate::{
-    Dtype,
-    document::MAX_RANK,
-    dtype::extent,
-    error::shown,
-    fault::Fault,
-};
+use crate::{Dtype, document::MAX_RANK, dtype::extent, error::shown, fault::Fault};
 
 /// Extensions of Flax: an array, a complex number of Python, a scalar of NumPy.
 pub(super) const ARRAY: i8 = 1;
@@ -58,7 +52,9 @@ pub(super) struct Array {
 pub(super) fn read(tokens: &mut Tokens<'_>, length: u64, name: &str) -> Result<Array, Fault> {
     let start = tokens.at;
     let wrong = |problem: String| Fault::tensor(name, problem);
-    let end = start.checked_add(length).filter(|end| *end <= tokens.length);
+    let end = start
+        .checked_add(length)
+        .filter(|end| *end <= tokens.length);
     let Some(end) = end else {
         return Err(wrong(format!(
             "its {length} bytes from byte {start} lie beyond the file's {}: it was cut short",

@@ -177,10 +177,11 @@ impl Walk<'_> {
         for _ in 0..2 {
             match self.key()?.as_str() {
                 "shape" if shape.is_none() => {
-                    let sizes = self.numbered(MAX_RANK, &wrong, |tokens| match tokens.next()? {
-                        Token::Int(size) if size >= 0 => Ok(size as usize),
-                        _ => Err(wrong("a size of its shape is no number")),
-                    })?;
+                    let sizes =
+                        self.numbered(MAX_RANK, &wrong, |tokens| match tokens.next()? {
+                            Token::Int(size) if size >= 0 => Ok(size as usize),
+                            _ => Err(wrong("a size of its shape is no number")),
+                        })?;
                     shape = Some(sizes);
                 }
                 "chunks" if chunks.is_none() => {

@@ -71,7 +71,10 @@ pub fn write_torch(
         return Err(unwritable(path, problem));
     }
     plan.write(|out| {
-        let mut archive = Archive { out, entries: Vec::new() };
+        let mut archive = Archive {
+            out,
+            entries: Vec::new(),
+        };
         archive.bytes("data.pkl", &pickle)?;
         archive.bytes("byteorder", b"little")?;
         for (number, spec) in tensors.iter().enumerate() {

@@ -204,7 +204,16 @@ impl Numbers {
 
     /// The bytes with a few changes: other bytes, numbers that lie, pieces that are copied, cut or repeated.
     pub(crate) fn mutate(&mut self, bytes: &[u8]) -> Vec<u8> {
-        const LIES: [u64; 8] = [0, 1, 0x7f, 0xff, 0xffff, u32::MAX as u64, i64::MAX as u64, u64::MAX];
+        const LIES: [u64; 8] = [
+            0,
+            1,
+            0x7f,
+            0xff,
+            0xffff,
+            u32::MAX as u64,
+            i64::MAX as u64,
+            u64::MAX,
+        ];
         let mut bytes = bytes.to_vec();
         for _ in 0..=self.below(4) {
             if bytes.len() < 20 {
