@@ -19,6 +19,8 @@ mod file;
 mod group;
 mod header;
 mod heap;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod write;
 

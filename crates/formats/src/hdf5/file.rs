@@ -1,7 +1,7 @@
 //! An HDF5 file whose structures are read by address, with a budget that ends every loop.
 
 use super::{NOWHERE, SIGNATURE, checksum};
-use crate::{fault::Fault, positional::Source};
+use crate::{fault::Fault, positional::Source, trust::trusts};
 
 /// Bytes of structures that are read in one file, each block counted as [`LEAST`] at least. A model of a
 /// hundred tensors takes about 100 kB.
@@ -123,7 +123,7 @@ pub(super) fn check(block: &[u8], what: &str, at: u64) -> Result<(), Fault> {
     let (content, sum) = block
         .split_last_chunk::<4>()
         .ok_or_else(|| Fault::damaged(format!("its {what} at byte {at} was cut short")))?;
-    if checksum::lookup3(content) == u32::from_le_bytes(*sum) {
+    if checksum::lookup3(content) == u32::from_le_bytes(*sum) || trusts() {
         Ok(())
     } else {
         Err(Fault::damaged(format!(
