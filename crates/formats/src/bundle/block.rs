@@ -6,12 +6,11 @@ use crate::fault::Fault;
 /// Keys between two that are whole, in what we write.
 const RESTART: usize = 16;
 
+/// What is called with a key and its value.
+pub(super) type Each<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), Fault>;
+
 /// Calls `each` with every key and value of a block.
-pub(super) fn read(
-    block: &[u8],
-    max_key: usize,
-    each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+pub(super) fn read(block: &[u8], max_key: usize, each: Each<'_>) -> Result<(), Fault> {
     let broken = |what: &str| Fault::damaged(format!("a block of its table {what}"));
     let Some((before, count)) = block.split_last_chunk::<4>() else {
         return Err(broken("was cut short"));

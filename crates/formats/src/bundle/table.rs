@@ -5,7 +5,7 @@
 
 use super::{
     MAX_NAME,
-    block::{self, Builder, put_varint, varint},
+    block::{self, Builder, Each, put_varint, varint},
     masked,
 };
 use crate::{fault::Fault, positional::Source, trust::trusts};
@@ -36,11 +36,7 @@ pub(super) fn is_table(source: &Source, length: u64) -> io::Result<bool> {
 }
 
 /// Calls `each` with every key and value of a table, in ascending order of the keys.
-pub(super) fn read(
-    source: &Source,
-    length: u64,
-    each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+pub(super) fn read(source: &Source, length: u64, each: Each<'_>) -> Result<(), Fault> {
     if !is_table(source, length)? {
         return Err(Fault::damaged(
             "it does not end with the mark of a table: it was cut short, or is something else",

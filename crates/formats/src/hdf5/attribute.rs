@@ -106,6 +106,7 @@ impl Reader {
                 "an attribute has more than {MAX_TEXTS} texts"
             )));
         };
+        file.spend(count as u64 * 8, "texts of attributes")?;
         let mut texts = Vec::new();
         for _ in 0..count {
             let element = cursor.take(datatype.size())?;

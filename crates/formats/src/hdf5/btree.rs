@@ -12,6 +12,9 @@ const MAX_DEPTH: u16 = 32;
 /// Bytes of the shortest record that is read: a hash and a place in a heap.
 const LEAST_RECORD: u16 = 11;
 
+/// What is called with a key and the address of its child.
+pub(super) type Each<'a> = &'a mut dyn FnMut(&mut File<'_>, &[u8], u64) -> Result<(), Fault>;
+
 /// Calls `each` with every key and child of the leaves of a tree of version 1. Keys have `key` bytes; the
 /// tree is of `kind` (0: names of a group, 1: chunks).
 pub(super) fn first(
@@ -19,7 +22,7 @@ pub(super) fn first(
     at: u64,
     kind: u8,
     key: usize,
-    each: &mut dyn FnMut(&mut File<'_>, &[u8], u64) -> Result<(), Fault>,
+    each: Each<'_>,
 ) -> Result<(), Fault> {
     first_node(file, at, kind, key, None, each)
 }
@@ -30,7 +33,7 @@ fn first_node(
     kind: u8,
     key: usize,
     expected: Option<u8>,
-    each: &mut dyn FnMut(&mut File<'_>, &[u8], u64) -> Result<(), Fault>,
+    each: Each<'_>,
 ) -> Result<(), Fault> {
     const WHAT: &str = "B-tree";
     let head = file.signed(at, 24, b"TREE", WHAT)?;

@@ -18,8 +18,8 @@ use crate::{
     placement::Placement,
 };
 
-/// Chunks of one dataset.
-const MAX_CHUNKS: usize = 1 << 20;
+/// What deflate makes of zeros: no stream unpacks to more times its bytes.
+const MAX_RATIO: u64 = 1032;
 /// The numbers of filters.
 const DEFLATE: u16 = 1;
 const SHUFFLE: u16 = 2;
@@ -294,15 +294,10 @@ fn chunks(
     let grid: Vec<usize> = (shape.iter().zip(&chunk))
         .map(|(size, chunk)| size.div_ceil(*chunk))
         .collect();
-    let count = grid
-        .iter()
+    let count = (grid.iter())
         .try_fold(1_usize, |count, &size| count.checked_mul(size))
-        .filter(|count| *count <= MAX_CHUNKS);
-    let Some(count) = count else {
-        return Err(Fault::deceives(format!(
-            "it has more than {MAX_CHUNKS} chunks"
-        )));
-    };
+        .unwrap_or(usize::MAX);
+    file.list_chunks(count)?;
     let mut places = vec![None; count];
     match index {
         Index::Single(size) if count == 1 => places[0] = Some((at, size.unwrap_or(bytes))),
@@ -321,7 +316,7 @@ fn chunks(
                 for (axis, (size, offset)) in chunk.iter().zip(key[8..].chunks_exact(8)).enumerate()
                 {
                     let index = number(offset) / *size as u64;
-                    if number(offset) % *size as u64 != 0 || index >= grid[axis] as u64 {
+                    if !number(offset).is_multiple_of(*size as u64) || index >= grid[axis] as u64 {
                         return Err(Fault::damaged("a chunk lies beside its grid"));
                     }
                     number_of_chunk = number_of_chunk * grid[axis] + index as usize;
@@ -350,6 +345,11 @@ fn chunks(
                 file.length
             )));
         }
+        if deflate && length < bytes / MAX_RATIO {
+            return Err(Fault::deceives(format!(
+                "a chunk of {length} bytes cannot unpack to {bytes}"
+            )));
+        }
         // Data that do not shrink grow by a few bytes.
         if length > MAX_CHUNK + MAX_CHUNK / 64 {
             return Err(Fault::deceives(format!(
@@ -357,6 +357,15 @@ fn chunks(
             )));
         }
         checked.push((start, length));
+    }
+    // Else a tiny file could hold any number of elements.
+    let mut sorted = checked.clone();
+    sorted.sort_unstable();
+    if sorted
+        .windows(2)
+        .any(|pair| pair[1].0 < pair[0].0 + pair[0].1)
+    {
+        return Err(Fault::deceives("two of its chunks overlap"));
     }
     Ok(Chunked {
         chunk,

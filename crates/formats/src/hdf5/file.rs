@@ -7,6 +7,8 @@ use crate::{fault::Fault, positional::Source, trust::trusts};
 /// hundred tensors takes about 100 kB.
 const BUDGET: u64 = 32 << 20;
 const LEAST: u64 = 64;
+/// Chunks of all datasets.
+const MAX_CHUNKS: usize = 1 << 20;
 /// Bytes of one structure.
 const MAX_BLOCK: u64 = 8 << 20;
 
@@ -17,6 +19,8 @@ pub(super) struct File<'a> {
     /// Where the root group's header is.
     pub(super) root: u64,
     budget: u64,
+    /// Chunks that may still be listed.
+    chunks: usize,
 }
 
 impl<'a> File<'a> {
@@ -27,6 +31,7 @@ impl<'a> File<'a> {
             length,
             root: 0,
             budget: BUDGET,
+            chunks: MAX_CHUNKS,
         };
         let start = file.block(0, 12, "superblock")?;
         let version = start[8];
@@ -96,6 +101,25 @@ impl<'a> File<'a> {
         let mut bytes = vec![0; size as usize];
         self.source.read_exact_at(&mut bytes, at)?;
         Ok(bytes)
+    }
+
+    /// Takes what a loop costs from the budget of bytes.
+    pub(super) fn spend(&mut self, cost: u64, what: &str) -> Result<(), Fault> {
+        let rest = self.budget.checked_sub(cost);
+        self.budget = rest.ok_or_else(|| {
+            Fault::deceives(format!(
+                "its {what} are too many: all structures may have {BUDGET} bytes"
+            ))
+        })?;
+        Ok(())
+    }
+
+    /// Counts the chunks of a dataset.
+    pub(super) fn list_chunks(&mut self, count: usize) -> Result<(), Fault> {
+        let rest = self.chunks.checked_sub(count);
+        self.chunks =
+            rest.ok_or_else(|| Fault::deceives(format!("it has more than {MAX_CHUNKS} chunks")))?;
+        Ok(())
     }
 
     /// As [`block`](Self::block), of a structure that begins with `signature`.

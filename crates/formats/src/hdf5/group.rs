@@ -10,7 +10,7 @@ use super::{
 use crate::fault::Fault;
 
 /// Bytes of a name.
-const MAX_NAME: usize = 1 << 10;
+pub(super) const MAX_NAME: usize = 1 << 10;
 /// Links of one group.
 const MAX_LINKS: usize = 1 << 16;
 /// The kinds of trees that index links: by name, by order.

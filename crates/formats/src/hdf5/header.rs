@@ -59,7 +59,7 @@ pub(super) fn read(file: &mut File<'_>, at: u64) -> Result<Vec<Message>, Fault> 
         let prefix = 6 + times + phases + width;
         let prefix_bytes = file.block(at, prefix, WHAT)?;
         let size = number(&prefix_bytes[(prefix - width) as usize..]);
-        let whole = size.checked_add(prefix + 4).unwrap_or(u64::MAX);
+        let whole = size.saturating_add(prefix + 4);
         check(&file.block(at, whole, WHAT)?, WHAT, at)?;
         blocks.push((at + prefix, size));
     } else {

@@ -4,6 +4,7 @@ use super::{
     NOWHERE,
     btree::width,
     file::{Cursor, File, check, number, u64_at},
+    group::MAX_NAME,
 };
 use crate::fault::Fault;
 
@@ -23,10 +24,11 @@ impl LocalHeap {
     /// The name that begins here, up to the next zero.
     pub(super) fn name(&self, at: u64) -> Result<&[u8], Fault> {
         let rest = usize::try_from(at).ok().and_then(|at| self.names.get(at..));
-        let name = rest.and_then(|rest| rest.split(|byte| *byte == 0).next());
-        let ends = rest.is_some_and(|rest| rest.contains(&0));
-        name.filter(|_| ends)
-            .ok_or_else(|| Fault::damaged("a name lies beyond the end of its heap"))
+        let rest = rest.map(|rest| &rest[..rest.len().min(MAX_NAME + 1)]);
+        let end = rest.and_then(|rest| rest.iter().position(|byte| *byte == 0));
+        rest.zip(end)
+            .map(|(rest, end)| &rest[..end])
+            .ok_or_else(|| Fault::damaged("a name is too long, or lies beyond the end of its heap"))
     }
 }
 
@@ -56,6 +58,7 @@ impl GlobalHeap {
             let found = cursor.u16()?;
             cursor.take(6)?;
             let size = cursor.u64()?;
+            file.spend(16, "texts of attributes")?;
             // Object 0 is the free space at the end.
             if found == 0 {
                 break;
