@@ -1,10 +1,11 @@
 //! An open checkpoint: one file or many, all of whose tensors are known and checked.
 
 use crate::{
-    Dtype, FormatError,
+    Dtype, FormatError, bundle,
     contents::{self, Contents},
     error::shown,
     index,
+    placement::Placement,
     positional::{PositionalFile, Source},
 };
 use std::{
@@ -15,11 +16,15 @@ use std::{
 };
 
 /// What a folder's checkpoint may be called, the preferred first: one file, or an index (`.json`).
-const NAMES: [&str; 4] = [
+const NAMES: [&str; 8] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
+    "tf_model.h5",
+    "tf_model.h5.index.json",
+    "flax_model.msgpack",
+    "flax_model.msgpack.index.json",
 ];
 
 /// One tensor of a [`Checkpoint`].
@@ -49,7 +54,7 @@ impl TensorInfo {
     }
 }
 
-/// An open checkpoint in safetensors or PyTorch's format, of one file or of several with an index.
+/// An open checkpoint in any of the formats, of one file or of several with an index.
 ///
 /// The descriptions of the tensors are read and checked when it is opened, the tensors' bytes when they are asked for.
 /// Reads take `&self` and go by position, so that several threads can read at once.
@@ -65,16 +70,19 @@ pub struct Checkpoint {
 pub(crate) struct Shard {
     pub(crate) path: PathBuf,
     pub(crate) source: Source,
-    /// Of the tensors that do not lie row-major in the file.
-    pub(crate) strides: BTreeMap<String, Vec<u64>>,
+    /// Of the tensors that do not lie row-major in one run.
+    pub(crate) placements: BTreeMap<String, Placement>,
+    /// The masked CRC-32C of tensors, where the format has one.
+    pub(crate) checksums: BTreeMap<String, u32>,
 }
 
 impl Checkpoint {
     /// Opens a checkpoint and checks everything but the tensors' values.
     ///
-    /// `path` is a file in safetensors or PyTorch's format, whatever its name, an index (`….json`), or a
-    /// folder that holds one of these, of which the first is opened: `model.safetensors`,
-    /// `model.safetensors.index.json`, `pytorch_model.bin`, `pytorch_model.bin.index.json`.
+    /// `path` is a file in safetensors, PyTorch's format, HDF5 or Flax' MessagePack, whatever its name; an index (`….json`);
+    /// a TensorFlow checkpoint by its prefix (`FOLDER/model.ckpt-best`) or one of its files; or a folder that holds one of
+    /// these, of which the first is opened: `model.safetensors`, `pytorch_model.bin`, `tf_model.h5`, `flax_model.msgpack`,
+    /// each before its `….index.json`, then the TensorFlow checkpoint that the file `checkpoint` names, or the only one.
     ///
     /// A PyTorch file is a program that builds the tensors. It is followed as far as tensors need and
     /// never run; a file that asks for more is refused.
@@ -83,8 +91,12 @@ impl Checkpoint {
     /// If a file is missing or cannot be opened; if a header is not valid, its tensors do not cover
     /// the file exactly, or the file was cut short; if a PyTorch file asks for anything but tensors, or
     /// they do not lie within it; if an index names a shard by anything but a plain file name, by a link
-    /// that leaves the folder, or does not agree with the shards on what is in them.
+    /// that leaves the folder, or does not agree with the shards on what is in them; if a TensorFlow checkpoint is
+    /// big-endian or has partitioned variables, an HDF5 file holds what is not read ([`FormatError::Container`]).
     pub fn open(path: &Path) -> Result<Self, FormatError> {
+        if let Some(prefix) = bundle::prefix_of(path) {
+            return Self::open_bundle(&prefix);
+        }
         let kind = fs::metadata(path).map_err(FormatError::io("open", path))?;
         if !kind.is_dir() {
             return Self::open_named(path);
@@ -96,9 +108,12 @@ impl Checkpoint {
                 return Self::open_named(&path);
             }
         }
-        Err(FormatError::NoCheckpoint {
-            folder: path.to_owned(),
-        })
+        match bundle::in_folder(path)? {
+            Some(prefix) => Self::open_bundle(&prefix),
+            None => Err(FormatError::NoCheckpoint {
+                folder: path.to_owned(),
+            }),
+        }
     }
 
     /// A checkpoint of one file that is in memory, for instance a part of the program; `&'static [u8]`
@@ -147,6 +162,13 @@ impl Checkpoint {
         self.tensors.iter()
     }
 
+    /// All tensors in the order in which their bytes lie in the files, which is that in which they were written.
+    pub fn in_file_order(&self) -> Vec<&TensorInfo> {
+        let mut tensors: Vec<&TensorInfo> = self.tensors.iter().collect();
+        tensors.sort_by_key(|tensor| (tensor.shard, tensor.place));
+        tensors
+    }
+
     /// The tensor of this name.
     pub fn get(&self, name: &str) -> Option<&TensorInfo> {
         let found = self
@@ -155,7 +177,8 @@ impl Checkpoint {
         found.ok().map(|at| &self.tensors[at])
     }
 
-    /// The strings under `__metadata__` of safetensors; of several files the entries of all, where the first file
+    /// The strings under `__metadata__` of safetensors; of HDF5 the texts at the root, and Keras' lists `layer_names` and
+    /// `GROUP/weight_names` as JSON. Of several files the entries of all, where the first file
     /// (by name) wins.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
@@ -187,9 +210,30 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    fn open_bundle(prefix: &Path) -> Result<Self, FormatError> {
+        let bundle::Bundle { index, files } = bundle::open(prefix)?;
+        let mut checkpoint = Self::empty();
+        checkpoint.tensors = index.tensors;
+        let mut checksums = vec![BTreeMap::new(); files.len()];
+        for tensor in &checkpoint.tensors {
+            if let Some(crc) = index.checksums.get(&tensor.name) {
+                checksums[tensor.shard].insert(tensor.name.clone(), *crc);
+            }
+        }
+        for ((path, source), checksums) in files.into_iter().zip(checksums) {
+            checkpoint.shards.push(Shard {
+                path,
+                source,
+                placements: BTreeMap::new(),
+                checksums,
+            });
+        }
+        Ok(checkpoint)
+    }
+
     fn open_index(path: &Path) -> Result<Self, FormatError> {
         require_regular_file(path)?;
-        let weight_map = index::read(path)?;
+        let mut weight_map = index::read(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let folder = if folder.as_os_str().is_empty() {
             Path::new(".")
@@ -197,14 +241,17 @@ impl Checkpoint {
             folder
         };
         let mut checkpoint = Self::empty();
-        let names: BTreeSet<&str> = weight_map.values().map(String::as_str).collect();
-        let names: Vec<&str> = names.into_iter().collect();
+        let names: BTreeSet<String> = weight_map.values().cloned().collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         for name in &names {
             checkpoint.add_shard(index::shard_path(path, folder, name)?)?;
         }
         checkpoint
             .tensors
             .sort_unstable_by(|a, b| (&a.name, a.shard).cmp(&(&b.name, b.shard)));
+        if path.to_string_lossy().ends_with(".h5.index.json") {
+            weight_map = checkpoint.without_model(weight_map);
+        }
         let agreed = checkpoint.agree(&weight_map, &names);
         agreed.map_err(|problem| FormatError::Index {
             path: path.to_owned(),
@@ -236,7 +283,7 @@ impl Checkpoint {
         let Contents {
             mut tensors,
             metadata,
-            strides,
+            placements,
         } = contents::read(&source, length, &path)?;
         let shard = self.shards.len();
         for tensor in &mut tensors {
@@ -254,9 +301,22 @@ impl Checkpoint {
         self.shards.push(Shard {
             path,
             source,
-            strides,
+            placements,
+            checksums: BTreeMap::new(),
         });
         Ok(())
+    }
+
+    /// The map of an index of HDF5 shards under the names of the datasets: transformers leaves the model's name out of
+    /// those, and not out of the index.
+    fn without_model(&self, map: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let short = |(name, shard): (String, String)| match name.split_once('/') {
+            Some((_, rest)) if self.get(&name).is_none() && self.get(rest).is_some() => {
+                (rest.to_owned(), shard)
+            }
+            _ => (name, shard),
+        };
+        map.into_iter().map(short).collect()
     }
 
     /// Checks that index and shards list the same tensors in the same places; `tensors` is sorted

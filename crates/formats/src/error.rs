@@ -23,8 +23,8 @@ pub enum FormatError {
 
     /// A folder, a pipe or a device stands where a file belongs.
     #[error(
-        "{} is not a regular file: give a .safetensors file, a PyTorch .bin file, or a folder that \
-         holds model.safetensors, pytorch_model.bin or an index of either",
+        "{} is not a regular file: give a .safetensors file, a PyTorch .bin file, an .h5 or .msgpack file, \
+         a TensorFlow checkpoint, or a folder that holds one of these",
         path.display()
     )]
     NotAFile {
@@ -35,8 +35,9 @@ pub enum FormatError {
     /// A folder without a checkpoint.
     #[error(
         "no checkpoint in {}: expected model.safetensors, model.safetensors.index.json with its \
-         shards, pytorch_model.bin, or pytorch_model.bin.index.json with its shards; a checkpoint of \
-         another format must be converted first",
+         shards, pytorch_model.bin, or pytorch_model.bin.index.json with its shards; the like of \
+         tf_model.h5 or flax_model.msgpack; or a TensorFlow checkpoint, an .index file with its data; a \
+         checkpoint of another format must be converted first",
         folder.display()
     )]
     NoCheckpoint {
@@ -115,6 +116,36 @@ pub enum FormatError {
         problem: String,
         /// What to do.
         advice: &'static str,
+    },
+
+    /// The file is TensorFlow's, HDF5 or MessagePack, but damaged, made to deceive, or not readable here.
+    #[error("{} cannot be read as {format}: {problem}; {advice}", path.display())]
+    Container {
+        /// The file.
+        path: PathBuf,
+        /// What it was read as.
+        format: &'static str,
+        /// What was expected and what was found.
+        problem: String,
+        /// What to do.
+        advice: &'static str,
+    },
+
+    /// The bytes of a tensor are not those that were written.
+    #[error(
+        "the checksum of tensor {} in {} is {found:#010x}, expected {expected:#010x}: the file is damaged, \
+         download or copy it again",
+        shown(tensor), path.display()
+    )]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The checksum that was written with the tensor.
+        expected: u32,
+        /// That of the bytes in the file.
+        found: u32,
     },
 
     /// `model.safetensors.index.json` or `pytorch_model.bin.index.json` is wrong or does not agree with its shards.

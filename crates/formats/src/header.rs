@@ -97,13 +97,12 @@ fn header_length(prefix: &[u8], file_length: u64, path: &Path) -> Result<usize, 
 
 /// What people rename or download by mistake, by its first bytes.
 fn other_format(prefix: [u8; PREFIX]) -> Option<&'static str> {
-    const KNOWN: [(&[u8], &str); 3] = [
+    const KNOWN: [(&[u8], &str); 2] = [
         (
             b"version ",
             "a Git LFS pointer, not the file itself (run `git lfs pull`)",
         ),
         (b"<", "a web page or XML"),
-        (b"\x89HDF", "an HDF5 file, perhaps Keras weights"),
     ];
     let known = KNOWN
         .into_iter()

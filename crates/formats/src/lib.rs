@@ -1,9 +1,10 @@
 //! Tensors and records in files. This crate knows bytes, never ALBERT: it lists what a checkpoint holds, reads
 //! any run of elements as `f32`, `f64`, `i64` or `i8`, and writes checkpoints that other tools read.
 //!
-//! It reads safetensors and both forms of PyTorch's `pytorch_model.bin` (the zip archives of torch 1.6
-//! and later, and the pickles before), in one file, in several with an index, or in memory; it writes
-//! safetensors.
+//! It reads and writes safetensors, PyTorch's `pytorch_model.bin` (the zip archives of torch 1.6 and later;
+//! the pickles before are read), TensorFlow's checkpoints (`model.ckpt-best.index` with its data), Keras'
+//! `tf_model.h5` (HDF5) and Flax' `flax_model.msgpack`, in one file, in several with an index, or in memory.
+//! `docs/formats.md` says what of each.
 //!
 //! ```
 //! use albert_formats::{Checkpoint, Dtype, TensorSpec, write_safetensors};
@@ -50,26 +51,36 @@
 //! 6. `positional`: reading a file or memory at an offset from several threads.
 //! 7. `torch`: `pytorch_model.bin`. In it `zip` and `directory`, or `legacy`: the containers; `opcodes`,
 //!    `globals`, `object`, `machine` and `calls`: what the pickle describes; `tensors`: checked extents.
-//! 8. `contents`: one file of any format.
-//! 9. `checkpoint`: [`Checkpoint`], one file or many; `read`: its elements, converted; `strided`: those
-//!    that do not lie row-major.
-//! 10. `atomic`: temporary file, fsync, rename.
-//! 11. `layout`: the order of tensors in a written file, and its header.
-//! 12. `sink`: elements on their way out, converted; `write`: one file; `sharded`: several.
-//! 13. `crc32c`, `tfrecord`, `example`: TensorFlow's files of records, and the messages in those of training data.
+//! 8. `fault`: why a file of the next formats is refused; `trust`: checksums, for fuzzing. `bundle`: TensorFlow's checkpoints. In it `table` and
+//!    `block`: the sorted table; `messages`: its entries; `find`: files by prefix or folder.
+//! 9. `hdf5`: its file lists its modules. `msgpack`: Flax. In it `token`, `array`, `tree`.
+//! 10. `contents`: one file of any format.
+//! 11. `placement`: tensors that are not one run of bytes; `strided`, `chunked`: two forms of them.
+//! 12. `checkpoint`: [`Checkpoint`], one file or many; `read`: its elements, converted.
+//! 13. `atomic`: temporary file, fsync, rename.
+//! 14. `layout`: the order of tensors in a written safetensors file, and its header; `plan`: files of other formats.
+//! 15. `sink`: elements on their way out, converted; `write`: one file; `sharded`: several. Writers of other
+//!     formats stand beside their readers.
+//! 16. `tfrecord`, `example`: TensorFlow's files of records, and the messages in those of training data.
 
 mod atomic;
+mod bundle;
 mod checkpoint;
+mod chunked;
 mod contents;
-mod crc32c;
 mod document;
 mod dtype;
 mod error;
 mod example;
+mod fault;
+mod hdf5;
 mod header;
 mod index;
 mod json;
 mod layout;
+mod msgpack;
+mod placement;
+mod plan;
 mod positional;
 mod read;
 mod sharded;
@@ -77,23 +88,29 @@ mod sink;
 mod strided;
 mod tfrecord;
 mod torch;
+mod trust;
 mod write;
 
 pub use atomic::{Pending, write_atomically};
+pub use bundle::write_tf_bundle;
 pub use checkpoint::{Checkpoint, TensorInfo};
-pub use crc32c::{Crc32c, crc32c};
+pub use crc32c::{crc32c, crc32c_append};
 pub use dtype::Dtype;
 pub use error::FormatError;
 pub use example::{Example, Values};
+pub use hdf5::write_hdf5;
 pub use layout::TensorSpec;
+pub use msgpack::write_msgpack;
 pub use positional::PositionalFile;
 pub use sharded::write_safetensors_sharded;
 pub use sink::TensorSink;
 pub use tfrecord::{RecordReader, RecordWriter, frame_record};
+pub use torch::write_torch;
 pub use write::write_safetensors;
 
-/// Entry for the fuzz target (`fuzz/`): all checks of one file's bytes, without a file.
+/// Entries for the fuzz targets (`fuzz/`): all checks of one file's bytes, without a file.
 #[doc(hidden)]
 pub mod fuzzing {
+    pub use crate::bundle::check_bytes as bundle_index;
     pub use crate::header::check_bytes as safetensors;
 }

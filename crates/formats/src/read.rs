@@ -1,11 +1,13 @@
 //! A checkpoint's elements, converted.
 
-use crate::{Checkpoint, Dtype, FormatError, TensorInfo, strided::Strided};
+use crate::{
+    Checkpoint, Dtype, FormatError, TensorInfo, bundle,
+    checkpoint::Shard,
+    placement::{CHUNK, Placement, read_run},
+    strided::Strided,
+};
 use half::{bf16, f16};
-
-/// Bytes per read: large enough that system calls do not count, small enough to stay in the L2 cache
-/// between the read and the conversion.
-const CHUNK: usize = 1 << 17;
+use std::io;
 
 impl Checkpoint {
     /// Reads the elements `first..first + out.len()` of `tensor`, in row-major order, as `f32`.
@@ -107,15 +109,87 @@ impl Checkpoint {
         }
     }
 
-    /// Reads elements of `N` bytes. Opening has checked that the tensor lies within its file, so no
-    /// sum below can overflow.
-    fn read<const N: usize, T>(
+    /// Reads the elements `first..first + out.len()` of the transpose of `tensor` as `f32`: of the matrix whose columns are the
+    /// first `inputs` dimensions of `tensor` and whose rows are the others. With `inputs` 1 a kernel [in, out] is read as the
+    /// weight [out, in], and [in, heads, size] as [heads · size, in]; with 2, [heads, size, out] as [out, heads · size].
+    ///
+    /// Values are those of [`read_f32`](Self::read_f32). It is made for pieces of 2^16 elements or more, or the whole tensor:
+    /// each call reads all rows that its piece has a part of. Checksums are not looked at (see [`verify`](Self::verify)).
+    ///
+    /// # Errors
+    /// As [`read_f32`](Self::read_f32).
+    ///
+    /// # Panics
+    /// If `tensor` has fewer than `inputs` dimensions.
+    pub fn read_f32_transposed(
+        &self,
+        tensor: &TensorInfo,
+        inputs: usize,
+        first: usize,
+        out: &mut [f32],
+    ) -> Result<(), FormatError> {
+        match tensor.dtype {
+            Dtype::F32 => self.read_transposed(tensor, inputs, first, out, f32::from_le_bytes),
+            Dtype::F16 => self.read_transposed(tensor, inputs, first, out, |bytes| {
+                f16::from_le_bytes(bytes).to_f32()
+            }),
+            Dtype::BF16 => self.read_transposed(tensor, inputs, first, out, |bytes| {
+                bf16::from_le_bytes(bytes).to_f32()
+            }),
+            Dtype::F64 => self.read_transposed(tensor, inputs, first, out, |bytes| {
+                f64::from_le_bytes(bytes) as f32
+            }),
+            _ => Err(self.wrong_dtype(tensor, "F64, F32, F16, BF16")),
+        }
+    }
+
+    /// Whether the bytes of `tensor` have the checksum that the file states; `false` if it states none, as all formats but
+    /// TensorFlow's. Reading a whole tensor at once checks it, reading a part cannot.
+    ///
+    /// # Errors
+    /// [`FormatError::Checksum`] if they do not; as [`read_f32`](Self::read_f32).
+    pub fn verify(&self, tensor: &TensorInfo) -> Result<bool, FormatError> {
+        let shard = self.shard_of(tensor, 0, 0)?;
+        let Some(expected) = shard.checksums.get(&tensor.name) else {
+            return Ok(false);
+        };
+        let (mut at, end) = tensor.place;
+        let (mut crc, mut buffer) = (0, Vec::new());
+        while at < end {
+            let length = (end - at).min(CHUNK as u64);
+            let bytes = shard.source.view(&mut buffer, at, length as usize);
+            let bytes = bytes.map_err(|source| FormatError::Read {
+                path: shard.path.clone(),
+                tensor: tensor.name.clone(),
+                source,
+            })?;
+            crc = crc32c::crc32c_append(crc, bytes);
+            at += length;
+        }
+        self.check_sum(tensor, *expected, crc)?;
+        Ok(true)
+    }
+
+    fn check_sum(&self, tensor: &TensorInfo, expected: u32, crc: u32) -> Result<(), FormatError> {
+        let found = bundle::masked(crc);
+        if found == expected {
+            return Ok(());
+        }
+        Err(FormatError::Checksum {
+            path: self.shards[tensor.shard].path.clone(),
+            tensor: tensor.name.clone(),
+            expected,
+            found,
+        })
+    }
+
+    /// The file of a tensor of this checkpoint that has `count` elements from `first`.
+    fn shard_of(
         &self,
         tensor: &TensorInfo,
         first: usize,
-        out: &mut [T],
-        convert: impl Fn([u8; N]) -> T,
-    ) -> Result<(), FormatError> {
+        count: usize,
+    ) -> Result<&Shard, FormatError> {
         if self.get(&tensor.name) != Some(tensor) {
             let path = self
                 .shards
@@ -129,7 +203,7 @@ impl Checkpoint {
         }
         let shard = &self.shards[tensor.shard];
         if first
-            .checked_add(out.len())
+            .checked_add(count)
             .is_none_or(|end| end > tensor.elements())
         {
             return Err(FormatError::Range {
@@ -137,34 +211,86 @@ impl Checkpoint {
                 tensor: tensor.name.clone(),
                 elements: tensor.elements(),
                 first,
-                count: out.len(),
+                count,
             });
         }
+        Ok(shard)
+    }
+
+    /// Reads elements of `N` bytes. Opening has checked that the tensor lies within its file, so no
+    /// sum below can overflow.
+    fn read<const N: usize, T>(
+        &self,
+        tensor: &TensorInfo,
+        first: usize,
+        out: &mut [T],
+        convert: impl Fn([u8; N]) -> T,
+    ) -> Result<(), FormatError> {
+        let shard = self.shard_of(tensor, first, out.len())?;
         let failed = |source| FormatError::Read {
             path: shard.path.clone(),
             tensor: tensor.name.clone(),
             source,
         };
-        if let Some(strides) = shard.strides.get(&tensor.name) {
-            let strided = Strided {
-                source: &shard.source,
-                start: tensor.place.0,
-                shape: &tensor.shape,
-                strides,
-            };
-            return strided.read(first, out, convert).map_err(failed);
+        let (source, start) = (&shard.source, tensor.place.0);
+        if let Some(placement) = shard.placements.get(&tensor.name) {
+            let read = placement.read(source, start, &tensor.shape, first, out, convert);
+            return read.map_err(failed);
         }
-        let mut offset = tensor.place.0 + first as u64 * N as u64;
-        let mut buffer = Vec::new();
-        for part in out.chunks_mut(CHUNK / N) {
-            let bytes = shard.source.view(&mut buffer, offset, part.len() * N);
-            let bytes = bytes.map_err(failed)?;
-            for (value, bytes) in part.iter_mut().zip(bytes.as_chunks::<N>().0) {
-                *value = convert(*bytes);
+        let whole = out.len() == tensor.elements();
+        let expected = shard.checksums.get(&tensor.name).filter(|_| whole);
+        let mut crc = 0;
+        let see = |bytes: &[u8]| {
+            if expected.is_some() {
+                crc = crc32c::crc32c_append(crc, bytes);
             }
-            offset += bytes.len() as u64;
+        };
+        let offset = start + first as u64 * N as u64;
+        read_run(source, offset, out, &convert, see).map_err(failed)?;
+        match expected {
+            Some(expected) => self.check_sum(tensor, *expected, crc),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    fn read_transposed<const N: usize, T: Copy + Default>(
+        &self,
+        tensor: &TensorInfo,
+        inputs: usize,
+        first: usize,
+        out: &mut [T],
+        convert: impl Fn([u8; N]) -> T,
+    ) -> Result<(), FormatError> {
+        if tensor.shape.is_empty() {
+            return self.read(tensor, first, out, convert);
+        }
+        let shard = self.shard_of(tensor, first, out.len())?;
+        let failed = |source| FormatError::Read {
+            path: shard.path.clone(),
+            tensor: tensor.name.clone(),
+            source,
+        };
+        let (rows, columns) = tensor.shape.split_at(inputs);
+        let placement = shard.placements.get(&tensor.name);
+        let strides = match placement {
+            None => row_major(&tensor.shape),
+            Some(Placement::Strides(strides)) => strides.clone(),
+            Some(placement) => {
+                let [rows, columns] = [rows, columns].map(|sizes| sizes.iter().product::<usize>());
+                let mut turn = |from: usize, block: &mut [T]| {
+                    let (source, start) = (&shard.source, tensor.place.0);
+                    placement.read(source, start, &tensor.shape, from, block, &convert)
+                };
+                return turned(rows, columns, first, out, &mut turn).map_err(failed);
+            }
+        };
+        let strided = Strided {
+            source: &shard.source,
+            start: tensor.place.0,
+            shape: &[columns, rows].concat(),
+            strides: &[&strides[inputs..], &strides[..inputs]].concat(),
+        };
+        strided.read(first, out, convert).map_err(failed)
     }
 
     fn wrong_dtype(&self, tensor: &TensorInfo, expected: &'static str) -> FormatError {
@@ -180,4 +306,47 @@ impl Checkpoint {
             expected,
         }
     }
+}
+
+/// Elements of the rows that are turned at once.
+const TURNED: usize = 1 << 18;
+
+fn row_major(shape: &[usize]) -> Vec<u64> {
+    let mut strides = vec![1; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        // A size of 0 leaves nothing to be read.
+        strides[axis - 1] = strides[axis] * shape[axis] as u64;
+    }
+    strides
+}
+
+/// Elements from `first` of the transpose of a matrix that `read` gives row-major runs of.
+fn turned<T: Copy + Default>(
+    rows: usize,
+    columns: usize,
+    first: usize,
+    out: &mut [T],
+    read: &mut dyn FnMut(usize, &mut [T]) -> io::Result<()>,
+) -> io::Result<()> {
+    if out.is_empty() {
+        return Ok(());
+    }
+    let end = first + out.len();
+    let wanted = first / rows..end.div_ceil(rows);
+    let together = (TURNED / columns).clamp(1, rows);
+    let mut block = vec![T::default(); together * columns];
+    for from in (0..rows).step_by(together) {
+        let count = together.min(rows - from);
+        let block = &mut block[..count * columns];
+        read(from * columns, block)?;
+        for row in 0..count {
+            for column in wanted.clone() {
+                let at = column * rows + from + row;
+                if (first..end).contains(&at) {
+                    out[at - first] = block[row * columns + column];
+                }
+            }
+        }
+    }
+    Ok(())
 }

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use crate::FormatError;
 use crate::atomic::Pending;
-use crate::crc32c::crc32c;
 use crate::positional::PositionalFile;
+use crc32c::crc32c;
 
 /// Bytes of a frame before and after the data.
 const HEAD: u64 = 12;

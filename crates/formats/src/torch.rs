@@ -17,10 +17,13 @@ mod machine;
 mod object;
 mod opcodes;
 mod tensors;
+mod write;
 mod zip;
 
 use crate::{FormatError, contents::Contents, positional::Source};
 use std::{io, path::Path};
+
+pub use write::write_torch;
 
 /// Bytes of a pickle. A tensor takes about 200, so that this is far beyond any model, and what the
 /// machine allocates for it is bounded besides (`machine::MAX_VALUES`).

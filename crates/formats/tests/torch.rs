@@ -2,78 +2,9 @@
 
 mod common;
 
-use albert_formats::{Checkpoint, Dtype, FormatError, TensorInfo};
-use common::{file, fixture, fixtures, message, refused};
+use albert_formats::Checkpoint;
+use common::{assert_same, bits, file, fixture, fixtures, message, refused};
 use std::{fs, path::Path};
-
-/// The elements `first..first + count` as bits, by the reader of their type.
-fn bits(
-    checkpoint: &Checkpoint,
-    tensor: &TensorInfo,
-    first: usize,
-    count: usize,
-) -> Result<Vec<u64>, FormatError> {
-    match tensor.dtype {
-        Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16 => {
-            let (mut narrow, mut wide) = (vec![0.0; count], vec![0.0; count]);
-            checkpoint.read_f32(tensor, first, &mut narrow)?;
-            checkpoint.read_f64(tensor, first, &mut wide)?;
-            for (narrow, wide) in narrow.iter().zip(&wide) {
-                assert_eq!(narrow.to_bits(), (*wide as f32).to_bits());
-            }
-            Ok(wide.into_iter().map(f64::to_bits).collect())
-        }
-        _ => {
-            let mut whole = vec![0; count];
-            checkpoint.read_i64(tensor, first, &mut whole)?;
-            if tensor.dtype == Dtype::I8 {
-                let mut small = vec![0; count];
-                checkpoint.read_i8(tensor, first, &mut small)?;
-                assert!(
-                    whole
-                        .iter()
-                        .eq(&small.iter().map(|&n| n.into()).collect::<Vec<i64>>())
-                );
-            }
-            Ok(whole.into_iter().map(|n| n as u64).collect())
-        }
-    }
-}
-
-/// Asserts that two checkpoints hold the same, whole and in runs that begin anywhere.
-#[track_caller]
-fn assert_same(found: &Checkpoint, expected: &Checkpoint, case: &str) {
-    let names = |checkpoint: &Checkpoint| -> Vec<String> {
-        checkpoint.tensors().map(|t| t.name.clone()).collect()
-    };
-    assert_eq!(names(found), names(expected), "{case}");
-    for (found_tensor, tensor) in found.tensors().zip(expected.tensors()) {
-        let name = &tensor.name;
-        assert_eq!(found_tensor.dtype, tensor.dtype, "{case} {name}");
-        assert_eq!(found_tensor.shape, tensor.shape, "{case} {name}");
-        assert_eq!(found_tensor.bytes(), tensor.bytes(), "{case} {name}");
-        if matches!(tensor.dtype, Dtype::Other { .. }) {
-            continue;
-        }
-        let count = tensor.elements();
-        let all = bits(expected, tensor, 0, count).expect("read");
-        assert_eq!(
-            bits(found, found_tensor, 0, count).expect("read"),
-            all,
-            "{case} {name}"
-        );
-        for first in 0..count {
-            for count in [1, 2, 3, 7].map(|n: usize| n.min(count - first)) {
-                let part = bits(found, found_tensor, first, count).expect("read");
-                assert_eq!(part, all[first..first + count], "{case} {name} {first}");
-            }
-        }
-        assert!(
-            bits(found, found_tensor, 1, count).is_err(),
-            "{case} {name}"
-        );
-    }
-}
 
 #[test]
 fn every_form_is_read_as_torch_reads_it() {

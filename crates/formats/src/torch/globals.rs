@@ -54,6 +54,12 @@ static DTYPES: [(&str, Dtype); 15] = [
     ("float8_e5m2", other("F8_E5M2", 8)),
 ];
 
+/// The class of a storage of elements of a type that is written.
+pub(super) fn storage_of(dtype: Dtype) -> &'static str {
+    let found = STORAGES.iter().find(|(_, known)| *known == dtype);
+    found.map_or("UntypedStorage", |(name, _)| name)
+}
+
 impl Global {
     /// The global of this module and name, if a tensor may need it.
     pub(super) fn find(module: &str, name: &str) -> Option<Self> {

@@ -4,7 +4,10 @@ use super::{
     Fault,
     object::{Object, Run, Tensor, Value},
 };
-use crate::{TensorInfo, contents::Contents, document::MAX_RANK, dtype::extent, error::shown};
+use crate::{
+    TensorInfo, contents::Contents, document::MAX_RANK, dtype::extent, error::shown,
+    placement::Placement,
+};
 
 /// Elements that a tensor may always have. One whose strides visit elements repeatedly could have any
 /// number of them in a tiny file; above this a tensor has no more than its storage.
@@ -32,7 +35,8 @@ pub(super) fn collect(object: &Object<'_>, starts: &[u64]) -> Result<Contents, F
         })?;
         name.clone_into(&mut info.name);
         if let Some(strides) = strides {
-            contents.strides.insert(name.to_owned(), strides);
+            let placement = Placement::Strides(strides);
+            contents.placements.insert(name.to_owned(), placement);
         }
         contents.tensors.push(info);
     }

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use albert_formats::Crc32c;
+use albert_formats::crc32c_append;
 use serde::{Deserialize, Serialize};
 
 use super::sentences::split_sentences;
@@ -57,14 +57,14 @@ impl SourceFile {
         if let Some(known) = known.filter(unchanged) {
             return Ok(known.clone());
         }
-        let (mut crc, mut buffer) = (Crc32c::default(), vec![0; 1 << 18]);
+        let (mut crc, mut buffer) = (0, vec![0; 1 << 18]);
         loop {
             match file.read(&mut buffer).map_err(Error::file("read", path))? {
                 0 => break,
-                read => crc.update(&buffer[..read]),
+                read => crc = crc32c_append(crc, &buffer[..read]),
             }
         }
-        source.crc32c = crc.value();
+        source.crc32c = crc;
         Ok(source)
     }
 
