@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn pieces_of_any_length_give_the_same() {
-        let bytes: Vec<u8> = (0..1000u32).map(|i| (i * i >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..1000u32).map(|i| ((i * i) >> 3) as u8).collect();
         // A bit at a time, as the polynomial says.
         let slow = !bytes.iter().fold(!0u32, |crc, byte| {
             (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
