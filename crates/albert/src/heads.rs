@@ -13,7 +13,7 @@ pub use base::Base;
 pub use choice::MultipleChoice;
 pub use joint::{JointLabels, JointQuestionAnswering};
 pub use masked_lm::MaskedLm;
-pub use pretraining::{PreTraining, PreTrainingLabels};
+pub use pretraining::{BothLogits, PreTraining, PreTrainingLabels};
 pub use question::{QuestionAnswering, QuestionLabels};
 pub use sequence::{ClassLabels, SequenceClassification};
 pub use token::TokenClassification;

@@ -22,6 +22,9 @@ pub struct PreTraining<B: Backend> {
     sentence_order: Linear<B>,
 }
 
+/// Logits of words [n, V] and of the sentence order [B, C].
+pub type BothLogits<T> = (Array<T>, Array<T>);
+
 /// The loss needs both; −100 is ignored in either.
 #[derive(Clone, Debug, Default)]
 pub struct PreTrainingLabels {
@@ -129,7 +132,7 @@ impl<B: Backend> crate::Albert<PreTraining<B>, B> {
         &self,
         inputs: &Inputs,
         places: &[(usize, usize)],
-    ) -> Result<(Array<B::Scalar>, Array<B::Scalar>)> {
+    ) -> Result<BothLogits<B::Scalar>> {
         let (packed, encoded) = self.encode(inputs)?;
         let pass = Pass {
             device: self.device(),

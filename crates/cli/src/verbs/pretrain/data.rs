@@ -49,9 +49,9 @@ pub(super) struct TextFlags {
     /// Text files to measure on [default: a share of the documents]
     #[arg(long, value_name = "FILES", num_args = 1.., alias = "validation_file")]
     validation_file: Vec<PathBuf>,
-    /// Share of the documents that is measured on, and not learned
-    #[arg(long, value_name = "SHARE", default_value_t = 0.005, value_parser = rate)]
-    held_out: f64,
+    /// Share of the documents that is measured on, and not learned [default: 0.005, where that is any]
+    #[arg(long, value_name = "SHARE", value_parser = rate)]
+    held_out: Option<f64>,
     /// Most samples that are measured on
     #[arg(long, value_name = "N", default_value_t = 2000)]
     max_eval_samples: u64,
@@ -93,6 +93,9 @@ pub(super) struct TextFlags {
     #[arg(long, value_name = "N", default_value_t = 40, alias = "dupe_factor")]
     dupe_factor: u64,
 }
+
+/// Share of the documents that is measured on, unless something else is asked for.
+const HELD_OUT: f64 = 0.005;
 
 /// Samples of a run.
 pub(super) struct Samples {
@@ -255,6 +258,7 @@ impl TextFlags {
         let pieces = || Pieces::of(tokenizer);
         let options = self.options(seed);
         let shares = self.shares()?;
+        let share = self.held_out.unwrap_or(HELD_OUT);
         let is_record = |path: &PathBuf| path.extension().is_some_and(|end| end == "tfrecord");
         let records = self.files.iter().filter(|path| is_record(path)).count();
         if records > 0 && records < self.files.len() {
@@ -267,8 +271,8 @@ impl TextFlags {
             (Training::Records(data), None, longest)
         } else {
             let cache = self.tokens(&self.files, &cache_folder, tokenizer, voice)?;
-            let split = if self.validation_file.is_empty() && self.held_out > 0.0 {
-                Split::Train(self.held_out)
+            let split = if self.validation_file.is_empty() && share > 0.0 {
+                Split::Train(share)
             } else {
                 Split::All
             };
@@ -313,15 +317,23 @@ impl TextFlags {
             )?)
         };
         let held_out = match (&self.validation_file[..], from_text) {
-            ([], Some(cache)) if self.held_out > 0.0 => {
+            ([], Some(cache)) if share > 0.0 => {
                 let documents = cache.documents();
-                let found = measured(cache, Split::HeldOut(self.held_out));
-                Some(found.with_context(|| {
+                let found = measured(cache, Split::HeldOut(share)).with_context(|| {
                     format!(
-                        "--held-out {} of {documents} documents; give a larger share, --validation-file, or 0 to measure nothing",
-                        self.held_out
+                        "--held-out {share} of {documents} documents; give a larger share, --validation-file, or 0 to measure \
+                         nothing"
                     )
-                })?)
+                });
+                match (found, self.held_out) {
+                    (Err(_), None) => {
+                        voice.note(format_args!(
+                            "none of {documents} documents is held out: nothing is measured (--held-out, --validation-file)"
+                        ));
+                        None
+                    }
+                    (found, _) => Some(found?),
+                }
             }
             ([], _) => None,
             (files, _) => {
@@ -343,7 +355,7 @@ impl TextFlags {
                 ("max_seq_length", self.max_seq_length.clone()),
                 ("max_predictions", format!("{:?}", self.max_predictions)),
                 ("samples", format!("{options:?}")),
-                ("held out", self.held_out.to_string()),
+                ("held out", share.to_string()),
                 ("validation files", self.validation_file.len().to_string()),
             ],
         })
