@@ -1235,6 +1235,7 @@ const VERBS: &[&[&str]] = &[
     &["vocab"],
     &["vocab", "train"],
     &["vocab", "add"],
+    &["pretrain"],
     // The examples of `evaluate` measure what those of `finetune` wrote.
     &["finetune"],
     &["evaluate"],
@@ -1310,6 +1311,8 @@ fn every_help_opens_with_three_examples_that_run() {
         let from = fixtures().join("vocab").join(fixture);
         std::fs::copy(from, scratch.path().join(file)).expect("copied");
     }
+    let small = fixtures().join("pretrain/config.json");
+    std::fs::copy(small, scratch.path().join("small.json")).expect("copied");
     std::fs::create_dir_all(scratch.path().join("GLUE/SST-2")).expect("a folder");
     std::fs::create_dir_all(scratch.path().join("GLUE/MRPC")).expect("a folder");
     let squad = std::fs::read_to_string(fixtures().join("inputs/squad.json")).expect("SQuAD");

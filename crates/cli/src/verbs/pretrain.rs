@@ -30,9 +30,9 @@ use shape::ShapeFlags;
 #[command(
     before_help = "\
 Examples:
-  albert pretrain corpus/*.txt.zst --tokenizer DIR --config small.json --output model --max-steps 10000 --batch-size 64
-  albert pretrain corpus.txt --model DIR --output adapted --max-steps 500 --learning-rate 1e-4
-  albert pretrain corpus.txt --tokenizer DIR --config albert-base-v2 --output model --dry-run",
+  albert pretrain a.txt.gz b.txt.zst --tokenizer DIR --config small.json --output new --max-seq-length 64 --batch-size 32 --max-steps 100
+  albert pretrain corpus.txt --model DIR --output adapted --max-seq-length 128 --batch-size 32 --max-steps 10 --learning-rate 1e-4
+  albert pretrain corpus.txt --tokenizer DIR --config albert-base-v2 --output base --dry-run",
     after_help = "\
 The text is tokenised once, into --cache. A run that was stopped goes on when the same command is given again."
 )]
