@@ -58,6 +58,21 @@ pub(crate) fn traffic_line(size: usize, traffic: Traffic, outcome: &Outcome) -> 
     )
 }
 
+/// Returns when every rank has come here.
+///
+/// # Errors
+/// A rank that ended.
+pub(crate) fn meet(exchange: &mut dyn Exchange) -> Result<()> {
+    let (rank, size) = (exchange.rank(), exchange.size());
+    let mut distance = 1;
+    // Other numbers of ranks are refused by the trainer.
+    while distance < size && size.is_power_of_two() {
+        exchange.swap(rank ^ distance, &[1], &mut [0])?;
+        distance *= 2;
+    }
+    Ok(())
+}
+
 /// Runs `work` as one of the processes that mpirun started, or as the only one.
 ///
 /// # Errors

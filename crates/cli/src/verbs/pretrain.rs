@@ -30,9 +30,9 @@ use shape::ShapeFlags;
 #[command(
     before_help = "\
 Examples:
-  albert pretrain a.txt.gz b.txt.zst --tokenizer DIR --config small.json --output new --max-seq-length 64 --batch-size 32 --max-steps 100
-  albert pretrain corpus.txt --model DIR --output adapted --max-seq-length 128 --batch-size 32 --max-steps 10 --learning-rate 1e-4
-  albert pretrain corpus.txt --tokenizer DIR --config albert-base-v2 --output base --dry-run",
+  albert pretrain a.txt.gz --tokenizer DIR --config small.json -o new --batch-size 8 --max-steps 9
+  albert pretrain b.txt.zst --model DIR -o adapted --batch-size 8 --max-steps 9 --learning-rate 1e-4
+  albert pretrain corpus.txt --tokenizer DIR --config albert-base-v2 -o base --dry-run",
     after_help = "\
 The text is tokenised once, into --cache. A run that was stopped goes on when the same command is given again."
 )]
@@ -67,13 +67,16 @@ impl Pretrain {
     }
 
     /// As one of the ranks of a run; without mpirun, the only one.
-    fn learn(mut self, exchange: Box<dyn Exchange>) -> Result<()> {
+    fn learn(mut self, mut exchange: Box<dyn Exchange>) -> Result<()> {
         if exchange.rank() > 0 {
             self.voice = Voice::silenced();
         }
         let folder = self.shape.tokenizer_folder()?;
         let tokenizer =
             AlbertTokenizer::from_pretrained(folder, albert_tokenizer::LoadOptions::default())?;
+        if self.prepare_only && exchange.rank() > 0 {
+            return Ok(());
+        }
         if self.prepare_only {
             return self.text.prepare_only(
                 &tokenizer,
@@ -95,6 +98,10 @@ impl Pretrain {
             .total_steps(usize::MAX)
             .checked_mul(options.batch as u64)
             .context("--max-steps times --batch-size is too large")?;
+        // Rank 0 makes the cache of tokens, the others find it.
+        if exchange.rank() > 0 {
+            ranks::meet(&mut *exchange)?;
+        }
         let data = self.text.open(
             &tokenizer,
             &config,
@@ -103,6 +110,9 @@ impl Pretrain {
             self.updates.seed,
             self.voice,
         )?;
+        if exchange.rank() == 0 {
+            ranks::meet(&mut *exchange)?;
+        }
         let longest = data.longest();
         let objective = data.objective();
         let parameters = config.parameter_count(ModelClass::PreTraining);

@@ -55,14 +55,10 @@ pub(super) struct TextFlags {
     /// Most samples that are measured on
     #[arg(long, value_name = "N", default_value_t = 2000)]
     max_eval_samples: u64,
-    /// Most tokens of a sample; or several lengths one after another, each with its share: 128:0.9,512:0.1
-    #[arg(
-        long,
-        value_name = "N",
-        default_value = "512",
-        alias = "max_seq_length"
-    )]
-    max_seq_length: String,
+    /// Most tokens of a sample; or several lengths one after another, each with its share: 128:0.9,512:0.1 [default: 512,
+    /// or the model's positions where they are fewer]
+    #[arg(long, value_name = "N", alias = "max_seq_length")]
+    max_seq_length: Option<String>,
     /// Most masked tokens of a sample [default: --masked-lm-prob of its length; google-research/albert: 20]
     #[arg(long, value_name = "N", alias = "max_predictions_per_seq")]
     max_predictions: Option<usize>,
@@ -94,6 +90,8 @@ pub(super) struct TextFlags {
     dupe_factor: u64,
 }
 
+/// Most tokens of a sample, unless something else is asked for.
+const LENGTH: usize = 512;
 /// Share of the documents that is measured on, unless something else is asked for.
 const HELD_OUT: f64 = 0.005;
 
@@ -133,14 +131,15 @@ impl TextFlags {
     }
 
     /// (share, tokens, predictions) of each stage.
-    fn shares(&self) -> Result<Vec<(f64, usize, usize)>> {
+    fn shares(&self, positions: usize) -> Result<Vec<(f64, usize, usize)>> {
+        let usual = positions.min(LENGTH).to_string();
+        let given = self.max_seq_length.as_deref().unwrap_or(&usual);
         let wrong = || {
             format!(
-                "--max-seq-length: expected a length, or lengths with their shares as 128:0.9,512:0.1, found {}",
-                self.max_seq_length
+                "--max-seq-length: expected a length, or lengths with their shares as 128:0.9,512:0.1, found {given}"
             )
         };
-        let parts: Vec<&str> = self.max_seq_length.split(',').collect();
+        let parts: Vec<&str> = given.split(',').collect();
         let of = |part: &&str| {
             let (length, share) = part.split_once(':').unwrap_or((part, "1"));
             let length: usize = length.trim().parse().ok()?;
@@ -222,10 +221,10 @@ impl TextFlags {
         let Some(output) = output else {
             bail!("--output is missing: the folder for the .tfrecord files");
         };
-        let [(_, max_seq_length, max_predictions)] = self.shares()?[..] else {
+        let [(_, max_seq_length, max_predictions)] = self.shares(LENGTH)?[..] else {
             bail!(
                 "--max-seq-length: expected one length for --tfrecords, found {}",
-                self.max_seq_length
+                self.max_seq_length.as_deref().unwrap_or_default()
             );
         };
         let stage = Stage {
@@ -257,7 +256,7 @@ impl TextFlags {
     ) -> Result<Samples> {
         let pieces = || Pieces::of(tokenizer);
         let options = self.options(seed);
-        let shares = self.shares()?;
+        let shares = self.shares(config.max_position_embeddings)?;
         let share = self.held_out.unwrap_or(HELD_OUT);
         let is_record = |path: &PathBuf| path.extension().is_some_and(|end| end == "tfrecord");
         let records = self.files.iter().filter(|path| is_record(path)).count();
@@ -352,7 +351,7 @@ impl TextFlags {
             masked: self.masked_lm_prob,
             origin: files.join(", "),
             facts: vec![
-                ("max_seq_length", self.max_seq_length.clone()),
+                ("max_seq_length", format!("{shares:?}")),
                 ("max_predictions", format!("{:?}", self.max_predictions)),
                 ("samples", format!("{options:?}")),
                 ("held out", share.to_string()),
