@@ -31,7 +31,7 @@ pub(super) struct VocabTrain {
     /// Pieces, the reserved ones included
     #[arg(long, value_name = "N", default_value_t = VocabOptions::default().vocab_size)]
     vocab_size: usize,
-    /// Share of the text's characters that pieces are made of; rarer ones become <unk>
+    /// Share of the text's characters that pieces are made of; rarer ones are unknown to it
     #[arg(long, value_name = "SHARE", default_value_t = VocabOptions::default().character_coverage)]
     character_coverage: f64,
     /// Lines to draw at most, at random; 0 takes all
@@ -75,16 +75,16 @@ pub(super) struct VocabTrain {
     /// Steps of expectation and maximisation before each round
     #[arg(long, value_name = "N", default_value_t = VocabOptions::default().num_sub_iterations, help_heading = "Details")]
     num_sub_iterations: usize,
-    /// Id of <pad>
+    /// Id of the padding piece
     #[arg(long, value_name = "ID", default_value_t = VocabOptions::default().pad_id, help_heading = "Details")]
     pad_id: usize,
-    /// Id of <unk>
+    /// Id of the unknown piece
     #[arg(long, value_name = "ID", default_value_t = VocabOptions::default().unk_id, help_heading = "Details")]
     unk_id: usize,
-    /// Id of <s> [default: there is none]
+    /// Id of a piece for the beginning of a text [default: there is none]
     #[arg(long, value_name = "ID", help_heading = "Details")]
     bos_id: Option<usize>,
-    /// Id of </s> [default: there is none]
+    /// Id of a piece for the end of a text [default: there is none]
     #[arg(long, value_name = "ID", help_heading = "Details")]
     eos_id: Option<usize>,
     /// Threads; results do not depend on it [default: all cores]
