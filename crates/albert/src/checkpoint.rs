@@ -104,6 +104,16 @@ pub(crate) fn check_trained_for(class: &str, config: &AlbertConfig) -> Result<()
     }
 }
 
+/// What is wrong with a checkpoint whose tensors have the names of TensorFlow or Flax, which call a matrix `kernel`.
+fn foreign_names(checkpoint: &Checkpoint) -> Option<String> {
+    let mut tensors = checkpoint.tensors();
+    let foreign = tensors.find(|tensor| tensor.name.trim_end_matches(":0").ends_with("kernel"))?;
+    Some(format!(
+        "tensor {} has a name of TensorFlow or Flax, whose models are not read yet: load it with transformers 4.57 (from_tf=True or from_flax=True) and save it with save_pretrained",
+        foreign.name
+    ))
+}
+
 /// Why tensors that the class needs and the file lacks are an error, and what to do.
 fn refusal(class: &'static str, path: &Path, missing: &[String], checkpoint: &Checkpoint) -> Error {
     let mut names: Vec<&str> = missing.iter().take(4).map(String::as_str).collect();

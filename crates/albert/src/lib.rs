@@ -25,7 +25,7 @@
 //! 3. `inputs`: a padded batch, checked and packed.
 //! 4. [`ops`]: the seam to a device, with [`Cpu`] (f32) and [`ops::Reference`] (f64).
 //! 5. [`model`]: the forward pass, once, over the seam.
-//! 6. [`heads`]: the seven classes; `loss`; [`output`].
+//! 6. [`heads`]: the eight classes; `loss`; [`output`].
 //! 7. `pretrained`: [`Albert`], which holds all of it together: load, run, save, prune, resize.
 //! 8. [`pipeline`]: from text to answer, a type for each task.
 //! 9. [`metrics`], [`evaluate`]: how good answers are. [`quantize`]: folders whose matrices are 8-bit integers.

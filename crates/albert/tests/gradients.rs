@@ -81,7 +81,7 @@ fn run<B: Gradient + Send + 'static>(golden: &Golden, device: B, how: &How) -> F
             run_class::<B, heads::QuestionAnswering<B>>(golden, device, &labels, how)
         }
         "AlbertForJointQuestionAnswering" => {
-            let labels = run::joint(golden);
+            let labels = given.joint().expect("labels");
             run_class::<B, heads::JointQuestionAnswering<B>>(golden, device, &labels, how)
         }
         other => panic!("no class {other}"),

@@ -8,7 +8,7 @@ use albert::ops::{Backend, Reference};
 use albert::output::{Array, JointQuestionAnsweringOutput};
 use albert::{AlbertForJointQuestionAnswering, Cpu, CpuOptions, Keep, LoadOptions};
 use albert_testing::{Golden, fixtures};
-use run::{inputs, joint};
+use run::{inputs, labels};
 
 fn golden() -> Golden {
     Golden::read(&fixtures().join("gradients/joint_question_answering"))
@@ -79,7 +79,7 @@ fn difference<T: Copy + Into<f64>>(
 #[test]
 fn answers_are_those_of_the_layers_of_transformers() {
     let golden = golden();
-    let (inputs, labels) = (inputs(&golden), joint(&golden));
+    let (inputs, labels) = (inputs(&golden), labels(&golden).joint().expect("labels"));
     let exact = model(&golden, Reference);
     let found = exact
         .forward(&inputs, Some(&labels), Keep::default())
@@ -110,7 +110,7 @@ fn an_answer_outside_the_second_text_is_refused() {
     let model = model(&golden, Reference);
     // In the question, on the closing [SEP], in the padding, before the beginning.
     for (b, position) in [(0, 2), (1, 4), (1, 9), (0, -1)] {
-        let mut labels = joint(&golden);
+        let mut labels = labels(&golden).joint().expect("labels");
         labels.start_positions[b] = position;
         let error = model
             .forward(&inputs, Some(&labels), Keep::default())
@@ -121,7 +121,7 @@ fn an_answer_outside_the_second_text_is_refused() {
             "{error}"
         );
     }
-    let mut labels = joint(&golden);
+    let mut labels = labels(&golden).joint().expect("labels");
     labels.is_impossible.pop();
     let refused = model.forward(&inputs, Some(&labels), Keep::default());
     let error = refused.expect_err("three of four").to_string();

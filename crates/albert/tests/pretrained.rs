@@ -11,11 +11,11 @@ mod toy;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use albert::heads::{ClassLabels, PreTrainingLabels, QuestionLabels};
+use albert::heads::{self, ClassLabels, PreTrainingLabels, QuestionLabels, Trainable};
 use albert::names::{Field, Site, Tensor};
 use albert::ops::{Backend, Reference};
 use albert::{
-    AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining,
+    Albert, AlbertConfig, AlbertForMaskedLM, AlbertForMultipleChoice, AlbertForPreTraining,
     AlbertForQuestionAnswering, AlbertForSequenceClassification, AlbertForTokenClassification,
     AlbertModel, Cpu, CpuOptions, Error, Inputs, Keep, LoadOptions, heads_present,
 };
@@ -219,11 +219,22 @@ fn tied_tensors_once_and_prefixes_with_heads_only() {
             .any(|name| name.trim_start_matches("albert.").starts_with("pooler."));
         let has_pooler = !matches!(
             class,
-            "AlbertForMaskedLM" | "AlbertForTokenClassification" | "AlbertForQuestionAnswering"
+            "AlbertForMaskedLM"
+                | "AlbertForTokenClassification"
+                | "AlbertForQuestionAnswering"
+                | "AlbertForJointQuestionAnswering"
         );
         assert_eq!(pooler, has_pooler, "{class}");
         // With a head, every tensor of the encoder has the prefix, and none of the head.
-        let head = ["predictions", "sop_classifier", "classifier", "qa_outputs"];
+        let head = [
+            "predictions",
+            "sop_classifier",
+            "classifier",
+            "qa_outputs",
+            "start_logits",
+            "end_logits",
+            "answer_class",
+        ];
         for name in &names {
             let of_head = head
                 .iter()
@@ -1180,6 +1191,7 @@ fn a_file_of_another_class() {
             "AlbertForSequenceClassification" => vec!["classifier", "pooler"],
             "AlbertForTokenClassification" => vec!["classifier"],
             "AlbertForQuestionAnswering" => vec!["qa_outputs"],
+            "AlbertForJointQuestionAnswering" => vec!["start_logits", "end_logits", "answer_class"],
             "AlbertForMultipleChoice" => vec!["classifier", "pooler"],
             other => panic!("{other}"),
         }
@@ -1273,6 +1285,76 @@ fn a_file_of_another_class() {
             assert_ne!(fresh(2), first, "{wanted} of {saved}");
         }
     }
+}
+
+/// Containers are read, but nothing maps the names in them.
+#[test]
+fn models_of_tensorflow_and_flax_are_refused_by_what_they_are() {
+    let containers = albert_testing::fixtures().join("containers");
+    for file in ["keras.h5", "flax_model.msgpack", "tf_saver"] {
+        let checkpoint = Checkpoint::open(&containers.join(file)).expect("a container");
+        let config = NARROW.config("AlbertModel");
+        let path = Path::new(file);
+        let options = LoadOptions::default();
+        let loaded =
+            AlbertModel::<Cpu>::from_checkpoint(config.clone(), &checkpoint, path, cpu(), options);
+        let text = loaded.err().expect("not mapped").to_string();
+        assert_says(
+            &text,
+            &[file, "kernel", "TensorFlow or Flax", "save_pretrained"],
+        );
+        let problems = albert::tensor_problems(&config, &checkpoint).expect("problems");
+        assert!(
+            problems.len() == 1 && problems[0].contains("kernel"),
+            "{problems:?}"
+        );
+    }
+}
+
+/// A new model: matrices and tables from N(0, initializer_range²), norms the identity, biases 0; the same for the same seed.
+#[test]
+fn a_new_model() {
+    fn check<H: Trainable<Cpu>>(class: &str) {
+        let make = |seed| {
+            Albert::<H, Cpu>::from_config(NARROW.config(class), cpu(), seed)
+                .expect("a model")
+                .parameters()
+        };
+        let (variables, values) = make(1);
+        let (mut sum, mut squares, mut drawn) = (0.0, 0.0, 0.0);
+        for variable in &variables {
+            let own = &values[variable.range.clone()];
+            let is_norm =
+                variable.name.contains("LayerNorm") || variable.name.contains("layer_norm");
+            if variable.name.ends_with("bias") {
+                assert!(own.iter().all(|x| *x == 0.0), "{class}: {}", variable.name);
+            } else if is_norm {
+                assert!(own.iter().all(|x| *x == 1.0), "{class}: {}", variable.name);
+            } else {
+                for x in own {
+                    sum += f64::from(*x);
+                    squares += f64::from(*x) * f64::from(*x);
+                    drawn += 1.0;
+                }
+            }
+        }
+        let std = NARROW.config(class).initializer_range;
+        let (mean, spread) = (sum / drawn, (squares / drawn).sqrt());
+        // Five standard errors.
+        assert!(
+            mean.abs() < 5.0 * std / drawn.sqrt(),
+            "{class}: mean {mean}"
+        );
+        let error = std / (2.0 * drawn).sqrt();
+        assert!(
+            (spread - std).abs() < 5.0 * error,
+            "{class}: {spread} for {std}"
+        );
+        assert_eq!(make(1).1, values);
+        assert_ne!(make(2).1, values);
+    }
+    check::<heads::PreTraining<Cpu>>("AlbertForPreTraining");
+    check::<heads::JointQuestionAnswering<Cpu>>("AlbertForJointQuestionAnswering");
 }
 
 /// The tensors to damage in turn: all of pre-training, of the other classes those of the head, for the encoder is the same.
@@ -1465,7 +1547,12 @@ fn weights_that_are_not_numbers() {
                 others.unwrap_or_else(|error| panic!("{class} {name}: {error}"));
             }
             let third = &found.data[2 * text..];
-            assert!(third.iter().any(|x| x.is_nan()), "{class} {name}");
+            // A position is a number whatever the scores are.
+            let is_position = name.ends_with("_index");
+            assert!(
+                is_position || third.iter().any(|x| x.is_nan()),
+                "{class} {name}"
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Training by many processes: whether mpirun started this one, how its ranks begin, and how they end together.
 
-use albert_train::exchange::{Alone, Exchange, Traffic};
+use albert_train::exchange::{Ranks, Traffic};
 use albert_train::trainer::Outcome;
 use anyhow::{Context, Result};
 
@@ -58,34 +58,19 @@ pub(crate) fn traffic_line(size: usize, traffic: Traffic, outcome: &Outcome) -> 
     )
 }
 
-/// Returns when every rank has come here.
-///
-/// # Errors
-/// A rank that ended.
-pub(crate) fn meet(exchange: &mut dyn Exchange) -> Result<()> {
-    let (rank, size) = (exchange.rank(), exchange.size());
-    let mut distance = 1;
-    // Other numbers of ranks are refused by the trainer.
-    while distance < size && size.is_power_of_two() {
-        exchange.swap(rank ^ distance, &[1], &mut [0])?;
-        distance *= 2;
-    }
-    Ok(())
-}
-
 /// Runs `work` as one of the processes that mpirun started, or as the only one.
 ///
 /// # Errors
 /// Those of `work` where it is alone. Of several ranks, one that fails tells why and ends all.
-pub(crate) fn together(work: impl FnOnce(Box<dyn Exchange>) -> Result<()>) -> Result<()> {
+pub(crate) fn together(work: impl FnOnce(Ranks) -> Result<()>) -> Result<()> {
     match number(&SIZES)? {
         Some(size) => distributed(size, work),
-        None => work(Box::new(Alone)),
+        None => work(Ranks::alone()),
     }
 }
 
 #[cfg(not(feature = "mpi"))]
-fn distributed(size: usize, work: impl FnOnce(Box<dyn Exchange>) -> Result<()>) -> Result<()> {
+fn distributed(size: usize, work: impl FnOnce(Ranks) -> Result<()>) -> Result<()> {
     if size > 1 {
         anyhow::bail!(
             "mpirun started {size} processes, but this albert was built without MPI, and each would train for itself into the \
@@ -93,15 +78,15 @@ fn distributed(size: usize, work: impl FnOnce(Box<dyn Exchange>) -> Result<()>) 
              start it without mpirun"
         );
     }
-    work(Box::new(Alone))
+    work(Ranks::alone())
 }
 
 #[cfg(feature = "mpi")]
-fn distributed(size: usize, work: impl FnOnce(Box<dyn Exchange>) -> Result<()>) -> Result<()> {
+fn distributed(size: usize, work: impl FnOnce(Ranks) -> Result<()>) -> Result<()> {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::time::Duration;
 
-    use albert_train::exchange::mpi::Session;
+    use albert_train::exchange::{Exchange, mpi::Session};
 
     /// What all ranks refuse is told by rank 0, which ends the others before they say the same.
     const LATER: Duration = Duration::from_millis(500);
@@ -109,7 +94,7 @@ fn distributed(size: usize, work: impl FnOnce(Box<dyn Exchange>) -> Result<()>) 
     let session = Session::start(size)?;
     let exchange = session.exchange();
     let rank = exchange.rank();
-    let worked = catch_unwind(AssertUnwindSafe(|| work(Box::new(exchange))));
+    let worked = catch_unwind(AssertUnwindSafe(|| work(Ranks::new(Box::new(exchange))?)));
     let error = match worked {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => error,

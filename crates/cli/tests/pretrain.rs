@@ -1,99 +1,33 @@
 //! `albert pretrain` as a user runs it: from text to a model that other verbs read, runs that go on, files of samples, and
 //! what is refused.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+#[allow(dead_code, reason = "each file of tests uses a part")]
+mod common;
 
+use common::{Home, fixtures};
 use serde_json::{Value, json};
 
 /// A folder with a text, a configuration and a tokenizer.
-struct Home(tempfile::TempDir);
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fixtures")
-        .canonicalize()
-        .expect("fixtures/")
-}
-
-impl Home {
-    fn new() -> Self {
-        let home = Self(tempfile::tempdir().expect("a folder"));
-        let copy = |from: &str, to: &str| {
-            std::fs::copy(fixtures().join(from), home.path(to)).expect("copied");
-        };
-        copy("pretrain/corpus.txt", "corpus.txt");
-        std::fs::create_dir(home.path("words")).expect("a folder");
-        copy("demo/tokenizer.json", "words/tokenizer.json");
-        let config = json!({
-            "model_type": "albert", "vocab_size": 1, "embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 2,
-            "num_hidden_groups": 1, "inner_group_num": 1, "num_attention_heads": 2, "intermediate_size": 64,
-            "hidden_act": "gelu_new", "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1,
-            "max_position_embeddings": 64, "type_vocab_size": 2, "initializer_range": 0.02,
-        });
-        std::fs::write(home.path("small.json"), config.to_string()).expect("written");
-        home
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn json(&self, name: &str) -> Value {
-        let text = std::fs::read_to_string(self.path(name));
-        let text = text.unwrap_or_else(|error| panic!("{name}: {error}"));
-        serde_json::from_str(&text).expect("JSON")
-    }
-
-    /// Exit code, stdout and stderr. Arguments stand between single blanks.
-    fn run(&self, arguments: &str) -> (Option<i32>, String, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_albert"))
-            .args(arguments.split(' '))
-            .current_dir(self.0.path())
-            .env_remove("ALBERT_ISA")
-            .env_remove("RUST_BACKTRACE")
-            .stdin(Stdio::null())
-            .output()
-            .expect("the program starts");
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        (
-            output.status.code(),
-            text(output.stdout),
-            text(output.stderr),
-        )
-    }
-
-    #[track_caller]
-    fn done(&self, arguments: &str) -> (String, String) {
-        let (code, out, err) = self.run(arguments);
-        assert_eq!(code, Some(0), "{arguments}\n{out}{err}");
-        (out, err)
-    }
-
-    #[track_caller]
-    fn refused(&self, arguments: &str, words: &[&str]) {
-        let (code, out, err) = self.run(arguments);
-        assert_eq!(
-            (code, out.as_str()),
-            (Some(1), ""),
-            "{arguments}\n{out}{err}"
-        );
-        for word in words {
-            assert!(
-                err.contains("error: ") && err.contains(word),
-                "{arguments}: {word:?} is not in\n{err}"
-            );
-        }
-    }
+fn home() -> Home {
+    let home = Home::empty();
+    let copy = |from: &str, to: &str| {
+        std::fs::copy(fixtures().join(from), home.path(to)).expect("copied");
+    };
+    copy("pretrain/corpus.txt", "corpus.txt");
+    copy("pretrain/config.json", "small.json");
+    std::fs::create_dir(home.path("words")).expect("a folder");
+    copy("demo/tokenizer.json", "words/tokenizer.json");
+    home
 }
 
 const NEW: &str = "pretrain corpus.txt --tokenizer words --config small.json --batch-size 16 --learning-rate 1e-2 --held-out 0.2 --eval-steps 10 --save-steps 10 --log-steps 5";
 
 #[test]
 fn a_model_is_made_from_text_and_other_verbs_read_it() {
-    let home = Home::new();
+    let home = home();
     let length = "--max-seq-length 32:0.5,64:0.5 --max-steps 40";
-    let (out, err) = home.done(&format!("{NEW} {length} --output model"));
+    let (code, out, err) = home.run(&format!("{NEW} {length} --output model"));
+    assert_eq!(code, Some(0), "{err}");
     assert!(
         out.starts_with("model: ") && out.contains("masked_lm_accuracy"),
         "{out}"
@@ -134,7 +68,7 @@ fn a_model_is_made_from_text_and_other_verbs_read_it() {
     home.done("embed text --model model --output vectors.npy");
     home.done("inspect model");
     // It can go on with the model, from other weights than random ones: less loss at once.
-    let (out, _) = home.done(
+    let out = home.done(
         "pretrain corpus.txt --model model --batch-size 16 --learning-rate 1e-4 --held-out 0.2 --max-seq-length 64 --max-steps 2 --output more --cache model.tokens --json",
     );
     let more: Value = serde_json::from_str(&out).expect("JSON");
@@ -144,7 +78,7 @@ fn a_model_is_made_from_text_and_other_verbs_read_it() {
 
 #[test]
 fn a_run_goes_on_with_the_same_bits() {
-    let home = Home::new();
+    let home = home();
     let length = "--max-seq-length 32 --max-steps 20 --parts 2";
     home.done(&format!("{NEW} {length} --output whole"));
     // As if it had been stopped behind step 10.
@@ -157,10 +91,10 @@ fn a_run_goes_on_with_the_same_bits() {
             std::fs::remove_file(path).expect("removed");
         }
     }
-    let (_, err) = home.done(&format!(
+    let (code, _, err) = home.run(&format!(
         "{NEW} {length} --output cut --cache whole.tokens --threads 1"
     ));
-    assert!(err.contains("going on from"), "{err}");
+    assert!(code == Some(0) && err.contains("going on from"), "{err}");
     let bytes = |name: &str| std::fs::read(home.path(name)).expect("read");
     assert_eq!(
         bytes("cut/model.safetensors"),
@@ -168,20 +102,29 @@ fn a_run_goes_on_with_the_same_bits() {
     );
     home.refused(
         &format!("{NEW} {length} --output cut --cache whole.tokens --ngram 1"),
+        1,
         &["samples", "max_ngram: 3", "max_ngram: 1"],
     );
-    // Another text does not slip into the cache.
-    std::fs::write(home.path("other.txt"), "a city\n\nthe book\n").expect("written");
+    // Nor does a run go on with another text, whose cache is another one …
+    let text = home.read("corpus.txt") + "\n\nthe book\n";
+    home.file("other.txt", &text);
     let other = NEW.replace("corpus.txt", "other.txt");
     home.refused(
+        &format!("{other} {length} --output cut --cache other"),
+        1,
+        &["made with text"],
+    );
+    // … and does not slip into this one.
+    home.refused(
         &format!("{other} {length} --output new --cache whole.tokens"),
+        1,
         &["whole.tokens", "other.txt"],
     );
 }
 
 #[test]
 fn samples_are_written_as_tfrecords_and_read_again() {
-    let home = Home::new();
+    let home = home();
     home.done(
         "pretrain corpus.txt --tokenizer words --prepare-only --tfrecords 2 --dupe-factor 3 --max-seq-length 32 --max-predictions 5 --cache tokens --output records --config small.json",
     );
@@ -194,7 +137,7 @@ fn samples_are_written_as_tfrecords_and_read_again() {
         names,
         ["00000-of-00002.tfrecord", "00001-of-00002.tfrecord"]
     );
-    let (out, _) = home.done(
+    let out = home.done(
         "pretrain records/00000-of-00002.tfrecord records/00001-of-00002.tfrecord --tokenizer words --config small.json --validation-file corpus.txt --max-seq-length 32 --max-steps 3 --batch-size 8 --output model",
     );
     assert!(out.contains("masked_lm_loss"), "{out}");
@@ -202,7 +145,7 @@ fn samples_are_written_as_tfrecords_and_read_again() {
 
 #[test]
 fn one_segment_and_words_of_other_documents() {
-    let home = Home::new();
+    let home = home();
     for (objective, second) in [("none", false), ("next-sentence", true)] {
         let length = "--max-seq-length 32 --max-steps 2 --no-whole-word";
         home.done(&format!(
@@ -219,8 +162,8 @@ fn one_segment_and_words_of_other_documents() {
 
 #[test]
 fn what_cannot_be_is_refused() {
-    let home = Home::new();
-    std::fs::write(home.path("empty.txt"), "\n\n").expect("written");
+    let home = home();
+    home.file("empty.txt", "\n\n");
     std::fs::write(home.path("latin.txt"), b"caf\xe9\n").expect("written");
     let start =
         "pretrain corpus.txt --tokenizer words --config small.json --max-steps 2 --batch-size 4";
@@ -274,9 +217,26 @@ fn what_cannot_be_is_refused() {
             vec!["both"],
         ),
     ] {
-        home.refused(&arguments, &words);
-        assert!(!home.path("none").exists(), "{arguments}");
+        home.refused(&arguments, 1, &words);
     }
+    // Wrong flags are found before the text is read; a text that was empty may be filled, and the same command given again.
+    for wrong in [
+        "--max-seq-length 3",
+        "--held-out 0.9",
+        "--parts 3",
+        "--ngram 0",
+    ] {
+        home.refused(
+            &format!("{start} {wrong} --output none --cache unread"),
+            1,
+            &[],
+        );
+        assert!(!home.path("unread").exists(), "{wrong}");
+    }
+    home.file("empty.txt", &home.read("corpus.txt"));
+    home.done(
+        "pretrain empty.txt --tokenizer words --config small.json --batch-size 4 --max-steps 1 --output filled --cache empty",
+    );
     // Neither a configuration nor a model.
     let (code, ..) = home.run("pretrain corpus.txt --tokenizer words --output none");
     assert_eq!(code, Some(2));
@@ -284,8 +244,8 @@ fn what_cannot_be_is_refused() {
 
 #[test]
 fn a_dry_run_says_what_would_be_done() {
-    let home = Home::new();
-    let (out, _) = home.done(&format!(
+    let home = home();
+    let out = home.done(&format!(
         "{NEW} --max-seq-length 64 --max-steps 1000 --output none --dry-run"
     ));
     assert!(

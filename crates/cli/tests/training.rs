@@ -1,26 +1,26 @@
 //! `albert finetune` and `albert evaluate` as a user runs them: every task from its file to a folder that the other verbs
 //! read, runs that are stopped and go on, and what is refused.
 
-use std::path::{Path, PathBuf};
+#[allow(dead_code, reason = "each file of tests uses a part")]
+mod common;
+
 use std::process::{Command, Stdio};
 
+use common::{Home, fixtures};
 use serde_json::{Value, json};
-
-/// A folder with data of every task, and the demo model.
-struct Home(tempfile::TempDir);
 
 const SENTENCES: &str = "text\tlabel\nthe city is old\told\nthe book is new\tnew\na long river\told\nthis is short\tnew\n";
 
-impl Home {
-    fn new() -> Self {
-        let home = Self(tempfile::tempdir().expect("a folder"));
-        let paragraphs = |no_answer: bool| {
-            let texts = [
-                ("the capital of france is paris", "paris"),
-                ("rome is in italy", "italy"),
-                ("a river is long", "long"),
-            ];
-            let list: Vec<Value> = texts
+/// A folder with data of every task.
+fn home() -> Home {
+    let home = Home::empty();
+    let paragraphs = |no_answer: bool| {
+        let texts = [
+            ("the capital of france is paris", "paris"),
+            ("rome is in italy", "italy"),
+            ("a river is long", "long"),
+        ];
+        let list: Vec<Value> = texts
                 .iter()
                 .enumerate()
                 .map(|(i, (context, answer))| {
@@ -36,146 +36,53 @@ impl Home {
                     }] })
                 })
                 .collect();
-            json!({ "version": "", "data": [{ "title": "", "paragraphs": list }] }).to_string()
-        };
-        let race = "{\"article\": \"the old city is rome\", \"questions\": [\"it is _ .\", \"where\"], \"options\": [[\"old\", \"new\", \"bad\", \"good\"], [\"rome\", \"paris\", \"italy\"]], \"answers\": [\"A\", \"A\"], \"id\": \"m1.txt\"}\n";
-        let cola = "gj04\t1\t\tthe city is old\ngj04\t0\t*\tcity the old is\n";
-        for (name, text) in [
-            ("sentences.tsv", SENTENCES),
-            (
-                "pairs.csv",
-                "text,text_pair,label\nthe city,the capital,yes\na book,a river,no\n",
-            ),
-            (
-                "labels.csv",
-                "text,label\nthe city is old,\"old,city\"\nthe book is new,new\n",
-            ),
-            (
-                "values.tsv",
-                "text\ttext_pair\tlabel\nthe city\tthe capital\t0.5\na book\ta river\t-1\nan old one\ta new one\t2\n",
-            ),
-            ("squad.json", &paragraphs(false)),
-            ("squad2.json", &paragraphs(true)),
-            (
-                "choices.jsonl",
-                "{\"text\": \"the city\", \"question\": \"where\", \"choices\": [\"rome\", \"paris\", \"italy\"], \"label\": 1}\n{\"text\": \"the book\", \"choices\": [\"old\", \"new\", \"good\", \"bad\"], \"label\": \"C\"}\n",
-            ),
-            (
-                "tags.conll",
-                "rome B-place\nis O\nold O\n\nparis B-place\nin O\nfrance B-place\n",
-            ),
-            ("race/train/middle/1.txt", race),
-            ("race/dev/middle/1.txt", race),
-            ("glue/CoLA/train.tsv", cola),
-            ("glue/CoLA/dev.tsv", cola),
-            (
-                "glue/CoLA/test.tsv",
-                "index\tsentence\n0\tthe city is old\n1\tis is\n",
-            ),
-        ] {
-            home.file(name, text);
-        }
-        home
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn file(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-        std::fs::write(path, text).expect("written");
-    }
-
-    fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
-    }
-
-    fn json(&self, name: &str) -> Value {
-        serde_json::from_str(&self.read(name)).expect("JSON")
-    }
-
-    fn names(&self, folder: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(self.path(folder)).expect("a folder");
-        let name = |entry: std::io::Result<std::fs::DirEntry>| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .into_string()
-                .expect("UTF-8")
-        };
-        let mut names: Vec<String> = entries.map(name).collect();
-        names.sort();
-        names
-    }
-
-    fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_albert"));
-        command
-            .args(arguments.split(' ').map(|word| match word.split_once('/') {
-                Some(("fixtures", rest)) => fixtures().join(rest).into_os_string(),
-                _ => word.into(),
-            }))
-            .current_dir(self.0.path())
-            .env_remove("ALBERT_ISA")
-            .env_remove("RUST_BACKTRACE")
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// Exit code, stdout and stderr. Arguments stand between single blanks.
-    fn run(&self, arguments: &str) -> (Option<i32>, String, String) {
-        let output = self
-            .command(arguments)
-            .output()
-            .expect("the program starts");
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        json!({ "version": "", "data": [{ "title": "", "paragraphs": list }] }).to_string()
+    };
+    let race = "{\"article\": \"the old city is rome\", \"questions\": [\"it is _ .\", \"where\"], \"options\": [[\"old\", \"new\", \"bad\", \"good\"], [\"rome\", \"paris\", \"italy\"]], \"answers\": [\"A\", \"A\"], \"id\": \"m1.txt\"}\n";
+    let cola = "gj04\t1\t\tthe city is old\ngj04\t0\t*\tcity the old is\n";
+    for (name, text) in [
+        ("sentences.tsv", SENTENCES),
         (
-            output.status.code(),
-            text(output.stdout),
-            text(output.stderr),
-        )
+            "pairs.csv",
+            "text,text_pair,label\nthe city,the capital,yes\na book,a river,no\n",
+        ),
+        (
+            "labels.csv",
+            "text,label\nthe city is old,\"old,city\"\nthe book is new,new\n",
+        ),
+        (
+            "values.tsv",
+            "text\ttext_pair\tlabel\nthe city\tthe capital\t0.5\na book\ta river\t-1\nan old one\ta new one\t2\n",
+        ),
+        ("squad.json", &paragraphs(false)),
+        ("squad2.json", &paragraphs(true)),
+        (
+            "choices.jsonl",
+            "{\"text\": \"the city\", \"question\": \"where\", \"choices\": [\"rome\", \"paris\", \"italy\"], \"label\": 1}\n{\"text\": \"the book\", \"choices\": [\"old\", \"new\", \"good\", \"bad\"], \"label\": \"C\"}\n",
+        ),
+        (
+            "tags.conll",
+            "rome B-place\nis O\nold O\n\nparis B-place\nin O\nfrance B-place\n",
+        ),
+        ("race/train/middle/1.txt", race),
+        ("race/dev/middle/1.txt", race),
+        ("glue/CoLA/train.tsv", cola),
+        ("glue/CoLA/dev.tsv", cola),
+        (
+            "glue/CoLA/test.tsv",
+            "index\tsentence\n0\tthe city is old\n1\tis is\n",
+        ),
+    ] {
+        home.file(name, text);
     }
-
-    #[track_caller]
-    fn done(&self, arguments: &str) -> String {
-        let (code, out, err) = self.run(arguments);
-        assert_eq!(code, Some(0), "{arguments}\n{out}{err}");
-        out
-    }
-
-    /// A run that fails, prints nothing, says all these words, and leaves the folder `none` unmade.
-    #[track_caller]
-    fn refused(&self, arguments: &str, code: i32, words: &[&str]) {
-        let (found, out, err) = self.run(arguments);
-        assert_eq!(
-            (found, out.as_str()),
-            (Some(code), ""),
-            "{arguments}\n{err}"
-        );
-        for word in words {
-            assert!(
-                err.contains("error: ") && err.contains(word),
-                "{arguments}: {word:?} is not in\n{err}"
-            );
-        }
-        assert!(!self.path("none").exists(), "{arguments}: written\n{err}");
-    }
-}
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fixtures")
-        .canonicalize()
-        .expect("fixtures/")
+    home
 }
 
 const SHORT: &str = "--model fixtures/demo --max-steps 2 --batch-size 2 --quiet";
 
 #[test]
 fn every_task_is_learned_measured_and_answered() {
-    let home = Home::new();
+    let home = home();
     // Task, its data, what answers with the result, files of predictions.
     let tasks = [
         (
@@ -313,7 +220,7 @@ fn every_task_is_learned_measured_and_answered() {
 
 #[test]
 fn labels_keep_their_names_and_the_parameters_move() {
-    let home = Home::new();
+    let home = home();
     let data = "--train-file sentences.tsv --validation-file sentences.tsv";
     home.done(&format!("finetune classification --model fixtures/demo {data} --epochs 60 --batch-size 4 --learning-rate 3e-3 --schedule constant --save no --eval no --quiet --output model"));
     let config = home.json("model/config.json");
@@ -329,7 +236,7 @@ fn labels_keep_their_names_and_the_parameters_move() {
 
 #[test]
 fn the_same_command_goes_on_and_another_one_is_refused() {
-    let home = Home::new();
+    let home = home();
     let run = |steps: u64, more: &str| {
         home.run(&format!("finetune classification --model fixtures/demo --train-file sentences.tsv --batch-size 2 --save steps --save-steps 2 --max-steps {steps} --output model{more}"))
     };
@@ -366,7 +273,7 @@ fn the_same_command_goes_on_and_another_one_is_refused() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_saves_and_the_same_command_goes_on() {
-    let home = Home::new();
+    let home = home();
     let command = |steps: u64, output: &str| {
         format!(
             "finetune classification --model fixtures/demo --train-file sentences.tsv --batch-size 2 --dropout 0.1 --save steps --save-steps 20 --keep 1 --max-steps {steps} --output {output}"
@@ -423,7 +330,7 @@ fn ctrl_c_saves_and_the_same_command_goes_on() {
 
 #[test]
 fn parts_are_a_choice_that_is_kept() {
-    let home = Home::new();
+    let home = home();
     let command = |output: &str, parts: &str| {
         format!(
             "finetune classification --model fixtures/demo --train-file sentences.tsv --batch-size 4 --max-steps 3 --learning-rate 1e-3 --quiet --output {output}{parts}"
@@ -447,7 +354,7 @@ fn parts_are_a_choice_that_is_kept() {
 
 #[test]
 fn processes_that_cannot_talk_do_not_train_side_by_side() {
-    let home = Home::new();
+    let home = home();
     let run = |variable: &str, value: &str| {
         let command = format!(
             "finetune classification {SHORT} --train-file sentences.tsv --parts 2 --output none"
@@ -480,7 +387,7 @@ fn processes_that_cannot_talk_do_not_train_side_by_side() {
 
 #[test]
 fn a_dry_run_says_what_would_be_done_and_does_nothing() {
-    let home = Home::new();
+    let home = home();
     let out = home.done("finetune classification --model fixtures/demo --train-file sentences.tsv --batch-size 3 --output none --dry-run");
     assert!(
         out.starts_with("4 samples, 6 steps of 3, micro-batches of ")
@@ -492,7 +399,7 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
 
 #[test]
 fn what_cannot_be_is_refused_and_nothing_is_written() {
-    let home = Home::new();
+    let home = home();
     home.file("full/letter.txt", "dear");
     home.file("short.tsv", "text\tlabel\nthe city\told\nthe book\n");
     home.file("other.tsv", "text\tlabel\nthe city\tgreen\n");
@@ -565,7 +472,7 @@ fn what_cannot_be_is_refused_and_nothing_is_written() {
 
 #[test]
 fn a_classifier_that_is_there_is_kept_and_its_labels_are_told() {
-    let home = Home::new();
+    let home = home();
     home.file(
         "three.tsv",
         "text\tlabel\nthe city\ta\nthe book\tb\nrome\tc\n",

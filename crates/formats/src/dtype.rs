@@ -32,6 +32,31 @@ pub enum Dtype {
     },
 }
 
+/// A type by its name, where we do not compute with it.
+pub(crate) const fn other(name: &'static str, bits: usize) -> Dtype {
+    Dtype::Other { name, bits }
+}
+
+/// Types by the names that NumPy and PyTorch share.
+pub(crate) static NAMED: [(&str, Dtype); 15] = [
+    ("float32", Dtype::F32),
+    ("float64", Dtype::F64),
+    ("float16", Dtype::F16),
+    ("bfloat16", Dtype::BF16),
+    ("int64", Dtype::I64),
+    ("int32", Dtype::I32),
+    ("int16", Dtype::I16),
+    ("int8", Dtype::I8),
+    ("uint8", Dtype::U8),
+    ("bool", Dtype::Bool),
+    // In PyTorch without a storage class of their own: they come with `_rebuild_tensor_v3`.
+    ("uint16", other("U16", 16)),
+    ("uint32", other("U32", 32)),
+    ("uint64", other("U64", 64)),
+    ("float8_e4m3fn", other("F8_E4M3", 8)),
+    ("float8_e5m2", other("F8_E5M2", 8)),
+];
+
 /// The types we read and write, in the order of their tensors in a written file: size descending,
 /// and within a size the order of the `safetensors` library, so that both write the same bytes.
 pub(crate) const SUPPORTED: [Dtype; 10] = [

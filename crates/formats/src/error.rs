@@ -104,21 +104,8 @@ pub enum FormatError {
         found: u64,
     },
 
-    /// The file is PyTorch's but damaged, made to deceive, or more than tensors.
-    #[error(
-        "{} cannot be read as a PyTorch file: {problem}; {advice}",
-        path.display()
-    )]
-    Torch {
-        /// The file.
-        path: PathBuf,
-        /// What was expected and what was found.
-        problem: String,
-        /// What to do.
-        advice: &'static str,
-    },
-
-    /// The file is TensorFlow's, HDF5 or MessagePack, but damaged, made to deceive, or not readable here.
+    /// The file is PyTorch's, TensorFlow's, HDF5 or MessagePack, but damaged, made to deceive, or more than tensors that can
+    /// be read here.
     #[error("{} cannot be read as {format}: {problem}; {advice}", path.display())]
     Container {
         /// The file.

@@ -1,4 +1,4 @@
-//! Why a file of a format besides safetensors and PyTorch's is refused, before its path is known.
+//! Why a file of a format besides safetensors is refused, before its path is known.
 
 use crate::FormatError;
 use std::{io, path::Path};
@@ -12,6 +12,8 @@ const CONVERT: &str = "convert it with the library that wrote it";
 #[derive(Debug)]
 pub(crate) enum Fault {
     Io(io::Error),
+    /// A pickle goes on where the bytes end.
+    End,
     File {
         problem: String,
         advice: &'static str,
@@ -61,6 +63,7 @@ impl Fault {
         let path = path.to_owned();
         match self {
             Self::Io(source) => FormatError::io("read", path)(source),
+            Self::End => Self::damaged("its pickle was cut short").at(format, &path),
             Self::File { problem, advice } => FormatError::Container {
                 path,
                 format,

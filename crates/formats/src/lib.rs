@@ -51,7 +51,7 @@
 //! 6. `positional`: reading a file or memory at an offset from several threads.
 //! 7. `torch`: `pytorch_model.bin`. In it `zip` and `directory`, or `legacy`: the containers; `opcodes`,
 //!    `globals`, `object`, `machine` and `calls`: what the pickle describes; `tensors`: checked extents.
-//! 8. `fault`: why a file of the next formats is refused; `trust`: checksums, for fuzzing. `bundle`: TensorFlow's checkpoints. In it `table` and
+//! 8. `fault`: why a file of the formats 7 to 9 is refused; `trust`: checksums, for fuzzing. `bundle`: TensorFlow's checkpoints. In it `table` and
 //!    `block`: the sorted table; `messages`: its entries; `find`: files by prefix or folder.
 //! 9. `hdf5`: its file lists its modules. `msgpack`: Flax. In it `token`, `array`, `tree`.
 //! 10. `contents`: one file of any format.

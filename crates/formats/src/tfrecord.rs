@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::FormatError;
 use crate::atomic::Pending;
+use crate::bundle::masked;
 use crate::positional::PositionalFile;
 use crc32c::crc32c;
 
@@ -18,10 +19,6 @@ const TAIL: u64 = 4;
 
 /// Most bytes of one record that is read: TensorFlow's own limit of a message is 2 GiB, an example of 512 tokens has 12 kB.
 const LIMIT: u64 = 1 << 28;
-
-fn masked(crc: u32) -> u32 {
-    crc.rotate_right(15).wrapping_add(0xa282_ead8)
-}
 
 /// Appends `data` as one record.
 pub fn frame_record(data: &[u8], out: &mut Vec<u8>) {

@@ -20,7 +20,7 @@ mod tensors;
 mod write;
 mod zip;
 
-use crate::{FormatError, contents::Contents, positional::Source};
+use crate::{FormatError, contents::Contents, fault::Fault, positional::Source};
 use std::{io, path::Path};
 
 pub use write::write_torch;
@@ -29,9 +29,6 @@ pub use write::write_torch;
 /// machine allocates for it is bounded besides (`machine::MAX_VALUES`).
 const MAX_PICKLE: u64 = 32 << 20;
 
-const DAMAGED: &str = "download or copy it again";
-const DECEIVES: &str = "the file is damaged or was made to deceive, download it again from a \
-                        source you trust";
 const CONVERT: &str = "load it with PyTorch on a machine where you trust it, and save its \
                        state_dict as safetensors";
 
@@ -80,11 +77,9 @@ pub(crate) fn read(
     let contents = match kind {
         Kind::Zip => zip_file(source, length),
         Kind::Pickles => legacy::read(source, length),
-        Kind::Tar => Err(Fault::unsupported(
-            "it is a tar archive, the format of torch 0.1",
-        )),
+        Kind::Tar => Err(unsupported("it is a tar archive, the format of torch 0.1")),
     };
-    contents.map_err(|fault| fault.at(path))
+    contents.map_err(|fault| fault.at("a PyTorch file", path))
 }
 
 /// The format of torch 1.6 and later.
@@ -94,14 +89,14 @@ fn zip_file(source: &Source, length: u64) -> Result<Contents, Fault> {
         let order = archive.bytes(source, order, 16)?;
         if order != b"little" {
             let order = String::from_utf8_lossy(&order);
-            return Err(Fault::unsupported(format!(
+            return Err(unsupported(format!(
                 "its byte order is {}, expected \"little\"",
                 crate::error::shown(&order)
             )));
         }
     }
     let Some(pickle) = archive.get("data.pkl") else {
-        return Err(Fault::unsupported(
+        return Err(unsupported(
             "it is a zip archive without data.pkl, so it was not written by torch.save",
         ));
     };
@@ -135,61 +130,7 @@ fn zip_file(source: &Source, length: u64) -> Result<Contents, Fault> {
     tensors::collect(&object, &starts)
 }
 
-/// Why a file is refused.
-#[derive(Debug)]
-enum Fault {
-    Io(io::Error),
-    /// The pickle goes on where the bytes end.
-    End,
-    File {
-        problem: String,
-        advice: &'static str,
-    },
-    Tensor {
-        tensor: String,
-        problem: String,
-    },
-}
-
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl Fault {
-    fn file(problem: impl Into<String>, advice: &'static str) -> Self {
-        let problem = problem.into();
-        Self::File { problem, advice }
-    }
-
-    fn damaged(problem: impl Into<String>) -> Self {
-        Self::file(problem, DAMAGED)
-    }
-
-    fn deceives(problem: impl Into<String>) -> Self {
-        Self::file(problem, DECEIVES)
-    }
-
-    fn unsupported(problem: impl Into<String>) -> Self {
-        Self::file(problem, CONVERT)
-    }
-
-    fn at(self, path: &Path) -> FormatError {
-        let path = path.to_owned();
-        match self {
-            Self::Io(source) => FormatError::io("read", path)(source),
-            Self::End => Self::damaged("its pickle was cut short").at(&path),
-            Self::File { problem, advice } => FormatError::Torch {
-                path,
-                problem,
-                advice,
-            },
-            Self::Tensor { tensor, problem } => FormatError::Tensor {
-                path,
-                tensor,
-                problem,
-            },
-        }
-    }
+/// A file of PyTorch that holds what is not read here.
+fn unsupported(problem: impl Into<String>) -> Fault {
+    Fault::file(problem, CONVERT)
 }

@@ -2,6 +2,8 @@
 
 use albert::Inputs;
 
+use crate::random::mix;
+
 use crate::error::Result;
 
 /// Samples that are already numbers. `L` is what the class measures its loss against ([`albert::Head::Labels`]).
@@ -18,6 +20,10 @@ pub trait Dataset<L>: Sync {
     /// four choices.
     fn group(&self, _sample: usize) -> usize {
         0
+    }
+    /// What tells these samples from others. Ranks compare it, so it must not cost much: here a hash of all lengths.
+    fn fingerprint(&self) -> u64 {
+        (0..self.len()).fold(0, |hash, sample| mix(hash ^ self.tokens(sample) as u64))
     }
     /// The samples named, all of one group, padded on the right to the longest of them, and their labels.
     ///

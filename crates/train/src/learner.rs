@@ -5,6 +5,8 @@ use std::path::Path;
 
 use albert::Variable;
 
+use crate::random::mix;
+
 /// Values by name, such as `accuracy`, in the order of their names.
 pub type Metrics = BTreeMap<String, f64>;
 
@@ -24,6 +26,10 @@ pub trait Learner {
     fn samples(&self) -> usize;
     /// Tokens of a sample: its share of the work.
     fn tokens(&self, sample: usize) -> usize;
+    /// What tells the training data from others.
+    fn fingerprint(&self) -> u64 {
+        (0..self.samples()).fold(0, |hash, sample| mix(hash ^ self.tokens(sample) as u64))
+    }
     /// Terms that the losses over these samples are means of: labelled tokens, sequences, …; second place: of the second
     /// loss of pre-training, else 0. Those of micro-batches add up to those of the batch.
     ///

@@ -2,7 +2,8 @@
 //!
 //! # Modules in reading order
 //! 1. [`dataset`]: samples as batches. [`tasks`]: the files of GLUE, SQuAD, RACE and tagging, their features and metrics.
-//!    [`pretrain`]: text of any size as samples of pre-training; `random`: the draws for them.
+//!    [`pretrain`]: text of any size as samples of pre-training; `random`: the draws for them. `measure`: a model over all
+//!    samples.
 //! 2. [`learner`]: what a trainer improves; [`model`]: a model and its data as one.
 //! 3. [`optim`]: AdamW and LAMB; [`schedule`]: the learning rate at a step.
 //! 4. [`watch`]: whether anything is learned at all.
@@ -20,6 +21,7 @@ mod error;
 pub mod exchange;
 pub mod learner;
 pub mod lines;
+mod measure;
 pub mod memory;
 pub mod model;
 pub mod optim;

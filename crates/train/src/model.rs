@@ -128,6 +128,10 @@ impl<H: Trainable<Cpu>> Learner for ModelLearner<'_, H> {
         self.data.tokens(sample)
     }
 
+    fn fingerprint(&self) -> u64 {
+        self.data.fingerprint()
+    }
+
     fn terms(&self, samples: &[usize]) -> Result<[usize; 2], ModelError> {
         let mut terms = [0; 2];
         for samples in self.groups(samples) {

@@ -199,6 +199,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn pre_training_is_the_papers_at_its_batch_and_scaled_by_the_root_at_others() {
+        let of = |batch| {
+            let mut options = TrainOptions::new("out");
+            options.batch = batch;
+            pretraining(&mut options);
+            options
+        };
+        let (paper, small) = (of(PRETRAINING_BATCH), of(1024));
+        assert_eq!(paper.learning_rate, 0.00176);
+        assert_eq!(small.learning_rate, 0.00088);
+        // run_pretraining.py: 125,000 updates, 3,125 of them warm up; the rate behind them is that of a line from 0.
+        let schedule = paper.schedule(usize::MAX);
+        assert_eq!((schedule.total, schedule.warmup), (125_000, 3_125));
+        assert_eq!(schedule.rate(0.00176, 0), 0.0);
+        assert!((schedule.rate(1.0, 62_500) - 0.5).abs() < 1e-12);
+        assert_eq!(
+            (small.optimizer.method, small.optimizer.form),
+            (Method::Lamb, Form::Google)
+        );
+    }
+
+    #[test]
     fn version_2_is_trained_without_dropout_and_version_1_with_the_papers() {
         let v1 = AlbertConfig::preset("albert-base-v1").expect("a preset");
         let v2 = AlbertConfig::preset("albert-base-v2").expect("a preset");

@@ -8,13 +8,12 @@
 //! 1. [`text`]: texts and pairs with classes, several labels or values. [`glue`] and [`table`] read them.
 //! 2. [`squad`]: answers in a context. 3. [`race`]: multiple choice. 4. [`tagging`]: a label for each word.
 //!
-//! `files` reads, `rows` makes tokens and batches, `run` runs a model.
+//! `files` reads, `rows` makes tokens and batches; [`crate::measure`] runs a model.
 
 mod files;
 pub mod glue;
 pub mod race;
 mod rows;
-pub(crate) mod run;
 pub mod squad;
 pub mod table;
 pub mod tagging;

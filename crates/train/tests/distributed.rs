@@ -10,7 +10,7 @@ use albert::heads::MultipleChoice;
 use albert::{Albert, AlbertConfig, Cpu, CpuOptions, DropoutPlan, Inputs, LoadOptions};
 use albert_formats::Checkpoint;
 use albert_train::dataset::Dataset;
-use albert_train::exchange::Threads;
+use albert_train::exchange::{Ranks, Threads};
 use albert_train::learner::Learner;
 use albert_train::model::{ModelLearner, ModelOptions};
 use albert_train::state;
@@ -115,7 +115,11 @@ fn train(output: &Path, size: usize, parts: usize, stop_after: u64) -> (End, usi
         (options.length, options.batch) = (Length::Steps(7), 12);
         (options.parts, options.micro) = (parts, Micro::Tokens(60));
         (options.learning_rate, options.save) = (1e-3, Cadence::Steps(3));
-        let trainer = Trainer::with_ranks(learner, options, Box::new(exchange));
+        let trainer = Trainer::with_ranks(
+            learner,
+            options,
+            Ranks::new(Box::new(exchange)).expect("ranks"),
+        );
         let (mut trainer, stop) = (trainer.expect("a trainer"), AtomicBool::new(false));
         let at = if number == 0 { stop_after } else { u64::MAX };
         let outcome = trainer.run(&mut StopAfter(at, &stop), &stop);

@@ -12,6 +12,7 @@ use albert::heads::{
     ClassLabels, JointQuestionAnswering, MaskedLm, MultipleChoice, PreTraining, PreTrainingLabels,
     QuestionAnswering, QuestionLabels, SequenceClassification, TokenClassification, Trainable,
 };
+use albert::ops::Reference;
 use albert::{
     Albert, AlbertConfig, Cpu, CpuOptions, DropoutPlan, Inputs, LoadOptions, ProblemType, Variable,
 };
@@ -173,7 +174,8 @@ fn losses_of(golden: &Golden, excluding: bool) -> Vec<f64> {
             losses::<QuestionAnswering<Cpu>>(golden, labels, excluding)
         }
         "AlbertForJointQuestionAnswering" => {
-            losses::<JointQuestionAnswering<Cpu>>(golden, run::joint(golden), excluding)
+            let labels = given.joint().expect("labels");
+            losses::<JointQuestionAnswering<Cpu>>(golden, labels, excluding)
         }
         other => panic!("no class {other}"),
     }
@@ -203,6 +205,61 @@ fn losses_of_ten_updates_are_pytorchs() {
         assert!(
             wrong > allowed,
             "{case}: another update passes, {wrong:e} of {allowed:e}"
+        );
+    }
+}
+
+/// The loss that PyTorch gives for both labels, and what it is made of.
+#[test]
+fn pre_training_is_measured_as_pytorch_computes_its_loss() {
+    for case in ["pretraining", "groups"] {
+        let golden = Golden::read(&albert_testing::fixtures().join("gradients").join(case));
+        let given = run::labels(&golden);
+        let labels = PreTrainingLabels {
+            labels: given.whole,
+            sentence_order_label: given.order,
+        };
+        let (model, _) = Albert::<PreTraining<Reference>, Reference>::from_pretrained(
+            &golden.folder,
+            Reference,
+            LoadOptions::default(),
+        )
+        .expect("loads");
+        let inputs = run::inputs(&golden);
+        let output = model
+            .forward(&inputs, None, albert::Keep::default())
+            .expect("logits");
+        // Right answers, counted over all logits instead of those at masked places.
+        let right = |logits: &[f64], labels: &[i64]| {
+            let rows = logits.chunks_exact(logits.len() / labels.len()).zip(labels);
+            let counted: Vec<bool> = rows
+                .filter(|(_, label)| **label >= 0)
+                .map(|(row, label)| row.iter().all(|x| *x <= row[*label as usize]))
+                .collect();
+            counted.iter().filter(|right| **right).count() as f64 / counted.len() as f64
+        };
+        let words = labels.labels.clone().expect("labels");
+        let orders = labels.sentence_order_label.clone().expect("labels");
+        let expected = [
+            right(&output.prediction_logits.data, &words),
+            right(&output.sop_logits.data, &orders),
+        ];
+        let data = Whole(inputs, labels);
+        let found = albert_train::pretrain::evaluate(&model, &data, 1).expect("metrics");
+        let loss = golden.description["loss"].as_f64().expect("a loss");
+        assert!(
+            (found["loss"] - loss).abs() < 1e-12,
+            "{case}: {found:?}, PyTorch {loss}"
+        );
+        let sum = found["masked_lm_loss"] + found["sentence_order_loss"];
+        assert!((sum - loss).abs() < 1e-12, "{case}: {found:?}");
+        assert_eq!(
+            [
+                found["masked_lm_accuracy"],
+                found["sentence_order_accuracy"]
+            ],
+            expected,
+            "{case}"
         );
     }
 }

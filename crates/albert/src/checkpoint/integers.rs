@@ -157,6 +157,9 @@ fn disagreement(config: &AlbertConfig, checkpoint: &Checkpoint) -> Option<(bool,
 /// # Errors
 /// Scales that cannot be read.
 pub fn tensor_problems(config: &AlbertConfig, checkpoint: &Checkpoint) -> Result<Vec<String>> {
+    if let Some(problem) = super::foreign_names(checkpoint) {
+        return Ok(vec![problem]);
+    }
     let mut problems: Vec<String> = disagreement(config, checkpoint)
         .into_iter()
         .map(|(_, problem)| problem)

@@ -316,6 +316,13 @@ impl<'a, B: Backend> Loader<'a, B> {
 
     /// Everything below the heads; the pooler only when wanted.
     pub(crate) fn encoder(&mut self, pooler: bool) -> Result<Encoder<B>> {
+        if let Some(problem) = super::foreign_names(self.checkpoint) {
+            return Err(Error::input(
+                self.path.display().to_string(),
+                "tensors with the names of PyTorch's classes",
+                problem,
+            ));
+        }
         let note = integers::agree(&self.path, self.config, self.checkpoint)?;
         self.report.notes.extend(note);
         // A file that holds only the decoder's copy of the word table is complete.

@@ -26,6 +26,20 @@ pub(crate) struct Labels {
     pub(crate) order: Option<Vec<i64>>,
     /// `start_positions` and `end_positions`
     pub(crate) answer: Option<(Vec<i64>, Vec<i64>)>,
+    /// `is_impossible`
+    pub(crate) impossible: Option<Vec<bool>>,
+}
+
+impl Labels {
+    /// Those of the joint head.
+    pub(crate) fn joint(&self) -> Option<JointLabels> {
+        let (start_positions, end_positions) = self.answer.clone()?;
+        Some(JointLabels {
+            start_positions,
+            end_positions,
+            is_impossible: self.impossible.clone()?,
+        })
+    }
 }
 
 /// Named arrays of one forward pass.
@@ -123,6 +137,9 @@ pub(crate) fn load<B: Backend + Send + 'static>(
                 end_positions,
             })
         }),
+        "AlbertForJointQuestionAnswering" => {
+            load!(heads::JointQuestionAnswering<B>, Labels::joint)
+        }
         "AlbertForMultipleChoice" => {
             load!(heads::MultipleChoice<B>, |given: &Labels| given
                 .whole
@@ -192,16 +209,6 @@ pub(crate) fn labels(golden: &Golden) -> Labels {
         real: real.map(|labels| labels.real()),
         order: whole("sentence_order_label"),
         answer: whole("start_positions").zip(whole("end_positions")),
-    }
-}
-
-/// The labels of a golden of the joint head.
-pub(crate) fn joint(golden: &Golden) -> JointLabels {
-    let whole = |name: &str| golden.inputs[name].whole();
-    let impossible = whole("is_impossible").into_iter();
-    JointLabels {
-        start_positions: whole("start_positions"),
-        end_positions: whole("end_positions"),
-        is_impossible: impossible.map(|x| x != 0).collect(),
+        impossible: whole("is_impossible").map(|list| list.iter().map(|x| *x != 0).collect()),
     }
 }

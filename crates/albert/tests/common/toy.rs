@@ -9,14 +9,15 @@ use albert_formats::{Dtype, TensorSpec, write_safetensors};
 use albert_testing::Random;
 use tempfile::TempDir;
 
-/// All seven classes.
-pub(crate) const CLASSES: [&str; 7] = [
+/// All eight classes.
+pub(crate) const CLASSES: [&str; 8] = [
     "AlbertModel",
     "AlbertForPreTraining",
     "AlbertForMaskedLM",
     "AlbertForSequenceClassification",
     "AlbertForTokenClassification",
     "AlbertForQuestionAnswering",
+    "AlbertForJointQuestionAnswering",
     "AlbertForMultipleChoice",
 ];
 
@@ -97,6 +98,14 @@ pub(crate) fn tensors(config: &AlbertConfig, class: &str) -> Vec<Tensor> {
         }
         "AlbertForTokenClassification" => &[Site::Classifier],
         "AlbertForQuestionAnswering" => &[Site::QaOutputs],
+        "AlbertForJointQuestionAnswering" => &[
+            Site::StartLogits,
+            Site::EndDense,
+            Site::EndNorm,
+            Site::EndLogits,
+            Site::AnswerDense,
+            Site::AnswerLogit,
+        ],
         other => panic!("no class {other}"),
     };
     let sites = names::base_sites(config)

@@ -9,7 +9,7 @@ use std::time::Instant;
 use albert::heads::Trainable;
 use albert::{Albert, Cpu, CpuOptions, DropoutPlan, Precision};
 use albert_train::dataset::Dataset;
-use albert_train::exchange::Exchange;
+use albert_train::exchange::Ranks;
 use albert_train::learner::Learner;
 use albert_train::memory::Memory;
 use albert_train::model::{Evaluate, ModelLearner, ModelOptions};
@@ -44,7 +44,7 @@ pub(crate) struct Run<'a, H: Trainable<Cpu>> {
     pub(crate) options: TrainOptions,
     pub(crate) card: Card,
     /// With the other ranks.
-    pub(crate) exchange: Box<dyn Exchange>,
+    pub(crate) ranks: Ranks,
     pub(crate) json: bool,
     pub(crate) voice: Voice,
 }
@@ -53,14 +53,14 @@ impl<H: Trainable<Cpu>> Run<'_, H> {
     /// Bytes, about.
     fn needed(&self) -> u64 {
         // Sums of parts that are to be added.
-        let sums = (self.options.parts / self.exchange.size()).max(1).ilog2();
+        let sums = (self.options.parts / self.ranks.size()).max(1).ilog2();
         let gradient = self.memory.parameters() * size_of::<f32>() as u64;
         self.memory.total(self.largest) + u64::from(sums) * gradient
     }
 
     /// Says what would be done.
     pub(crate) fn tell_plan(&self) -> Result<()> {
-        if self.exchange.rank() > 0 {
+        if self.ranks.rank() > 0 {
             return Ok(());
         }
         let mut out = std::io::stdout().lock();
@@ -106,8 +106,8 @@ impl<H: Trainable<Cpu>> Run<'_, H> {
         };
         let (data, voice, output) = (self.data, self.voice, self.options.output.clone());
         let learner = ModelLearner::new(model, exact, data, evaluate, model_options);
-        let (rank, size) = (self.exchange.rank(), self.exchange.size());
-        let mut trainer = Trainer::with_ranks(learner, self.options, self.exchange)?;
+        let (rank, size) = (self.ranks.rank(), self.ranks.size());
+        let mut trainer = Trainer::with_ranks(learner, self.options, self.ranks)?;
         if let Some(from) = trainer.resumed_from() {
             voice.note(format_args!("going on from {}", from.display()));
         }

@@ -14,7 +14,7 @@ use albert::{Albert, AlbertConfig, Cpu, DropoutPlan, LoadOptions, Precision, Pro
 use albert_formats::Checkpoint;
 use albert_tokenizer::AlbertTokenizer;
 use albert_train::dataset::Dataset;
-use albert_train::exchange::Exchange;
+use albert_train::exchange::Ranks;
 use albert_train::learner::Metrics;
 use albert_train::model::Evaluate;
 use albert_train::recipe::Recipe;
@@ -85,12 +85,12 @@ struct Prepared<'a, H: Trainable<Cpu>> {
 
 impl Finetune {
     pub(crate) fn run(self) -> Result<()> {
-        ranks::together(|exchange| self.learn(exchange))
+        ranks::together(|ranks| self.learn(ranks))
     }
 
     /// As one of the ranks of a run; without mpirun, the only one.
-    fn learn(mut self, exchange: Box<dyn Exchange>) -> Result<()> {
-        if exchange.rank() > 0 {
+    fn learn(mut self, ranks: Ranks) -> Result<()> {
+        if ranks.rank() > 0 {
             self.voice = Voice::silenced();
         }
         if self.joint && !matches!(self.task, TaskName::Squad | TaskName::Squad2) {
@@ -132,7 +132,7 @@ impl Finetune {
                         })
                     }),
                 };
-                self.train::<SequenceClassification<Cpu>>(config, recipe, prepared, exchange)
+                self.train::<SequenceClassification<Cpu>>(config, recipe, prepared, ranks)
             }
             TaskName::Squad | TaskName::Squad2 => {
                 let file = data.squad(Split::Train, voice)?;
@@ -163,7 +163,7 @@ impl Finetune {
                         }),
                     };
                     return self
-                        .train::<JointQuestionAnswering<Cpu>>(config, recipe, prepared, exchange);
+                        .train::<JointQuestionAnswering<Cpu>>(config, recipe, prepared, ranks);
                 }
                 let prepared = Prepared {
                     labels: None,
@@ -175,7 +175,7 @@ impl Finetune {
                         })
                     }),
                 };
-                self.train::<QuestionAnswering<Cpu>>(config, recipe, prepared, exchange)
+                self.train::<QuestionAnswering<Cpu>>(config, recipe, prepared, ranks)
             }
             TaskName::Race | TaskName::Choices => {
                 let make = |split| -> Result<ChoiceDataset> {
@@ -198,7 +198,7 @@ impl Finetune {
                         evaluation(dev.len(), |model| Ok(dev.evaluate(model, tokens)?.metrics))
                     }),
                 };
-                self.train::<MultipleChoice<Cpu>>(config, recipe, prepared, exchange)
+                self.train::<MultipleChoice<Cpu>>(config, recipe, prepared, ranks)
             }
             TaskName::Tagging => {
                 let file = data.tagged(Split::Train)?;
@@ -217,7 +217,7 @@ impl Finetune {
                         evaluation(dev.len(), |model| Ok(dev.evaluate(model, tokens)?.metrics))
                     }),
                 };
-                self.train::<TokenClassification<Cpu>>(config, recipe, prepared, exchange)
+                self.train::<TokenClassification<Cpu>>(config, recipe, prepared, ranks)
             }
             glue => {
                 let task = glue.glue().expect("the rest are GLUE's");
@@ -244,7 +244,7 @@ impl Finetune {
                         Ok(all)
                     })),
                 };
-                self.train::<SequenceClassification<Cpu>>(config, recipe, prepared, exchange)
+                self.train::<SequenceClassification<Cpu>>(config, recipe, prepared, ranks)
             }
         }
     }
@@ -262,7 +262,7 @@ impl Finetune {
         mut config: AlbertConfig,
         recipe: Recipe,
         prepared: Prepared<'_, H>,
-        exchange: Box<dyn Exchange>,
+        ranks: Ranks,
     ) -> Result<()> {
         let (device, precision) = self.device.open(Some(&self.model))?;
         if precision == Precision::Int8 {
@@ -318,7 +318,7 @@ impl Finetune {
             largest,
             options,
             card: self.card(),
-            exchange,
+            ranks,
             json: self.json,
             voice: self.voice,
         };

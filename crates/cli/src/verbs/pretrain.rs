@@ -11,7 +11,7 @@ use albert::{Albert, AlbertForPreTraining, Cpu, DropoutPlan, LoadOptions, Precis
 use albert_formats::Checkpoint;
 use albert_tokenizer::AlbertTokenizer;
 use albert_train::dataset::Dataset;
-use albert_train::exchange::Exchange;
+use albert_train::exchange::Ranks;
 use albert_train::pretrain::{Objective, evaluate};
 use albert_train::recipe;
 use albert_train::report::card::Card;
@@ -63,18 +63,18 @@ pub(crate) struct Pretrain {
 
 impl Pretrain {
     pub(crate) fn run(self) -> Result<()> {
-        ranks::together(|exchange| self.learn(exchange))
+        ranks::together(|ranks| self.learn(ranks))
     }
 
     /// As one of the ranks of a run; without mpirun, the only one.
-    fn learn(mut self, mut exchange: Box<dyn Exchange>) -> Result<()> {
-        if exchange.rank() > 0 {
+    fn learn(mut self, mut ranks: Ranks) -> Result<()> {
+        if ranks.rank() > 0 {
             self.voice = Voice::silenced();
         }
         let folder = self.shape.tokenizer_folder()?;
         let tokenizer =
             AlbertTokenizer::from_pretrained(folder, albert_tokenizer::LoadOptions::default())?;
-        if self.prepare_only && exchange.rank() > 0 {
+        if self.prepare_only && ranks.rank() > 0 {
             return Ok(());
         }
         if self.prepare_only {
@@ -98,9 +98,10 @@ impl Pretrain {
             .total_steps(usize::MAX)
             .checked_mul(options.batch as u64)
             .context("--max-steps times --batch-size is too large")?;
+        options.check(usize::try_from(samples).unwrap_or(usize::MAX))?;
         // Rank 0 makes the cache of tokens, the others find it.
-        if exchange.rank() > 0 {
-            ranks::meet(&mut *exchange)?;
+        if ranks.rank() > 0 {
+            ranks.barrier()?;
         }
         let data = self.text.open(
             &tokenizer,
@@ -110,8 +111,8 @@ impl Pretrain {
             self.updates.seed,
             self.voice,
         )?;
-        if exchange.rank() == 0 {
-            ranks::meet(&mut *exchange)?;
+        if ranks.rank() == 0 {
+            ranks.barrier()?;
         }
         let longest = data.longest();
         let objective = data.objective();
@@ -188,7 +189,7 @@ impl Pretrain {
                 versions: vec![("albert".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],
                 ..Card::default()
             },
-            exchange,
+            ranks,
             json: self.json,
             voice: self.voice,
         };

@@ -1,40 +1,27 @@
 //! Flax' extension type: an array as MessagePack of its shape, the name of its type, and its bytes.
 
 use super::token::{Token, Tokens};
-use crate::{Dtype, document::MAX_RANK, dtype::extent, error::shown, fault::Fault};
+use crate::dtype::{NAMED, extent, other};
+use crate::{Dtype, document::MAX_RANK, error::shown, fault::Fault};
 
 /// Extensions of Flax: an array, a complex number of Python, a scalar of NumPy.
 pub(super) const ARRAY: i8 = 1;
 pub(super) const COMPLEX: i8 = 2;
 pub(super) const SCALAR: i8 = 3;
 
-const fn other(name: &'static str, bits: usize) -> Dtype {
-    Dtype::Other { name, bits }
-}
-
-/// Types by NumPy's names.
-const DTYPES: [(&str, Dtype); 17] = [
-    ("float32", Dtype::F32),
-    ("float64", Dtype::F64),
-    ("float16", Dtype::F16),
-    ("bfloat16", Dtype::BF16),
-    ("int64", Dtype::I64),
-    ("int32", Dtype::I32),
-    ("int16", Dtype::I16),
-    ("int8", Dtype::I8),
-    ("uint8", Dtype::U8),
-    ("bool", Dtype::Bool),
-    ("uint16", other("U16", 16)),
-    ("uint32", other("U32", 32)),
-    ("uint64", other("U64", 64)),
+/// Types of NumPy that tensors of PyTorch's files do not have.
+static COMPLEX_TYPES: [(&str, Dtype); 2] = [
     ("complex64", other("C64", 64)),
     ("complex128", other("C128", 128)),
-    ("float8_e4m3fn", other("F8_E4M3", 8)),
-    ("float8_e5m2", other("F8_E5M2", 8)),
 ];
 
+/// Types by NumPy's names.
+fn dtypes() -> impl Iterator<Item = &'static (&'static str, Dtype)> {
+    NAMED.iter().chain(&COMPLEX_TYPES)
+}
+
 pub(super) fn name_of(dtype: Dtype) -> &'static str {
-    let found = DTYPES.iter().find(|(_, known)| *known == dtype);
+    let found = dtypes().find(|(_, known)| *known == dtype);
     found.map_or("float32", |(name, _)| name)
 }
 
@@ -82,7 +69,7 @@ pub(super) fn read(tokens: &mut Tokens<'_>, length: u64, name: &str) -> Result<A
         return Err(not_an_array());
     };
     let dtype = tokens.text(size, "the name of a type")?;
-    let Some((_, dtype)) = DTYPES.iter().find(|(known, _)| *known == dtype) else {
+    let Some((_, dtype)) = dtypes().find(|(known, _)| *known == dtype) else {
         return Err(Fault::unsupported(format!(
             "tensor {} is of type {}, which is not known",
             shown(name),

@@ -15,7 +15,7 @@ impl<'a> Machine<'a> {
     /// A name of Python, which must be one that tensors need.
     pub(super) fn global(&mut self, module: &str, name: &str) -> Result<(), Fault> {
         let Some(global) = Global::find(module, name) else {
-            return Err(Fault::unsupported(format!(
+            return Err(super::unsupported(format!(
                 "its pickle asks for the global {}, which tensors do not need and which could run \
                  any code; nothing was run",
                 shown(&format!("{module}.{name}"))
@@ -34,7 +34,7 @@ impl<'a> Machine<'a> {
         };
         let (dtype, key, count) = match *values {
             [Value::Text("module"), ..] => {
-                return Err(Fault::unsupported(
+                return Err(super::unsupported(
                     "its pickle is of a whole module with its code, not of a state_dict",
                 ));
             }
@@ -58,7 +58,7 @@ impl<'a> Machine<'a> {
                 _ => return Err(damaged("has a storage of an unknown class")),
             },
             [Value::Text("storage"), _, _, _, _, Value::Tuple(_)] => {
-                return Err(Fault::unsupported(
+                return Err(super::unsupported(
                     "its pickle has a storage that is a part of another",
                 ));
             }

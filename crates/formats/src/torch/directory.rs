@@ -66,7 +66,7 @@ pub(super) fn place(source: &Source, length: u64) -> Result<(u64, u64, u64), Fau
     }
     let [here, count, size, start] = values;
     if disks != 0 || here != count {
-        return Err(Fault::unsupported("its zip archive has several parts"));
+        return Err(super::unsupported("its zip archive has several parts"));
     }
     if count > MAX_ENTRIES || size > MAX_DIRECTORY {
         return Err(Fault::deceives(format!(

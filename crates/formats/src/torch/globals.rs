@@ -1,6 +1,6 @@
 //! The names of Python that a pickle of tensors may use; they stand for themselves, never for code.
 
-use crate::Dtype;
+use crate::{Dtype, dtype::NAMED};
 
 /// A name that may stand in a pickle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,29 +31,6 @@ static STORAGES: [(&str, Dtype); 10] = [
     ("BoolStorage", Dtype::Bool),
 ];
 
-const fn other(name: &'static str, bits: usize) -> Dtype {
-    Dtype::Other { name, bits }
-}
-
-static DTYPES: [(&str, Dtype); 15] = [
-    ("float32", Dtype::F32),
-    ("float16", Dtype::F16),
-    ("bfloat16", Dtype::BF16),
-    ("float64", Dtype::F64),
-    ("int64", Dtype::I64),
-    ("int32", Dtype::I32),
-    ("int16", Dtype::I16),
-    ("int8", Dtype::I8),
-    ("uint8", Dtype::U8),
-    ("bool", Dtype::Bool),
-    // Types without a storage class of their own come with `_rebuild_tensor_v3`.
-    ("uint16", other("U16", 16)),
-    ("uint32", other("U32", 32)),
-    ("uint64", other("U64", 64)),
-    ("float8_e4m3fn", other("F8_E4M3", 8)),
-    ("float8_e5m2", other("F8_E5M2", 8)),
-];
-
 /// The class of a storage of elements of a type that is written.
 pub(super) fn storage_of(dtype: Dtype) -> &'static str {
     let found = STORAGES.iter().find(|(_, known)| *known == dtype);
@@ -77,7 +54,7 @@ impl Global {
             ("torch.storage", "UntypedStorage") => Some(Self::UntypedStorage),
             ("torch", _) => in_table(&STORAGES)
                 .map(Self::Storage)
-                .or_else(|| in_table(&DTYPES).map(Self::Dtype)),
+                .or_else(|| in_table(&NAMED).map(Self::Dtype)),
             _ => None,
         }
     }
@@ -105,7 +82,7 @@ mod tests {
         ] {
             assert_eq!(Global::find(module, name), None, "{module}.{name}");
         }
-        for (_, dtype) in &DTYPES {
+        for (_, dtype) in &NAMED {
             assert_eq!(Dtype::from_name(dtype.name()), Some(*dtype));
         }
     }

@@ -44,19 +44,19 @@ pub(super) fn read(source: &Source, length: u64) -> Result<Contents, Fault> {
 fn pickles(bytes: &[u8]) -> Result<(Object<'_>, Object<'_>), Fault> {
     let magic = machine::run(bytes, 0)?;
     if magic.value != Value::Long(&MAGIC) {
-        return Err(Fault::unsupported(
+        return Err(super::unsupported(
             "it is a Python pickle, but not one that torch.save wrote",
         ));
     }
     let protocol = machine::run(bytes, magic.end)?;
     if protocol.value != Value::Int(PROTOCOL) {
-        return Err(Fault::unsupported(format!(
+        return Err(super::unsupported(format!(
             "the protocol of its format is not {PROTOCOL}"
         )));
     }
     let system = machine::run(bytes, protocol.end)?;
     if !is_little_endian(&system) {
-        return Err(Fault::unsupported(
+        return Err(super::unsupported(
             "it does not say that its numbers are little-endian; on a machine with the other order, \
              it has big-endian ones",
         ));

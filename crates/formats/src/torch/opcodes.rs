@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
     pub(super) fn protocol(&mut self) -> Result<(), Fault> {
         match self.array()? {
             [0x80, 2..=5] => Ok(()),
-            [0x80, other] => Err(Fault::unsupported(format!(
+            [0x80, other] => Err(super::unsupported(format!(
                 "its pickle has protocol {other}, expected 2, 3, 4 or 5"
             ))),
             [other, _] => Err(Fault::damaged(format!(
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
             }
             _ => {
                 let name = refused(code).map_or(String::new(), |name| format!(" ({name})"));
-                return Err(Fault::unsupported(format!(
+                return Err(super::unsupported(format!(
                     "its pickle has the instruction {code:#04x}{name}, which no file of tensors needs"
                 )));
             }

@@ -24,7 +24,7 @@ pub(super) fn collect(object: &Object<'_>, starts: &[u64]) -> Result<Contents, F
             continue;
         };
         let Value::Text(name) = entry.key else {
-            return Err(Fault::unsupported(
+            return Err(super::unsupported(
                 "a key of its dictionary of tensors is not a text",
             ));
         };
@@ -41,7 +41,7 @@ pub(super) fn collect(object: &Object<'_>, starts: &[u64]) -> Result<Contents, F
         contents.tensors.push(info);
     }
     if contents.tensors.is_empty() {
-        return Err(Fault::unsupported("its dictionary holds no tensor"));
+        return Err(super::unsupported("its dictionary holds no tensor"));
     }
     let tensors = &mut contents.tensors;
     tensors.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -59,7 +59,7 @@ pub(super) fn collect(object: &Object<'_>, starts: &[u64]) -> Result<Contents, F
 /// The dictionary that holds the tensors: the object itself, or the one under a known key of it.
 fn dictionary(object: &Object<'_>) -> Result<u32, Fault> {
     let Value::Dict { number: outer, .. } = object.value else {
-        return Err(Fault::unsupported(
+        return Err(super::unsupported(
             "it does not hold a dictionary of tensors",
         ));
     };
@@ -72,7 +72,7 @@ fn dictionary(object: &Object<'_>) -> Result<u32, Fault> {
             continue;
         }
         if found.is_some() {
-            return Err(Fault::unsupported(
+            return Err(super::unsupported(
                 "its dictionary holds more than one state_dict, and only you know which is meant",
             ));
         }

@@ -33,7 +33,7 @@ impl Archive {
         let bytes = source.view(&mut bytes, start, size as usize)?;
         let mut entries = central(bytes, count)?;
         if entries.iter().any(|entry| is_program(entry.name)) {
-            return Err(Fault::unsupported(
+            return Err(super::unsupported(
                 "it is a TorchScript archive, which holds a program besides the tensors",
             ));
         }
@@ -105,7 +105,7 @@ fn is_program(name: &str) -> bool {
 fn local(source: &Source, entry: &Central<'_>, end: u64) -> Result<Place, Fault> {
     let name = entry.name;
     if entry.method != 0 {
-        return Err(Fault::unsupported(format!(
+        return Err(super::unsupported(format!(
             "entry {} of its zip archive is compressed (method {}), expected stored bytes",
             shown(name),
             entry.method

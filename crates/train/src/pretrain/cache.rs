@@ -122,6 +122,11 @@ impl TokenCache {
         Ok(())
     }
 
+    /// What tells the text and how it became tokens from others.
+    pub fn fingerprint(&self) -> u64 {
+        self.manifest.plan.fingerprint()
+    }
+
     /// Number of documents.
     pub fn documents(&self) -> u64 {
         self.manifest.documents

@@ -12,6 +12,7 @@ use super::options::{PretrainOptions, Stage};
 use super::pieces::Pieces;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::state::fnv;
 
 /// The samples of a run, numbered from 0 in the order in which they are to be used: pass after pass over the corpus, each in
 /// another random order and with other segments and masks. A stage begins a new pass.
@@ -220,6 +221,13 @@ impl Dataset<PreTrainingLabels> for PretrainData {
                 .stage_at(sample as u64)
                 .map_or(0, |stage| self.stages[stage].max_seq_length),
         }
+    }
+
+    /// Of the text and the options: lengths would need the index of every pass.
+    fn fingerprint(&self) -> u64 {
+        let corpus = &self.corpus;
+        let made_of = (corpus.cache.fingerprint(), &corpus.options, &self.stages);
+        fnv(format!("{made_of:?}").as_bytes())
     }
 
     /// Labels [B, S] are −100 but at the places that are predicted.

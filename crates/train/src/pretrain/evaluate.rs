@@ -7,7 +7,7 @@ use albert::{AlbertForPreTraining, IGNORE_INDEX};
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::learner::Metrics;
-use crate::tasks::run::{best, cross_entropy, mean, numbers, plan};
+use crate::measure::{best, cross_entropy, mean, numbers, plan};
 
 /// Measures a model on samples whose masks are fixed: `masked_lm_accuracy` and `masked_lm_loss` over all masked tokens,
 /// `sentence_order_accuracy` and `sentence_order_loss` where samples have a second label, and `loss`, the sum of both losses.

@@ -81,7 +81,11 @@ impl PretrainOptions {
         }
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    /// Refuses what cannot be.
+    ///
+    /// # Errors
+    /// The option that is out of range.
+    pub fn check(&self) -> Result<()> {
         let probability = |what: &str, value: f64, limit: f64| match (0.0..=limit).contains(&value)
         {
             true => Ok(()),
@@ -104,7 +108,11 @@ impl PretrainOptions {
 }
 
 impl Stage {
-    pub(super) fn check(&self) -> Result<()> {
+    /// Refuses what cannot be.
+    ///
+    /// # Errors
+    /// A length out of range.
+    pub fn check(&self) -> Result<()> {
         // Google draws short lengths from 2 to max_seq_length − 3.
         if !(5..=65_535).contains(&self.max_seq_length) {
             return Err(Error::input(

@@ -113,6 +113,8 @@ pub fn prepare(
             remove(folder)?;
             refuse_strangers(folder)?;
         }
+        // Nothing came of the other preparation.
+        (_, Some(_)) if !path.exists() && !shard_path(folder, 0).exists() => {}
         (_, Some((what, wanted, found))) => {
             return Err(Error::Cache {
                 folder: folder.to_owned(),

@@ -11,11 +11,11 @@ use albert::{AlbertForSequenceClassification, ProblemType, metrics};
 use albert_tokenizer::AlbertTokenizer;
 
 use super::files::{lines, text_of};
-use super::run::mean;
 use super::text::{TextDataset, TextExamples, classes};
 use super::{Encode, Evaluation, Skipped};
 use crate::error::{At, Error, Result};
 use crate::learner::Metrics;
+use crate::measure::mean;
 pub use facts::GlueTask;
 use facts::{Columns, Facts, Measure};
 

@@ -12,11 +12,11 @@ use albert::{AlbertForMultipleChoice, IGNORE_INDEX, Inputs, metrics};
 use albert_tokenizer::AlbertTokenizer;
 
 use super::rows::{Row, Rows, options};
-use super::run::{self, best, cross_entropy, mean, numbers};
 use super::{Encode, Evaluation, Skipped};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::learner::Metrics;
+use crate::measure::{self, best, cross_entropy, mean, numbers};
 
 /// The schools of RACE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,7 +186,7 @@ impl ChoiceDataset {
     ) -> Result<Evaluation<Vec<usize>>> {
         let mut predictions = vec![0; self.len()];
         let mut losses = vec![None; self.len()];
-        run::run(model, self, batch_tokens, |batch, _, output| {
+        measure::run(model, self, batch_tokens, |batch, _, output| {
             let logits = numbers(&output.logits.data)?;
             let k = logits.len() / batch.len();
             for (&i, logits) in batch.iter().zip(logits.chunks_exact(k)) {

@@ -12,11 +12,11 @@ use albert::{AlbertForQuestionAnswering, Inputs, metrics};
 use albert_tokenizer::{AlbertTokenizer, EncodeOptions, Encoding, Input, Strategy, Truncation};
 
 use super::rows::{Row, Rows, check_length, options};
-use super::run::{self, cross_entropy, mean, numbers};
 use super::{Encode, Evaluation};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::learner::Metrics;
+use crate::measure::{self, cross_entropy, mean, numbers};
 pub use answers::{AnswerChoice, Answered, Candidate, answers};
 pub use file::{Gold, Question, SquadFile};
 pub use joint::JointSquad;
@@ -163,7 +163,7 @@ impl SquadDataset {
         batch_tokens: usize,
     ) -> Result<(Vec<[Vec<f64>; 2]>, f64)> {
         let mut all = vec![[Vec::new(), Vec::new()]; self.len()];
-        run::run(model, self, batch_tokens, |batch, inputs, output| {
+        measure::run(model, self, batch_tokens, |batch, inputs, output| {
             for (side, logits) in [&output.start_logits, &output.end_logits]
                 .into_iter()
                 .enumerate()

@@ -160,7 +160,7 @@ impl TableTask {
     pub fn answer(&self, logits: &[f64]) -> String {
         let named = |i: usize| self.names.get(i).map_or("", String::as_str);
         match self.target {
-            Target::Class => named(super::run::best(logits)).to_owned(),
+            Target::Class => named(crate::measure::best(logits)).to_owned(),
             Target::Labels(_) => {
                 let given = (0..logits.len()).filter(|&i| logits[i] > 0.0);
                 given.map(named).collect::<Vec<_>>().join(",")

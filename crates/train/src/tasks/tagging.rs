@@ -7,11 +7,11 @@ use albert::{AlbertForTokenClassification, IGNORE_INDEX, Inputs, metrics};
 use albert_tokenizer::{AlbertTokenizer, EncodeOptions, Input, Strategy, Truncation};
 
 use super::rows::{Row, Rows, check_length, options};
-use super::run::{self, best, cross_entropy, mean, numbers, outputs};
 use super::{Encode, Evaluation};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::learner::Metrics;
+use crate::measure::{self, best, cross_entropy, mean, numbers, outputs};
 pub use file::{Scheme, Sentence, TaggedFile, label_names};
 
 /// Sentences that are tokenized at once.
@@ -144,7 +144,7 @@ impl TaggedDataset {
             .map(|sentence| vec!["O"; sentence.len()])
             .collect();
         let mut losses = vec![Vec::new(); self.len()];
-        run::run(model, self, batch_tokens, |batch, inputs, output| {
+        measure::run(model, self, batch_tokens, |batch, inputs, output| {
             let logits = numbers(&output.logits.data)?;
             for (&i, rows) in batch.iter().zip(logits.chunks_exact(inputs.length * count)) {
                 for &(token, sentence, word) in &self.places[i] {

@@ -7,10 +7,10 @@ use albert::{AlbertForSequenceClassification, IGNORE_INDEX, Inputs, ProblemType}
 use albert_tokenizer::{AlbertTokenizer, Input};
 
 use super::rows::{Rows, cut_to_fit};
-use super::run::{self, best, binary_cross_entropy, cross_entropy, mean, numbers, outputs};
 use super::{Encode, Skipped};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::measure::{self, best, binary_cross_entropy, cross_entropy, mean, numbers, outputs};
 
 /// Examples of a file.
 #[derive(Clone, Debug, Default)]
@@ -124,7 +124,7 @@ impl TextDataset {
     ) -> Result<(Vec<Vec<f64>>, Option<f64>)> {
         let places = outputs(model.config(), &self.names)?;
         let mut all = vec![Vec::new(); self.len()];
-        run::run(model, self, tokens, |batch, _, output| {
+        measure::run(model, self, tokens, |batch, _, output| {
             let logits = numbers(&output.logits.data)?;
             for (&i, logits) in batch.iter().zip(logits.chunks_exact(places.len())) {
                 all[i] = places.iter().map(|&place| logits[place]).collect();

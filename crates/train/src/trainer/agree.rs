@@ -12,10 +12,7 @@ impl<L: Learner> Trainer<L> {
             return Ok(());
         }
         let options = fnv(self.state.options_hash.as_bytes());
-        let samples = 0..self.learner.samples();
-        let data = samples.fold(0, |hash, sample| {
-            mix(hash, self.learner.tokens(sample) as u64)
-        });
+        let data = self.learner.fingerprint();
         let [tensors, state] = self.hashes();
         self.compare(
             [options, data, tensors, state],

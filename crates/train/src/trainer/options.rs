@@ -242,8 +242,11 @@ impl TrainOptions {
         all
     }
 
-    /// Refuses what cannot be.
-    pub(crate) fn check(&self, samples: usize) -> Result<()> {
+    /// Refuses what cannot be with so many samples.
+    ///
+    /// # Errors
+    /// The option that is out of range.
+    pub fn check(&self, samples: usize) -> Result<()> {
         let refuse = |name, expected: &str, found: String| {
             Err(TrainError::Option {
                 name,

@@ -1,6 +1,6 @@
 //! Where a run begins: anew, or from a checkpoint; and where it goes back to.
 
-use crate::exchange::{Alone, Exchange, Ranks};
+use crate::exchange::Ranks;
 use crate::learner::Learner;
 use crate::optim::Optimizer;
 use crate::state::folder::Folder;
@@ -19,7 +19,7 @@ impl<L: Learner> Trainer<L> {
     /// # Errors
     /// Options that cannot be, a folder that is not for us, a checkpoint of other options, a full disk.
     pub fn new(learner: L, options: TrainOptions) -> Result<Self> {
-        Self::with_ranks(learner, options, Box::new(Alone))
+        Self::with_ranks(learner, options, Ranks::alone())
     }
 
     /// The same for a run that the ranks of an exchange share: each computes its share of [`TrainOptions::parts`], all make
@@ -27,13 +27,8 @@ impl<L: Learner> Trainer<L> {
     /// output folder is one, which rank 0 writes and the others read.
     ///
     /// # Errors
-    /// As [`Trainer::new`]; more ranks than parts, a number of ranks that is no power of two, ranks that differ.
-    pub fn with_ranks(
-        learner: L,
-        options: TrainOptions,
-        exchange: Box<dyn Exchange>,
-    ) -> Result<Self> {
-        let mut ranks = Ranks::new(exchange)?;
+    /// As [`Trainer::new`]; more ranks than parts, ranks that differ.
+    pub fn with_ranks(learner: L, options: TrainOptions, mut ranks: Ranks) -> Result<Self> {
         let samples = learner.samples();
         options.check(samples)?;
         options.check_ranks(ranks.size())?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use albert_train::exchange::{ExchangeError, Threads};
+use albert_train::exchange::{ExchangeError, Ranks, Threads};
 use albert_train::learner::Learner;
 use albert_train::state::{self, Saved};
 use albert_train::trainer::error::TrainError;
@@ -42,7 +42,8 @@ fn together(
         let work = |exchange: Threads, rank: usize| {
             let stop: &'static AtomicBool = Box::leak(Box::default());
             let (learner, options) = make(rank, stop);
-            let trainer = Trainer::with_ranks(learner, options, Box::new(exchange));
+            let ranks = Ranks::new(Box::new(exchange)).map_err(|error| error.to_string())?;
+            let trainer = Trainer::with_ranks(learner, options, ranks);
             let mut trainer = trainer.map_err(|error| error.to_string())?;
             let outcome = trainer.run(&mut (), stop);
             let learner = trainer.into_learner();

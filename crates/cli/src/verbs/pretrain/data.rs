@@ -214,8 +214,8 @@ impl TextFlags {
         seed: u64,
         voice: Voice,
     ) -> Result<()> {
-        let cache = self.tokens(&self.files, &self.cache(output)?, tokenizer, voice)?;
         let Some(count) = self.tfrecords else {
+            self.tokens(&self.files, &self.cache(output)?, tokenizer, voice)?;
             return Ok(());
         };
         let Some(output) = output else {
@@ -232,9 +232,11 @@ impl TextFlags {
             max_seq_length,
             max_predictions,
         };
-        let pieces = Pieces::of(tokenizer)?;
-        let data =
-            PretrainData::of_passes(cache, pieces, self.options(seed), stage, self.dupe_factor)?;
+        let (options, pieces) = (self.options(seed), Pieces::of(tokenizer)?);
+        options.check()?;
+        stage.check()?;
+        let cache = self.tokens(&self.files, &self.cache(Some(output))?, tokenizer, voice)?;
+        let data = PretrainData::of_passes(cache, pieces, options, stage, self.dupe_factor)?;
         std::fs::create_dir_all(output)
             .with_context(|| format!("cannot create {}", output.display()))?;
         let name = |i| output.join(format!("{i:05}-of-{count:05}.tfrecord"));
@@ -269,31 +271,27 @@ impl TextFlags {
             let longest = data.max_seq_length();
             (Training::Records(data), None, longest)
         } else {
-            let cache = self.tokens(&self.files, &cache_folder, tokenizer, voice)?;
             let split = if self.validation_file.is_empty() && share > 0.0 {
                 Split::Train(share)
             } else {
                 Split::All
             };
             let stages = stages_of_shares(samples, &shares)?;
-            let longest = stages
-                .iter()
-                .map(|stage| stage.max_seq_length)
-                .max()
-                .unwrap_or(0);
+            let lengths = stages.iter().map(|stage| stage.max_seq_length);
+            let longest = lengths.max().unwrap_or(0);
             let options = PretrainOptions {
                 split,
                 ..options.clone()
             };
+            // What is wrong with flags is said before the text is read, which may take hours.
+            options.check()?;
+            stages.iter().try_for_each(Stage::check)?;
+            check_positions(longest, config)?;
+            let cache = self.tokens(&self.files, &cache_folder, tokenizer, voice)?;
             let data = PretrainData::new(Arc::clone(&cache), pieces()?, options, stages)?;
             (Training::Text(data), Some(cache), longest)
         };
-        if longest > config.max_position_embeddings {
-            bail!(
-                "--max-seq-length: expected at most {}, the positions of the model, found {longest}",
-                config.max_position_embeddings
-            );
-        }
+        check_positions(longest, config)?;
         let stage = Stage {
             samples: 0,
             max_seq_length: shares.last().map_or(longest, |(_, length, _)| *length),
@@ -343,6 +341,10 @@ impl TextFlags {
             }
         };
         let files: Vec<String> = self.files.iter().map(|path| file_name(path)).collect();
+        let text = match &training {
+            Training::Text(data) => data.fingerprint(),
+            Training::Records(data) => data.fingerprint(),
+        };
         Ok(Samples {
             training,
             held_out,
@@ -351,6 +353,7 @@ impl TextFlags {
             masked: self.masked_lm_prob,
             origin: files.join(", "),
             facts: vec![
+                ("text", format!("{text:016x}")),
                 ("max_seq_length", format!("{shares:?}")),
                 ("max_predictions", format!("{:?}", self.max_predictions)),
                 ("samples", format!("{options:?}")),
@@ -359,6 +362,16 @@ impl TextFlags {
             ],
         })
     }
+}
+
+fn check_positions(longest: usize, config: &AlbertConfig) -> Result<()> {
+    let positions = config.max_position_embeddings;
+    if longest > positions {
+        bail!(
+            "--max-seq-length: expected at most {positions}, the positions of the model, found {longest}"
+        );
+    }
+    Ok(())
 }
 
 impl Samples {

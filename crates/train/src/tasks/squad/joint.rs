@@ -12,8 +12,8 @@ use super::{SquadDataset, SquadFile, Window, measure};
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::learner::Metrics;
+use crate::measure::{numbers, plan};
 use crate::tasks::Evaluation;
-use crate::tasks::run::{numbers, plan};
 
 /// Windows with the labels of [`AlbertForJointQuestionAnswering`].
 pub struct JointSquad<'a>(pub &'a SquadDataset);
