@@ -8,7 +8,7 @@
 //! 1. [`text`]: texts and pairs with classes, several labels or values. [`glue`] and [`table`] read them.
 //! 2. [`squad`]: answers in a context. 3. [`race`]: multiple choice. 4. [`tagging`]: a label for each word.
 //!
-//! `files` reads, `rows` makes tokens and batches; [`crate::measure`] runs a model.
+//! `files` reads, `rows` makes tokens and batches; `measure` (beside them in the crate) runs a model.
 
 mod files;
 pub mod glue;
