@@ -17,7 +17,7 @@ mod save;
 
 pub use integers::tensor_problems;
 pub use load::Loader;
-pub use save::Saver;
+pub use save::{Parameter, Saver};
 
 /// What happened to every tensor of a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

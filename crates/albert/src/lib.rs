@@ -64,7 +64,7 @@ mod variables;
 pub mod vocabulary;
 
 pub use checkpoint::{
-    LoadOptions, LoadReport, Loader, MlmBias, Saver, heads_present, tensor_problems,
+    LoadOptions, LoadReport, Loader, MlmBias, Parameter, Saver, heads_present, tensor_problems,
 };
 pub use config::{
     Activation, AlbertConfig, ConfigDialect, ConfigError, ConfigReport, PositionEmbeddingType,

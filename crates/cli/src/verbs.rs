@@ -10,6 +10,7 @@ mod decode;
 mod doctor;
 mod embed;
 mod evaluate;
+mod export;
 mod features;
 mod fill_mask;
 mod finetune;
@@ -53,6 +54,7 @@ pub(crate) enum Verb {
     Finetune(Box<finetune::Finetune>),
     Evaluate(evaluate::Evaluate),
     Quantize(quantize::Quantize),
+    Export(export::Export),
     Inspect(inspect::Inspect),
     Doctor(doctor::Doctor),
     Forward(forward::Forward),
@@ -80,6 +82,7 @@ impl Verb {
             Self::Finetune(verb) => verb.run(),
             Self::Evaluate(verb) => verb.run(),
             Self::Quantize(verb) => verb.run(),
+            Self::Export(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
             Self::Forward(verb) => verb.run(),

@@ -133,6 +133,7 @@ fn dependencies_point_one_way() {
         ours("cli"),
         [
             "albert",
+            "albert-export",
             "albert-formats",
             "albert-kernels",
             "albert-tokenizer",
@@ -143,9 +144,17 @@ fn dependencies_point_one_way() {
         ours("train"),
         ["albert", "albert-formats", "albert-tokenizer"]
     );
+    assert_eq!(ours("export"), ["albert", "albert-formats"]);
     // The tokenizers crate serves tests alone.
     assert!(!dependencies("cli").contains(&"tokenizers".to_owned()));
-    for name in ["kernels", "formats", "albert", "tokenizer", "train"] {
+    for name in [
+        "kernels",
+        "formats",
+        "albert",
+        "tokenizer",
+        "train",
+        "export",
+    ] {
         let doors = dependencies(name)
             .into_iter()
             .filter(|name| ["clap", "anyhow", "tokenizers"].contains(&name.as_str()));
