@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use albert::config::ModelClass;
-use albert::{MlmBias, Precision, stored_precision};
+use albert::{Precision, stored_precision};
 use albert_export::onnx::{self, Int8, OPSET, Options};
 use anyhow::{Context, Result, bail};
 

@@ -118,7 +118,10 @@ fn places(b: &mut Builder<'_>, encoded: &Encoded) -> (Value, Value) {
     let inner = graph.op("Not", "inner", [&is_last], &[]);
     let inner = graph.op("And", "inner", [&second, &inner], &[]);
     let pair = graph.op("Or", "pair", [&inner, &is_first], &[]);
-    let places = graph.op("Where", "places", [&some, &pair, keep], &[]);
+    let pair = graph.op("And", "pair", [&some, &pair], &[]);
+    let none = graph.op("Not", "one_text", [&some], &[]);
+    let all = graph.op("And", "one_text", [&none, keep], &[]);
+    let places = graph.op("Or", "places", [&pair, &all], &[]);
     // A sequence that the mask hides whole has no first token: take position 0.
     let zero = graph.int64(0);
     let known = graph.op("Equal", "hidden", [&first, &farthest], &[]);
