@@ -7,6 +7,10 @@ use super::Int8;
 use super::graph::{Attribute, Constant, Elements, Graph, Value};
 use super::proto::DataType;
 
+/// Laplace's μ and σ as transformers rounds them.
+#[expect(clippy::approx_constant, reason = "μ is rounded, not 1/√2")]
+const LAPLACE: (f64, f64) = (0.707107, 0.282095);
+
 /// A graph and the model that it is built from.
 pub(super) struct Builder<'a> {
     pub(super) graph: Graph<'a>,
@@ -207,9 +211,9 @@ impl<'a> Builder<'a> {
             }
             Activation::Hardswish => graph.op("HardSwish", "activation", [x], &[]),
             Activation::Laplace => {
-                // μ and σ as transformers rounds them.
-                let y = add(graph, x, -0.707107);
-                let y = divide(graph, &y, 0.282095 * std::f64::consts::SQRT_2);
+                let (mean, deviation) = LAPLACE;
+                let y = add(graph, x, -mean);
+                let y = divide(graph, &y, deviation * std::f64::consts::SQRT_2);
                 let y = graph.op("Erf", "activation", [&y], &[]);
                 let y = add(graph, &y, 1.0);
                 multiply(graph, &y, 0.5)
