@@ -270,14 +270,14 @@ impl Operands<'_> {
                 }
             }
         }
-        for (sums, to) in sums.into_iter().zip(to) {
-            for (sum, to) in sums.into_iter().zip(&mut to[self.at..]) {
-                let sum = if self.part.start == 0 {
-                    sum
-                } else {
-                    s.add_words(s.load_words(to), sum)
-                };
-                s.store_words(sum, to);
+        for i in 0..ROWS {
+            let to = &mut to[i][self.at..][..VECS];
+            for j in 0..VECS {
+                let mut sum = sums[i][j];
+                if self.part.start > 0 {
+                    sum = s.add_words(s.load_words(&to[j]), sum);
+                }
+                s.store_words(sum, &mut to[j]);
             }
         }
     }

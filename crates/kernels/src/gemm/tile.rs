@@ -109,14 +109,15 @@ fn add_product<S: Simd, T: Terms<S>, const ROWS: usize, const VECS: usize>(
     let mut ahead = operands.ahead.map(|lines| lines.chunks(UNROLL));
     for i in 0..a.len().div_ceil(T::PARTS * PART) {
         let sums = chain::<S, T, ROWS, VECS, ROWS>(s, terms, i, a, operands.b, &mut ahead);
-        for (sums, row) in sums.into_iter().zip(to.rows.iter_mut()) {
-            for (sum, total) in sums.into_iter().zip(&mut row[to.at..]) {
-                let sum = if add {
-                    s.add(s.load(&total.0), sum)
-                } else {
-                    sum
-                };
-                s.store(sum, &mut total.0);
+        // By index: iterators over arrays of vectors copy them in memory.
+        for i in 0..ROWS {
+            let totals = &mut to.rows[i][to.at..][..VECS];
+            for j in 0..VECS {
+                let mut sum = sums[i][j];
+                if add {
+                    sum = s.add(s.load(&totals[j].0), sum);
+                }
+                s.store(sum, &mut totals[j].0);
             }
         }
         add = true;
@@ -135,9 +136,9 @@ pub(crate) fn product<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH
     let mut total = chain::<S, Single, ROWS, VECS, WIDTH>(s, Single, 0, a, b, &mut ahead);
     for i in 1..a.len().div_ceil(super::CHAIN) {
         let sums = chain::<S, Single, ROWS, VECS, WIDTH>(s, Single, i, a, b, &mut ahead);
-        for (total, sums) in total.iter_mut().zip(sums) {
-            for (total, sum) in total.iter_mut().zip(sums) {
-                *total = s.add(*total, sum);
+        for i in 0..ROWS {
+            for j in 0..VECS {
+                total[i][j] = s.add(total[i][j], sums[i][j]);
             }
         }
     }
