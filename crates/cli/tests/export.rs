@@ -12,7 +12,9 @@ fn a_file_is_written_and_described() {
     let home = Home::empty();
     let model = "export --model fixtures/model/masked_lm";
     let described = home.done(&format!("{model} {TO}"));
-    let bytes = std::fs::metadata(home.path("model.onnx")).expect("written").len();
+    let bytes = std::fs::metadata(home.path("model.onnx"))
+        .expect("written")
+        .len();
     let size = bytes as f64 / 1e6;
     assert_eq!(
         described,
@@ -22,10 +24,16 @@ fn a_file_is_written_and_described() {
     // The same model gives the same bytes.
     let before = std::fs::read(home.path("model.onnx")).expect("there");
     home.done(&format!("{model} {TO}"));
-    assert_eq!(std::fs::read(home.path("model.onnx")).expect("there"), before);
+    assert_eq!(
+        std::fs::read(home.path("model.onnx")).expect("there"),
+        before
+    );
     let base = home.done(&format!("{model} {TO} --class AlbertModel"));
     assert!(base.contains("AlbertModel"), "{base}");
-    assert_ne!(std::fs::read(home.path("model.onnx")).expect("there"), before);
+    assert_ne!(
+        std::fs::read(home.path("model.onnx")).expect("there"),
+        before
+    );
 }
 
 #[test]
@@ -33,7 +41,11 @@ fn a_quantised_folder_gives_whole_numbers_unless_asked_otherwise() {
     let home = Home::empty();
     home.done("quantize fixtures/demo q");
     let words = |dtype: &str| home.done(&format!("export --model q {TO}{dtype}"));
-    let size = || std::fs::metadata(home.path("model.onnx")).expect("written").len();
+    let size = || {
+        std::fs::metadata(home.path("model.onnx"))
+            .expect("written")
+            .len()
+    };
     assert!(words("").contains("int8"));
     let automatic = size();
     assert!(words(" --dtype int8").contains("int8"));
@@ -63,14 +75,22 @@ fn what_cannot_be_exported_is_refused_and_leaves_nothing() {
         assert!(!home.path("model.onnx").exists(), "{arguments}");
     };
     let masked_lm = "export --model fixtures/model/masked_lm";
-    refused(&format!("export --model none {TO}"), 1, &["none", "folder of a model"]);
+    refused(
+        &format!("export --model none {TO}"),
+        1,
+        &["none", "folder of a model"],
+    );
     refused(masked_lm, 2, &["--to", "--output"]);
     refused(
         &format!("{masked_lm} --to tflite --output model.onnx"),
         2,
         &["tflite", "onnx"],
     );
-    refused(&format!("{masked_lm} {TO} --class BertModel"), 2, &["AlbertForMaskedLM"]);
+    refused(
+        &format!("{masked_lm} {TO} --class BertModel"),
+        2,
+        &["AlbertForMaskedLM"],
+    );
     refused(
         &format!("{masked_lm} {TO} --class AlbertForQuestionAnswering"),
         1,
