@@ -1,4 +1,4 @@
-//! ALBERT models as files of other runtimes: ONNX.
+//! ALBERT models as files of other runtimes: ONNX, TensorFlow.
 //!
 //! ```
 //! use std::path::Path;
@@ -23,8 +23,13 @@
 //! 2. [`onnx`]: what to export and how. In it `model` (embeddings, layers, pooler), `heads` (one place for each class),
 //!    `builder` (their layers as nodes, in f32 and in 8-bit whole numbers), `graph` (nodes and constants), `proto` (the messages of the format),
 //!    `write` (the file, in pieces).
+//! 3. [`saved_model`]: the same graph for TensorFlow. In it `lower` (nodes as TensorFlow's), `function` (a body that grows),
+//!    `names` (variables as transformers calls them), `meta` (graph, functions and signatures), `objects` (what Python loads),
+//!    `proto` (the messages of the format), `write` (the variables). `elements`: numbers in pieces, for both.
 
+mod elements;
 mod error;
 pub mod onnx;
+pub mod saved_model;
 
 pub use error::{Error, Result};

@@ -1,7 +1,7 @@
 //! A model as an ONNX file: one graph over the structure of the model, each tensor in it once.
 
 mod builder;
-mod graph;
+pub(crate) mod graph;
 mod heads;
 mod model;
 pub mod proto;
@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 
 use crate::Result;
 use builder::Builder;
+use graph::Graph;
 use model::Batch;
 use proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 
@@ -69,33 +70,55 @@ pub struct Written {
 /// A folder that cannot be loaded as this class, or whose classifier was trained as another one; a file that cannot be written,
 /// or would have 2 GiB or more.
 pub fn export(folder: &Path, class: ModelClass, file: &Path, options: Options) -> Result<Written> {
-    let export = Export {
+    let source = Source {
         folder,
         class,
-        file,
         options,
     };
-    match class {
-        ModelClass::Model | ModelClass::ModelWithoutPooler => export.run::<classes::Base>(),
-        ModelClass::PreTraining => export.run::<classes::PreTraining<Cpu>>(),
-        ModelClass::MaskedLM => export.run::<classes::MaskedLm<Cpu>>(),
-        ModelClass::SequenceClassification => export.run::<classes::SequenceClassification<Cpu>>(),
-        ModelClass::TokenClassification => export.run::<classes::TokenClassification<Cpu>>(),
-        ModelClass::QuestionAnswering => export.run::<classes::QuestionAnswering<Cpu>>(),
-        ModelClass::JointQuestionAnswering => export.run::<classes::JointQuestionAnswering<Cpu>>(),
-        ModelClass::MultipleChoice => export.run::<classes::MultipleChoice<Cpu>>(),
+    let (bytes, loaded) = source.build(|config, graph| {
+        let about = about(config, class, options.int8);
+        write::write(file, &about, graph)
+    })?;
+    Ok(Written { bytes, loaded })
+}
+
+/// A model to export, and how.
+pub(crate) struct Source<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) class: ModelClass,
+    pub(crate) options: Options,
+}
+
+impl Source<'_> {
+    /// Loads the model, builds its graph, which `write` writes; gives what that gives and what loading found.
+    pub(crate) fn build<T>(
+        &self,
+        write: impl FnOnce(&AlbertConfig, Graph<'_>) -> Result<T>,
+    ) -> Result<(T, Loaded)> {
+        match self.class {
+            ModelClass::Model | ModelClass::ModelWithoutPooler => {
+                self.run::<classes::Base, T>(write)
+            }
+            ModelClass::PreTraining => self.run::<classes::PreTraining<Cpu>, T>(write),
+            ModelClass::MaskedLM => self.run::<classes::MaskedLm<Cpu>, T>(write),
+            ModelClass::SequenceClassification => {
+                self.run::<classes::SequenceClassification<Cpu>, T>(write)
+            }
+            ModelClass::TokenClassification => {
+                self.run::<classes::TokenClassification<Cpu>, T>(write)
+            }
+            ModelClass::QuestionAnswering => self.run::<classes::QuestionAnswering<Cpu>, T>(write),
+            ModelClass::JointQuestionAnswering => {
+                self.run::<classes::JointQuestionAnswering<Cpu>, T>(write)
+            }
+            ModelClass::MultipleChoice => self.run::<classes::MultipleChoice<Cpu>, T>(write),
+        }
     }
-}
 
-struct Export<'a> {
-    folder: &'a Path,
-    class: ModelClass,
-    file: &'a Path,
-    options: Options,
-}
-
-impl Export<'_> {
-    fn run<H: Head<Cpu>>(&self) -> Result<Written> {
+    fn run<H: Head<Cpu>, T>(
+        &self,
+        write: impl FnOnce(&AlbertConfig, Graph<'_>) -> Result<T>,
+    ) -> Result<(T, Loaded)> {
         let options = CpuOptions {
             precision: match self.options.int8 {
                 Some(_) => Precision::Int8,
@@ -113,7 +136,6 @@ impl Export<'_> {
         };
         check_trained_for::<H, Cpu>(self.folder)?;
         let (model, loaded) = Albert::<H>::from_pretrained(self.folder, device, loading)?;
-
         let (config, tensors) = (model.config(), model.tensors());
         let mut b = Builder::new(config, &tensors, self.options.int8.unwrap_or_default());
         let batch = Batch::new(&mut b, self.class == ModelClass::MultipleChoice);
@@ -121,51 +143,50 @@ impl Export<'_> {
         let pooler = heads::has_pooler(self.class).unwrap_or(stored);
         let encoded = model::encode(&mut b, batch, pooler);
         heads::head(&mut b, self.class, &encoded, self.options.mlm_bias);
-        let bytes = write::write(self.file, &self.about(config), b.graph)?;
-        Ok(Written { bytes, loaded })
+        Ok((write(config, b.graph)?, loaded))
     }
+}
 
-    /// Everything but the graph.
-    fn about(&self, config: &AlbertConfig) -> ModelProto {
-        let entry = |key: &str, value: String| StringStringEntryProto {
-            key: Some(key.to_owned()),
-            value: Some(value),
-        };
-        let labels = config.id2label.iter().enumerate();
-        let labels: Map<String, Value> = labels
-            .map(|(i, label)| (i.to_string(), Value::from(label.as_str())))
-            .collect();
-        let mut metadata = vec![
-            entry("model_type", "albert".to_owned()),
-            entry("architecture", self.class.name().to_owned()),
-            entry("id2label", Value::from(labels).to_string()),
-        ];
-        if let Some(problem) = config.problem_type {
-            metadata.push(entry("problem_type", problem.name().to_owned()));
-        }
-        let weights = match self.options.int8 {
-            None => "f32",
-            Some(Int8::Dynamic) => "int8, products of whole numbers",
-            Some(Int8::Weights) => "int8, products of f32",
-        };
-        let family = config.family().unwrap_or("ALBERT");
-        ModelProto {
-            ir_version: Some(IR_VERSION),
-            producer_name: Some("albert".to_owned()),
-            producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            doc_string: Some(format!(
-                "{} ({family}): {} layers of width {}, at most {} tokens; weights {weights}",
-                self.class.name(),
-                config.num_hidden_layers,
-                config.hidden_size,
-                config.max_position_embeddings,
-            )),
-            graph: None,
-            opset_import: vec![OperatorSetIdProto {
-                domain: Some(String::new()),
-                version: Some(OPSET),
-            }],
-            metadata_props: metadata,
-        }
+/// Everything but the graph.
+fn about(config: &AlbertConfig, class: ModelClass, int8: Option<Int8>) -> ModelProto {
+    let entry = |key: &str, value: String| StringStringEntryProto {
+        key: Some(key.to_owned()),
+        value: Some(value),
+    };
+    let labels = config.id2label.iter().enumerate();
+    let labels: Map<String, Value> = labels
+        .map(|(i, label)| (i.to_string(), Value::from(label.as_str())))
+        .collect();
+    let mut metadata = vec![
+        entry("model_type", "albert".to_owned()),
+        entry("architecture", class.name().to_owned()),
+        entry("id2label", Value::from(labels).to_string()),
+    ];
+    if let Some(problem) = config.problem_type {
+        metadata.push(entry("problem_type", problem.name().to_owned()));
+    }
+    let weights = match int8 {
+        None => "f32",
+        Some(Int8::Dynamic) => "int8, products of whole numbers",
+        Some(Int8::Weights) => "int8, products of f32",
+    };
+    let family = config.family().unwrap_or("ALBERT");
+    ModelProto {
+        ir_version: Some(IR_VERSION),
+        producer_name: Some("albert".to_owned()),
+        producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        doc_string: Some(format!(
+            "{} ({family}): {} layers of width {}, at most {} tokens; weights {weights}",
+            class.name(),
+            config.num_hidden_layers,
+            config.hidden_size,
+            config.max_position_embeddings,
+        )),
+        graph: None,
+        opset_import: vec![OperatorSetIdProto {
+            domain: Some(String::new()),
+            version: Some(OPSET),
+        }],
+        metadata_props: metadata,
     }
 }

@@ -28,7 +28,7 @@ use std::{
 };
 
 pub(crate) use find::{data_path, in_folder, index_path, prefix_of};
-pub use write::write_tf_bundle;
+pub use write::{write_tf_bundle, write_tf_variables};
 
 const FORMAT: &str = "a TensorFlow checkpoint";
 /// Data files of one bundle.

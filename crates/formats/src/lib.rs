@@ -92,7 +92,7 @@ mod trust;
 mod write;
 
 pub use atomic::{Pending, write_atomically};
-pub use bundle::write_tf_bundle;
+pub use bundle::{write_tf_bundle, write_tf_variables};
 pub use checkpoint::{Checkpoint, TensorInfo};
 pub use crc32c::{crc32c, crc32c_append};
 pub use dtype::Dtype;

@@ -11,18 +11,18 @@ use super::proto::{
 
 /// A value of the graph, by its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Value(String);
+pub(crate) struct Value(String);
 
 /// A constant of the graph.
-pub(super) struct Constant<'a> {
-    pub(super) name: String,
-    pub(super) kind: DataType,
-    pub(super) shape: Vec<usize>,
-    pub(super) elements: Elements<'a>,
+pub(crate) struct Constant<'a> {
+    pub(crate) name: String,
+    pub(crate) kind: DataType,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) elements: Elements<'a>,
 }
 
 /// Where the elements of a constant come from.
-pub(super) enum Elements<'a> {
+pub(crate) enum Elements<'a> {
     /// Little-endian.
     Bytes(Vec<u8>),
     /// Numbers of a tensor of the model.
@@ -35,12 +35,12 @@ pub(super) enum Elements<'a> {
 
 impl Constant<'_> {
     /// Bytes of its elements.
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.shape.iter().product::<usize>() as u64 * self.kind.size() as u64
     }
 
     /// Without its elements.
-    pub(super) fn header(&self) -> TensorProto {
+    pub(crate) fn header(&self) -> TensorProto {
         TensorProto {
             dims: self.shape.iter().map(|&n| n as i64).collect(),
             data_type: Some(self.kind as i32),
@@ -51,7 +51,7 @@ impl Constant<'_> {
 }
 
 /// A fixed argument of an operation.
-pub(super) enum Attribute {
+pub(crate) enum Attribute {
     Int(&'static str, i64),
     Float(&'static str, f64),
     Ints(&'static str, &'static [i64]),
@@ -88,18 +88,18 @@ impl Attribute {
 
 /// The length of an axis of an input or output: a number, or the name of one that varies.
 #[derive(Clone, Copy)]
-pub(super) enum Axis {
+pub(crate) enum Axis {
     Fixed(usize),
     Named(&'static str),
 }
 
 /// Nodes, constants, inputs and outputs.
 #[derive(Default)]
-pub(super) struct Graph<'a> {
-    pub(super) nodes: Vec<NodeProto>,
-    pub(super) constants: Vec<Constant<'a>>,
-    pub(super) inputs: Vec<ValueInfoProto>,
-    pub(super) outputs: Vec<ValueInfoProto>,
+pub(crate) struct Graph<'a> {
+    pub(crate) nodes: Vec<NodeProto>,
+    pub(crate) constants: Vec<Constant<'a>>,
+    pub(crate) inputs: Vec<ValueInfoProto>,
+    pub(crate) outputs: Vec<ValueInfoProto>,
     names: BTreeSet<String>,
     /// Before the names of new nodes: where in the model they stand.
     scope: String,
@@ -109,19 +109,19 @@ pub(super) struct Graph<'a> {
 
 impl<'a> Graph<'a> {
     /// Names of new nodes begin with this.
-    pub(super) fn enter(&mut self, scope: impl Into<String>) {
+    pub(crate) fn enter(&mut self, scope: impl Into<String>) {
         self.scope = scope.into();
     }
 
     /// An input.
-    pub(super) fn input(&mut self, name: &str, kind: DataType, axes: &[Axis]) -> Value {
+    pub(crate) fn input(&mut self, name: &str, kind: DataType, axes: &[Axis]) -> Value {
         self.inputs.push(info(name, kind, axes));
         self.names.insert(name.to_owned());
         Value(name.to_owned())
     }
 
     /// Makes a value an output of this name.
-    pub(super) fn output(&mut self, value: &Value, name: &str, kind: DataType, axes: &[Axis]) {
+    pub(crate) fn output(&mut self, value: &Value, name: &str, kind: DataType, axes: &[Axis]) {
         for node in &mut self.nodes {
             for one in node.input.iter_mut().chain(&mut node.output) {
                 if *one == value.0 {
@@ -133,7 +133,7 @@ impl<'a> Graph<'a> {
     }
 
     /// An operation with one result.
-    pub(super) fn op<const N: usize>(
+    pub(crate) fn op<const N: usize>(
         &mut self,
         kind: &str,
         label: &str,
@@ -145,7 +145,7 @@ impl<'a> Graph<'a> {
     }
 
     /// An operation with several results.
-    pub(super) fn op_many<const N: usize, const M: usize>(
+    pub(crate) fn op_many<const N: usize, const M: usize>(
         &mut self,
         kind: &str,
         labels: [&str; M],
@@ -164,7 +164,7 @@ impl<'a> Graph<'a> {
     }
 
     /// What `make` gives, the same for every call with this description.
-    pub(super) fn once<const M: usize>(
+    pub(crate) fn once<const M: usize>(
         &mut self,
         what: String,
         make: impl FnOnce(&mut Self) -> [Value; M],
@@ -179,7 +179,7 @@ impl<'a> Graph<'a> {
     }
 
     /// A list of whole numbers.
-    pub(super) fn int64s(&mut self, values: &[i64]) -> Value {
+    pub(crate) fn int64s(&mut self, values: &[i64]) -> Value {
         let numbers: Vec<String> = values.iter().map(i64::to_string).collect();
         let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         let name = format!("int64[{}]", numbers.join(","));
@@ -187,20 +187,20 @@ impl<'a> Graph<'a> {
     }
 
     /// A whole number.
-    pub(super) fn int64(&mut self, value: i64) -> Value {
+    pub(crate) fn int64(&mut self, value: i64) -> Value {
         let bytes = value.to_le_bytes().to_vec();
         self.bytes(format!("int64 {value}"), DataType::Int64, &[], bytes)
     }
 
     /// A number.
-    pub(super) fn float(&mut self, value: f64) -> Value {
+    pub(crate) fn float(&mut self, value: f64) -> Value {
         let value = value as f32;
         let bytes = value.to_le_bytes().to_vec();
         self.bytes(format!("float {value:e}"), DataType::Float, &[], bytes)
     }
 
     /// The zero point of weights: 0.
-    pub(super) fn int8_zero(&mut self) -> Value {
+    pub(crate) fn int8_zero(&mut self) -> Value {
         self.bytes("int8 0".to_owned(), DataType::Int8, &[], vec![0])
     }
 
@@ -214,7 +214,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Numbers of a tensor of the model.
-    pub(super) fn reals(&mut self, tensor: &'a Parameter<'a>) -> Value {
+    pub(crate) fn reals(&mut self, tensor: &'a Parameter<'a>) -> Value {
         self.constant(Constant {
             name: tensor.name.clone(),
             kind: DataType::Float,
@@ -224,7 +224,7 @@ impl<'a> Graph<'a> {
     }
 
     /// A constant; one of the same name is the same.
-    pub(super) fn constant(&mut self, constant: Constant<'a>) -> Value {
+    pub(crate) fn constant(&mut self, constant: Constant<'a>) -> Value {
         let value = Value(constant.name.clone());
         if self.names.insert(constant.name.clone()) {
             self.constants.push(constant);

@@ -13,6 +13,7 @@ use prost::encoding::encode_varint;
 
 use super::graph::{Constant, Elements, Graph};
 use super::proto::{GraphProto, ModelProto};
+use crate::elements::pieces;
 use crate::{Error, Result};
 
 /// Numbers of the fields that are written here: `ModelProto.graph`, `GraphProto.initializer`, `TensorProto.raw_data`.
@@ -22,9 +23,6 @@ const RAW_DATA: u32 = 9;
 
 /// Most bytes of a message that libraries of protobuf read.
 const LIMIT: u64 = (1 << 31) - 1;
-
-/// Elements of a tensor that are read at once, at least a row.
-const AT_ONCE: usize = 1 << 16;
 
 /// Key and length of a field of bytes.
 fn field(number: u32, length: u64) -> Vec<u8> {
@@ -102,7 +100,10 @@ fn beginning(constant: &Constant<'_>) -> Vec<u8> {
 fn write_elements(out: &mut impl Write, constant: &Constant<'_>) -> io::Result<()> {
     match constant.elements {
         Elements::Bytes(ref bytes) => out.write_all(bytes),
-        Elements::Reals(tensor) => write_reals(out, tensor),
+        Elements::Reals(tensor) => pieces(tensor, |values| {
+            let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            out.write_all(&bytes)
+        }),
         Elements::Integers(tensor) => each_row(tensor, |row, _| {
             let bytes: Vec<u8> = row.iter().map(|q| q.to_le_bytes()[0]).collect();
             out.write_all(&bytes)
@@ -111,22 +112,6 @@ fn write_elements(out: &mut impl Write, constant: &Constant<'_>) -> io::Result<(
             each_row(tensor, |_, scale| out.write_all(&scale.to_le_bytes()))
         }
     }
-}
-
-fn write_reals(out: &mut impl Write, tensor: &Parameter<'_>) -> io::Result<()> {
-    let elements: usize = tensor.shape.iter().product();
-    let row = tensor.shape.last().copied().unwrap_or(1).max(1);
-    let step = AT_ONCE.div_ceil(row) * row;
-    let mut values = vec![0.0; step.min(elements)];
-    let mut bytes = Vec::new();
-    for first in (0..elements).step_by(step) {
-        let values = &mut values[..step.min(elements - first)];
-        tensor.read(first, values);
-        bytes.clear();
-        bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
-        out.write_all(&bytes)?;
-    }
-    Ok(())
 }
 
 /// Whole numbers and scale of each row of a matrix that has them.

@@ -95,7 +95,7 @@ const fn other(name: &'static str, bits: usize) -> Dtype {
     Dtype::Other { name, bits }
 }
 
-const STRING: i32 = 7;
+pub(super) const STRING: i32 = 7;
 const RESOURCE: i32 = 20;
 const VARIANT: i32 = 21;
 
