@@ -14,10 +14,8 @@ compared with `albert forward` in f32. At the end the comparison itself is teste
 import argparse
 import collections
 import functools
-import json
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -31,11 +29,8 @@ import torch
 from transformers import AlbertConfig
 
 import reference
+from exported import INPUTS, JOINT, TOLERANCE, Checks, batches, deviation, deviations_joint, forward, golden_in, goldens, run
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "fixtures"
-TOLERANCE = 1e-5
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-JOINT = "AlbertForJointQuestionAnswering"
 
 # Relative RMS error that the rounding of activations to 8 bits may add in these small models, whose rows are short.
 DYNAMIC = 0.04
@@ -69,22 +64,6 @@ def run_openvino(path, inputs):
 ENGINES = {"ONNX Runtime": run_onnxruntime, "OpenVINO": run_openvino}
 
 
-def forward(albert, folder, class_name, inputs, *more):
-    """`albert forward`'s outputs."""
-    with tempfile.TemporaryDirectory() as scratch:
-        scratch = pathlib.Path(scratch)
-        safetensors.numpy.save_file(inputs, scratch / "in.safetensors")
-        run(albert, "forward", "--model", folder, "--class", class_name, "--inputs", scratch / "in.safetensors",
-            "--outputs", scratch / "out.safetensors", *more)
-        return safetensors.numpy.load_file(scratch / "out.safetensors")
-
-
-def run(*command):
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    if done.returncode:
-        raise AssertionError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
-
-
 def transformers64(folder, class_name, inputs):
     """transformers in f64."""
     model = reference.load(folder, class_name)
@@ -94,26 +73,6 @@ def transformers64(folder, class_name, inputs):
 
 
 # ---------------------------------------------------------------- comparison
-
-def complete(inputs):
-    """The inputs of the graph: a mask of ones and types of zeros where there are none."""
-    ids = inputs["input_ids"]
-    defaults = {"attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-    return {name: np.ascontiguousarray(inputs.get(name, defaults.get(name))).astype(np.int64) for name in INPUTS}
-
-
-def deviation(actual, expected, keep=None):
-    """The largest deviation, relative to the largest number where that is above 1; infinite where shapes or NaN differ."""
-    if actual.shape != expected.shape:
-        return float("inf")
-    actual, expected = actual.astype(np.float64), expected.astype(np.float64)
-    if keep is not None and expected.ndim >= keep.ndim and expected.shape[:keep.ndim] == keep.shape:
-        actual, expected = actual[keep], expected[keep]
-    if not expected.size:
-        return 0.0
-    worst = np.abs(actual - expected).max() / max(1.0, np.abs(expected).max())
-    return float(worst) if np.isfinite(worst) else float("inf")
-
 
 def compare(path, inputs, expected, keep=False):
     """The worst deviation of each engine from `expected`, a list of outputs; every output of the file must be expected."""
@@ -137,111 +96,28 @@ def check_structure(path):
     assert max(large.values()) == 1, "a tensor stands in the file twice"
 
 
-class Checks:
-    """Counts, prints, remembers what is wrong."""
-
-    def __init__(self, only):
-        self.only, self.count, self.wrong = only, 0, []
-
-    def __call__(self, name, check):
-        if self.only not in name:
-            return
-        self.count += 1
-        try:
-            worst = check()
-            wrong = [key for key, value in worst.items() if not value <= 1.0]
-            print(f"{'WRONG' if wrong else 'ok   '} {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in worst.items()), flush=True)
-        except Exception as error:  # whatever a library says about a file
-            wrong = [f"{type(error).__name__}: {error}"]
-            print(f"WRONG {name}: {wrong[0]}", flush=True)
-        if wrong:
-            self.wrong.append(name)
-
-
 def in_tolerances(worst, what=""):
     return {f"{engine}{what}": value / TOLERANCE for engine, value in worst.items()}
 
 
 # ---------------------------------------------------------------- goldens
 
-def goldens():
-    """(name, folder, class, configuration to change, prefix of the outputs) of every golden that has what the graph takes."""
-    for folder in sorted((ROOT / "model").iterdir()):
-        about = json.loads((folder / "expected.json").read_text())
-        inputs = safetensors.numpy.load_file(folder / "inputs.safetensors")
-        # Models with relative positions ignore position_ids.
-        others = {"head_mask"} if folder.name.startswith("relative") else {"head_mask", "position_ids"}
-        if "input_ids" not in inputs or others & set(inputs) or about["loading"]["missing_keys"]:
-            continue
-        for prefix, config in about.get("variants", {"": {}}).items():
-            if not prefix.startswith("mask_"):  # the mask of another program
-                yield f"{folder.name} {prefix}".strip(), folder, about["class"], config, f"{prefix}." if prefix else ""
-    joint = ROOT / "gradients" / "joint_question_answering"
-    yield "joint", joint, JOINT, {}, ""
-
-
-def check_golden(albert, scratch, folder, class_name, config, prefix):
-    source = scratch / "source"
-    shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(folder, source)
-    changed = json.loads((source / "config.json").read_text())
-    (source / "config.json").write_text(json.dumps({**changed, **config}))
+def check_golden(albert, scratch, golden):
     path = scratch / "model.onnx"
-    run(albert, "export", "--model", source, "--to", "onnx", "--class", class_name, "--output", path)
+    folder, feed, expected = golden_in(scratch, golden)
+    run(albert, "export", "--model", folder, "--to", "onnx", "--class", golden.class_name, "--output", path)
     check_structure(path)
-    given = safetensors.numpy.load_file(folder / "inputs.safetensors")
-    feed = complete(given)
-    if class_name == JOINT:
-        expected = json.loads((folder / "expected.json").read_text())["outputs"]
-        expected = {name: np.array(value) for name, value in expected.items()}
-        # Ends of starts that are none have numbers there.
-        none = np.repeat(expected["start_top_log_probs"] < -1e20, 5, axis=1)
-        expected["end_top_log_probs"][none] = -1e30
-        return in_tolerances(compare_joint(path, [feed], [expected]))
-    if "attention_mask" in given:  # a mask of fractions: any value but 0 keeps
-        feed["attention_mask"] = (given["attention_mask"] != 0).astype(np.int64)
-    expected = safetensors.numpy.load_file(folder / "expected.safetensors")
-    expected = {name.removeprefix(prefix): value for name, value in expected.items() if name.startswith(prefix)}
-    return in_tolerances(compare(path, [feed], [expected]))
+    return in_tolerances((compare_joint if golden.class_name == JOINT else compare)(path, [feed], [expected]))
 
 
 def compare_joint(path, inputs, expected):
-    """As `compare`; places of candidates that are none do not count, nor how unlikely those are."""
-    worst = {}
-    for engine, run_engine in ENGINES.items():
-        worst[engine] = 0.0
-        for actual, wanted in zip(run_engine(path, inputs), expected, strict=True):
-            for name, value in actual.items():
-                wanted_value = wanted[name].astype(np.float64)
-                logs = name.replace("index", "log_probs")
-                real = wanted[logs] > -1e20 if logs in wanted else np.ones_like(wanted_value, bool)
-                never = actual[logs] < -1e20 if logs in actual else ~real
-                assert value.shape == wanted_value.shape and (never == ~real).all(), f"{name}: other candidates"
-                worst[engine] = max(worst[engine], deviation(value[real], wanted_value[real]))
-    return worst
+    """As `compare`, with `deviations_joint`."""
+    return {engine: max(max(deviations_joint(actual, wanted).values())
+                        for actual, wanted in zip(run_engine(path, inputs), expected, strict=True))
+            for engine, run_engine in ENGINES.items()}
 
 
 # ---------------------------------------------------------------- new models
-
-def batches(config, class_name, generator):
-    """Batches with every kind of mask."""
-    made = []
-    for rows, length in ((1, 1), (1, 2), (3, 7), (5, 33), (7, 64), (1, 64)):
-        shape = (2, rows, length) if class_name == "AlbertForMultipleChoice" else (rows, length)
-        ids = generator.integers(5, config["vocab_size"], shape)
-        place, count = np.arange(length), generator.integers(1, length + 1, (*shape[:-1], 1))
-        mask = place < count  # padding on the right
-        mask[..., 1::6, :] = (place >= length - count)[..., 1::6, :]  # on the left
-        mask[..., 2::6, :] = generator.random((*shape[:-2], len(range(2, rows, 6)), length)) < 0.5  # holes
-        if rows > 3 and class_name != JOINT:
-            mask[..., 3, :] = False
-        types = (place >= count // 3) & mask
-        made.append({"input_ids": ids * mask, "attention_mask": mask.astype(np.int64), "token_type_ids": types.astype(np.int64)})
-    if class_name == JOINT:  # a sequence has at least one token
-        for feed in made:
-            feed["attention_mask"][:, 0] = 1
-    return made
-
 
 def new_model(scratch, class_name, shape, seed):
     config = {**SMALL, **shape}
@@ -381,8 +257,8 @@ def main():
     print("Deviations are in units of what is allowed.")
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
-        for name, *case in goldens():
-            check(f"golden {name}", functools.partial(check_golden, albert, scratch, *case))
+        for golden in goldens():
+            check(f"golden {golden.name}", functools.partial(check_golden, albert, scratch, golden))
         for class_name in reference.CLASSES:
             for seed, (shape, fields) in enumerate(SHAPES.items()):
                 check(f"new {class_name} {shape}", functools.partial(check_new, albert, scratch, class_name, fields, seed))

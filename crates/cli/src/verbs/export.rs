@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use albert::config::ModelClass;
 use albert::{Precision, stored_precision};
 use albert_export::onnx::{self, Int8, OPSET, Options};
+use albert_export::saved_model;
 use anyhow::{Context, Result, bail};
 
 use super::forward;
@@ -16,11 +17,12 @@ use crate::stream::Voice;
     before_help = "\
 Examples:
   albert export --model DIR --to onnx --output model.onnx
-  albert export --model DIR --to onnx --output encoder.onnx --class AlbertModel
-  albert export --model DIR --to onnx --output model-int8.onnx --dtype int8",
+  albert export --model DIR --to onnx --output model-int8.onnx --dtype int8
+  albert export --model DIR --to saved-model --output FOLDER --class AlbertModel",
     after_help = "\
-Inputs: int64 input_ids, attention_mask, token_type_ids [B, S] ([B, K, S] for multiple choice), of any batch and length.
-Outputs: float32 under transformers' names."
+Inputs: input_ids, attention_mask, token_type_ids [B, S] ([B, K, S] for multiple choice), of any batch and length; int64, of a
+SavedModel's serving_default int32 as transformers has it (int64_serving takes int64).
+Outputs: float32 under transformers' names. A SavedModel's variables can be trained."
 )]
 pub(crate) struct Export {
     /// Model folder: config.json and weights
@@ -29,8 +31,8 @@ pub(crate) struct Export {
     /// Form of the file
     #[arg(long, value_enum, value_name = "FORMAT")]
     to: Form,
-    /// File to write; it appears when it is complete
-    #[arg(long, value_name = "FILE")]
+    /// File to write, or new folder (saved-model); it appears when it is complete
+    #[arg(long, value_name = "PATH")]
     output: PathBuf,
     /// Class to export [default: the first of config.json's architectures]
     #[arg(long, value_name = "NAME", value_parser = forward::CLASSES)]
@@ -49,6 +51,8 @@ pub(crate) struct Export {
 enum Form {
     /// ONNX, one file
     Onnx,
+    /// TensorFlow, a folder; 32-bit floating point
+    SavedModel,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -73,6 +77,13 @@ impl Export {
         }
         let name = forward::class(self.class.as_deref(), &self.model)?;
         let class = ModelClass::from_name(&name).with_context(|| forward::unknown_class(&name))?;
+        match self.to {
+            Form::Onnx => self.onnx(&name, class),
+            Form::SavedModel => self.saved_model(&name, class),
+        }
+    }
+
+    fn onnx(&self, name: &str, class: ModelClass) -> Result<()> {
         let int8 = match self.dtype {
             Dtype::Auto => match stored_precision(&self.model)? {
                 Precision::Int8 => Some(Int8::Dynamic),
@@ -84,13 +95,28 @@ impl Export {
         };
         let mlm_bias = forward::mlm_bias(self.google_mlm_bias);
         let options = Options { int8, mlm_bias };
-        let Form::Onnx = self.to;
         let written = onnx::export(&self.model, class, &self.output, options)?;
         super::tell(&written.loaded, self.voice);
         println!(
             "{}: {name}, opset {OPSET}, {}, {:.2} MB",
             self.output.display(),
             int8.map_or("f32", |_| "int8"),
+            written.bytes as f64 / 1e6,
+        );
+        Ok(())
+    }
+
+    fn saved_model(&self, name: &str, class: ModelClass) -> Result<()> {
+        if let Dtype::Int8 | Dtype::Int8Weights = self.dtype {
+            bail!("--to saved-model writes f32 alone: leave out --dtype, or take --to onnx");
+        }
+        let mlm_bias = forward::mlm_bias(self.google_mlm_bias);
+        let written = saved_model::export(&self.model, class, &self.output, mlm_bias)?;
+        super::tell(&written.loaded, self.voice);
+        println!(
+            "{}: {name}, {} variables, f32, {:.2} MB",
+            self.output.display(),
+            written.variables,
             written.bytes as f64 / 1e6,
         );
         Ok(())
