@@ -278,7 +278,7 @@ pub(super) fn saved_model(model: &Model<'_>) -> SavedModel {
     }
 }
 
-/// Nodes that restore the variables from files, under their names, and save them.
+/// Nodes that restore the variables from files, and save them.
 fn saver(variables: &[Variable<'_>], nodes: &mut Vec<NodeDef>) -> SaverDef {
     let texts = |texts: Vec<Vec<u8>>| {
         let value = TensorProto {
@@ -294,7 +294,7 @@ fn saver(variables: &[Variable<'_>], nodes: &mut Vec<NodeDef>) -> SaverDef {
     };
     let names = variables
         .iter()
-        .map(|variable| variable.name.clone().into_bytes())
+        .map(|variable| variable.key().into_bytes())
         .collect();
     let whole = vec![Vec::new(); variables.len()];
     let text = |name: &str| name.to_owned();

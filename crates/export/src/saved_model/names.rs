@@ -16,6 +16,11 @@ pub(super) struct Variable<'a> {
 }
 
 impl<'a> Variable<'a> {
+    /// Its name in the files of the variables, of which `tf.saved_model.load` expects this end.
+    pub(super) fn key(&self) -> String {
+        format!("{}/.ATTRIBUTES/VARIABLE_VALUE", self.name)
+    }
+
     pub(super) fn new(class: ModelClass, tensor: &'a Parameter<'a>) -> Self {
         let leaf = leaf(tensor);
         let transposed = leaf == "kernel";

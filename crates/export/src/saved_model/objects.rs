@@ -68,7 +68,7 @@ pub(super) fn trackable(model: &Model<'_>) -> TrackableObjectGraph {
         node.attributes.push(SerializedTensor {
             name: "VARIABLE_VALUE".to_owned(),
             full_name: variable.name.clone(),
-            checkpoint_key: variable.name.clone(),
+            checkpoint_key: variable.key(),
         });
     }
     TrackableObjectGraph { nodes }

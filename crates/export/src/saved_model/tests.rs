@@ -54,7 +54,11 @@ fn exported(case: &str) -> Exported {
         checkpoint
             .read_f32(tensor, 0, &mut values)
             .expect("numbers");
-        (tensor.name.to_string(), (tensor.shape.clone(), values))
+        let name = tensor.name.strip_suffix("/.ATTRIBUTES/VARIABLE_VALUE");
+        let name = name
+            .expect("as TensorFlow calls a variable's value")
+            .to_owned();
+        (name, (tensor.shape.clone(), values))
     });
     let variables: BTreeMap<_, _> = variables.collect();
     assert_eq!(variables.len(), written.variables);

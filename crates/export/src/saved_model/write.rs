@@ -14,7 +14,7 @@ const ROWS: usize = 64;
 
 /// Writes `variables.index` and its data into `folder`; gives the size of both in bytes.
 pub(super) fn variables(folder: &Path, variables: &[Variable<'_>], objects: &[u8]) -> Result<u64> {
-    let spec = |variable: &'_ Variable<'_>| (variable.name.clone(), variable.shape.clone());
+    let spec = |variable: &'_ Variable<'_>| (variable.key(), variable.shape.clone());
     let owned: Vec<(String, Vec<usize>)> = variables.iter().map(spec).collect();
     let specs = owned.iter().map(|(name, shape)| TensorSpec {
         name,
@@ -23,7 +23,9 @@ pub(super) fn variables(folder: &Path, variables: &[Variable<'_>], objects: &[u8
     });
     let specs: Vec<TensorSpec<'_>> = specs.collect();
     write_tf_variables(&folder.join("variables"), &specs, objects, |spec, sink| {
-        let variable = variables.iter().find(|variable| variable.name == spec.name);
+        let variable = variables
+            .iter()
+            .find(|variable| variable.key() == spec.name);
         elements(variable.expect("one of those that were given"), sink)
     })?;
     let size = |name: &str| {
