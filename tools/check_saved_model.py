@@ -43,7 +43,7 @@ SMALL = dict(vocab_size=61, embedding_size=12, hidden_size=24, num_hidden_layers
 SHAPES = {
     "plain": {},
     "groups": dict(num_hidden_layers=4, num_hidden_groups=2, hidden_act="gelu", embedding_size=24),
-    "inner": dict(inner_group_num=2, num_hidden_groups=2, hidden_act="relu"),
+    "inner": dict(inner_group_num=2, num_hidden_layers=4, num_hidden_groups=2, hidden_act="relu"),
     "wide": dict(hidden_size=52, num_attention_heads=2, layer_norm_eps=1e-5, hidden_act="silu", num_hidden_layers=3),
 }
 
