@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import pathlib
-import resource
 import statistics
 import subprocess
 import sys
@@ -58,9 +57,15 @@ def memory(engine, path):
 
 def measure_memory(engine, path):
     {"ONNX Runtime": lambda: __import__("onnxruntime"), "OpenVINO": lambda: __import__("openvino")}[engine]()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     SESSIONS[engine](path, 2)(batch(1, 16, 30))
-    print(json.dumps((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024))
+    print(json.dumps(peak() - before))
+
+
+def peak():
+    """The most memory that this process had, in bytes."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def export_with_torch(model, path):
