@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import pathlib
-import resource
 import statistics
 import subprocess
 import sys
@@ -58,9 +57,15 @@ def memory(engine, path):
 
 def measure_memory(engine, path):
     {"ONNX Runtime": lambda: __import__("onnxruntime"), "OpenVINO": lambda: __import__("openvino")}[engine]()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     SESSIONS[engine](path, 2)(batch(1, 16, 30))
-    print(json.dumps((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024))
+    print(json.dumps(peak() - before))
+
+
+def peak():
+    """The most memory that this process had, in bytes."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def export_with_torch(model, path):
@@ -128,16 +133,16 @@ def main():
             with torch.no_grad():
                 right = model(**{name: torch.from_numpy(value) for name, value in feed.items()}).last_hidden_state.numpy()
             times = {name: [] for name in sessions}
+            for name, run in sessions.items():
+                error = np.sqrt(np.square(run(feed) - right).sum() / np.square(right).sum())
+                print(f"{shape} {name}: error {error:.2e}", flush=True)
             for _ in range(arguments.rounds):
                 for name, run in sessions.items():
                     run(feed)
                     for _ in range(3 if rows * length < 1000 else 1):
                         start = time.perf_counter()
-                        actual = run(feed)
+                        run(feed)
                         times[name].append((time.perf_counter() - start) * 1e3)
-                    if len(times[name]) < 4:
-                        error = np.sqrt(np.square(actual - right).sum() / np.square(right).sum())
-                        print(f"{shape} {name}: error {error:.2e}", flush=True)
             for name, values in times.items():
                 print(f"{shape} {name}: {statistics.median(values):.1f} ms, least {min(values):.1f}", flush=True)
 

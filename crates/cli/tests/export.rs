@@ -1,6 +1,7 @@
 //! `albert export`: files are written whole or not at all, and refusals say what is wrong. Their contents are tested where they
 //! are made, and with the libraries that read them by tools/check_onnx.py.
 
+#[allow(dead_code, reason = "each file of tests uses a part")]
 mod common;
 
 use common::Home;

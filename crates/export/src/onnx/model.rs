@@ -168,13 +168,14 @@ fn embed(b: &mut Builder<'_>, batch: &Batch) -> Value {
     let types = b.rows("types", Site::TokenTypeEmbeddings, &batch.types);
     let mut sum = b.graph.op("Add", "sum", [&words, &types], &[]);
     if b.config.position_embedding_type == PositionEmbeddingType::Absolute {
-        // The first S rows: a sequence that is too long has a sum of two lengths, which every runtime refuses.
+        // The first S rows. Of a sequence that is too long runtimes refuse this sum, and give its name.
+        let limit = format!("at_most_{}_tokens", b.config.max_position_embeddings);
         let table = b.tensor(Site::PositionEmbeddings, Field::Weight);
         let graph = &mut b.graph;
         let [zero, one, two] = [[0], [1], [2]].map(|x| graph.int64s(&x));
         let length = graph.op("Slice", "length", [&batch.shape, &one, &two], &[]);
         let positions = graph.op("Slice", "positions", [&table, &zero, &length], &[]);
-        sum = graph.op("Add", "sum", [&sum, &positions], &[]);
+        sum = graph.op("Add", &limit, [&sum, &positions], &[]);
     }
     let x = b.norm("norm", &sum, Site::EmbeddingNorm);
     flat(b, &x, b.config.embedding_size)
