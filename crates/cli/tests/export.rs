@@ -1,5 +1,6 @@
 //! `albert export`: files are written whole or not at all, and refusals say what is wrong. Their contents are tested where they
-//! are made, and with the libraries that read them by tools/check_onnx.py.
+//! are made, and with the libraries that read them by tools/check_onnx.py
+//! and tools/check_saved_model.py.
 
 #[allow(dead_code, reason = "each file of tests uses a part")]
 mod common;
@@ -109,4 +110,20 @@ fn what_cannot_be_exported_is_refused_and_leaves_nothing() {
         1,
         &["none/model.onnx"],
     );
+}
+
+#[test]
+fn a_saved_model_is_a_new_folder() {
+    let home = Home::empty();
+    let to = "--to saved-model --output saved";
+    let export = format!("export --model fixtures/model/masked_lm {to}");
+    home.refused(&format!("{export} --dtype int8"), 1, &["f32"]);
+    assert!(!home.path("saved").exists());
+    let described = home.done(&export);
+    assert!(
+        described.starts_with("saved: AlbertForMaskedLM, 28 variables, f32, "),
+        "{described}"
+    );
+    assert_eq!(home.names("saved"), ["saved_model.pb", "variables"]);
+    home.refused(&export, 1, &["saved", "empty"]);
 }

@@ -218,12 +218,15 @@ impl<'a> Lowering<'a> {
     fn concat(&mut self, node: &NodeProto) -> Tensor {
         let mut inputs = self.inputs(node);
         let (count, kind) = (inputs.len() as i64, inputs[0].kind);
-        inputs.push(self.body.int64(integer(node, "axis").unwrap_or(0)));
+        // TensorFlow's gradient of this operator knows axes of 32 bits alone.
+        let axis = integer(node, "axis").unwrap_or(0) as i32;
+        let axis = axis.to_le_bytes().to_vec();
+        inputs.push(self.body.constant(DataType::Int32, &[], axis));
         let inputs: Vec<&Tensor> = inputs.iter().collect();
         let attr = vec![
             ("N", Attr::I(count)),
             of_type("T", kind),
-            of_type("Tidx", DataType::Int64),
+            of_type("Tidx", DataType::Int32),
         ];
         let op = Op {
             op: "ConcatV2",
