@@ -1240,6 +1240,7 @@ const VERBS: &[&[&str]] = &[
     &["finetune"],
     &["evaluate"],
     &["quantize"],
+    &["convert"],
     &["inspect"],
     &["doctor"],
     &["forward"],
