@@ -1,7 +1,8 @@
 //! From a checkpoint to a model's parameters and back, by walking the table of [`crate::names`].
 //!
 //! This file: how to load, and the report. `view` shows the tensors of any program's checkpoint under our names,
-//! `folder` opens a model's folder, `load` reads, `integers` says what is right of matrices of whole numbers, `save` writes.
+//! `reader`
+//! gives their elements, `repeats` says what is there twice, `folder` opens a model's folder, `load` reads, `integers` says what is right of matrices of whole numbers, `save` writes.
 
 use std::path::Path;
 
@@ -14,6 +15,8 @@ use crate::names::{self, HEAD_MODULES};
 mod folder;
 mod integers;
 mod load;
+mod reader;
+pub(crate) mod repeats;
 mod save;
 mod view;
 

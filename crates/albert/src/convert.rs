@@ -13,7 +13,7 @@
 //! let options = ConvertOptions::to(Target::Hdf5);
 //! let converted = convert_folder(&source, &destination, &options, &device)?;
 //! assert!(destination.join("tf_model.h5").is_file());
-//! assert_eq!(converted.check.outputs[0].0, "logits");
+//! assert_eq!(converted.check.outputs[0].0, "prediction_logits");
 //! # Ok(())
 //! # }
 //! ```
@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use albert_formats::{Checkpoint, Dtype};
 
 use crate::checkpoint::{MlmBias, ModelFolder, View, head_class};
-use crate::config::{AlbertConfig, ConfigDialect, ModelClass};
+use crate::config::{AlbertConfig, ModelClass};
 use crate::error::{Error, Result};
 use crate::names::Dialect;
 use crate::ops::Cpu;
@@ -172,21 +172,33 @@ pub fn convert_folder(
     options: &ConvertOptions,
     device: &Cpu,
 ) -> Result<Converted> {
-    let draft = Draft::apart(&home_of(source), destination)?;
+    let draft = Draft::apart(&home_of(source)?, destination)?;
     let converted = convert_into(source, draft.path(), options, device)?;
     draft.publish()?;
     Ok(converted)
 }
 
 /// The folder of a source: itself, or that in which a checkpoint lies.
-pub fn home_of(source: &Path) -> PathBuf {
+///
+/// # Errors
+/// A source that is not there.
+pub fn home_of(source: &Path) -> Result<PathBuf> {
     if source.is_dir() {
-        return source.to_owned();
+        return Ok(source.to_owned());
     }
-    match source.parent() {
+    // A checkpoint of TensorFlow is known by what its files begin with.
+    let mut index = source.as_os_str().to_owned();
+    index.push(".index");
+    if !source.exists() && !Path::new(&index).exists() {
+        return Err(Error::Folder {
+            path: source.to_owned(),
+            problem: "expected the folder of a model or a checkpoint in one, found nothing (nothing is downloaded)".to_owned(),
+        });
+    }
+    Ok(match source.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
-    }
+    })
 }
 
 /// As [`convert_folder`], into a folder that is there and empty, such as that of a [`Draft`].
@@ -199,7 +211,7 @@ pub fn convert_into(
     options: &ConvertOptions,
     device: &Cpu,
 ) -> Result<Converted> {
-    let home = home_of(source);
+    let home = home_of(source)?;
     let encoder = match source.is_dir() {
         true if options.config.is_none() => encoder_folder(source)?,
         _ => PathBuf::new(),
@@ -298,9 +310,4 @@ fn class_of(
         path: path.to_owned(),
         problem: "its tensors may be those of several classes, and no configuration names one: name it (--class)".to_owned(),
     })
-}
-
-/// What Google's configuration file has no place for, which config.json beside it keeps.
-fn google_json(config: &AlbertConfig) -> Result<String> {
-    Ok(config.to_json(ConfigDialect::Google)?)
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use albert_formats::{Checkpoint, Dtype, TensorInfo};
 
-use super::view::{Reader, Stored, View};
-use super::{LoadOptions, LoadReport, equal, integers, is_in, refusal};
+use super::reader::Reader;
+use super::view::{Stored, View};
+use super::{LoadOptions, LoadReport, integers, is_in, refusal, repeats};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::names::{self, BlockSite, Field, HEAD_MODULES, Place, Site, Tensor};
@@ -85,7 +86,9 @@ impl<'a, B: Backend> Loader<'a, B> {
                 return Err(stored.misshapen(&self.path, &tensor.shape));
             }
             self.count(stored);
-            self.count_repeats(tensor, stored)?;
+            for repeat in repeats::of(&self.path, &self.view, &tensor.name, stored)? {
+                self.count(repeat);
+            }
             return match stored {
                 Stored::Plain(info) if info.dtype == Dtype::I8 => self.scaled(info),
                 _ => Ok(Source::File(self.view.reader(stored)?)),
@@ -110,30 +113,6 @@ impl<'a, B: Backend> Loader<'a, B> {
     fn count(&mut self, stored: Stored<'_>) {
         let names = stored.infos().map(|info| info.name.clone());
         self.report.loaded.extend(names);
-    }
-
-    /// Counts what the file holds for the same place, which must be the same: Keras lists the embeddings with every layer
-    /// that uses them.
-    fn count_repeats(&mut self, tensor: &Tensor, stored: Stored<'a>) -> Result<()> {
-        let repeats: Vec<Stored<'a>> = self.view.repeats(&tensor.name).collect();
-        for repeat in repeats {
-            if repeat.shape() != tensor.shape {
-                return Err(repeat.misshapen(&self.path, &tensor.shape));
-            }
-            if self.stored_differ(stored, repeat)? {
-                let name = |stored: Stored<'_>| stored.info().map(|info| info.name.clone());
-                let [one, other] = [stored, repeat].map(|stored| name(stored).unwrap_or_default());
-                return Err(Error::Folder {
-                    path: self.path.clone(),
-                    problem: format!(
-                        "expected one {}, found two that differ, {one} and {other}; take a checkpoint that its program wrote whole",
-                        tensor.name
-                    ),
-                });
-            }
-            self.count(repeat);
-        }
-        Ok(())
     }
 
     /// A matrix X of dtype I8 [N, K] comes with `X_scale` [N, 1]: row i of the matrix is X\[i\] · scale\[i\]. Where there
@@ -397,54 +376,9 @@ impl<'a, B: Backend> Loader<'a, B> {
     pub(crate) fn differ(&self, a: (Site, Field), b: (Site, Field)) -> Result<bool> {
         let [a, b] = [a, b].map(|(site, field)| self.find(&self.tensor(site, field)));
         match (a, b) {
-            (Some(a), Some(b)) => self.stored_differ(a, b),
+            (Some(a), Some(b)) => repeats::differ(&self.view, a, b),
             _ => Ok(false),
         }
-    }
-
-    fn stored_differ(&self, a: Stored<'a>, b: Stored<'a>) -> Result<bool> {
-        if a.shape() != b.shape() {
-            return Ok(true);
-        }
-        if a.is_integer() || b.is_integer() {
-            return match (a, b) {
-                (Stored::Plain(a), Stored::Plain(b)) => self.integers_differ(a, b),
-                _ => Ok(true),
-            };
-        }
-        Ok(!self.view.same(a, b)?)
-    }
-
-    /// Whether two matrices differ of which at least one is I8: in type, in an integer, in a scale.
-    fn integers_differ(&self, a: &TensorInfo, b: &TensorInfo) -> Result<bool> {
-        if a.dtype != b.dtype {
-            return Ok(true);
-        }
-        let checkpoint = self.view.checkpoint;
-        let read =
-            |info: &TensorInfo, first, out: &mut [i8]| Ok(checkpoint.read_i8(info, first, out)?);
-        let integers = (
-            |first, out: &mut [i8]| read(a, first, out),
-            |first, out: &mut [i8]| read(b, first, out),
-        );
-        if !equal(a.elements(), integers.0, integers.1, i8::eq)? {
-            return Ok(true);
-        }
-        // What is missing or misshapen is told when the matrix is read.
-        let suffixes = [names::SCALE, names::DELTA_LEFT, names::DELTA_RIGHT];
-        for suffix in suffixes {
-            let [a, b] = [a, b].map(|info| checkpoint.get(&format!("{}{suffix}", info.name)));
-            match (a, b) {
-                (None, None) => {}
-                (Some(a), Some(b)) if a.shape == b.shape => {
-                    if !self.view.same(Stored::Plain(a), Stored::Plain(b))? {
-                        return Ok(true);
-                    }
-                }
-                _ => return Ok(true),
-            }
-        }
-        Ok(false)
     }
 
     /// The account, or the refusal: tensors that the class needs and the file lacks.

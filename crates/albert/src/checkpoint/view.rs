@@ -6,6 +6,7 @@ use std::path::Path;
 use albert_formats::{Checkpoint, Dtype, FormatError, TensorInfo};
 
 use super::equal;
+use super::reader::Reader;
 use crate::error::{Error, Result};
 use crate::names::{BlockSite, Dialect, Field, Place, Places, Site};
 
@@ -14,9 +15,6 @@ const ZH_PROJECTION: [&str; 2] = [
     "bert/embeddings/word_embeddings_2",
     "module/bert/embeddings/word_embeddings_2",
 ];
-
-/// What can go wrong with the elements of a tensor.
-type Read<T> = std::result::Result<T, FormatError>;
 
 /// The tensors of a checkpoint by their places in the model.
 pub(crate) struct View<'a> {
@@ -102,7 +100,7 @@ impl<'a> Stored<'a> {
 }
 
 /// [in, out] as [out, in]; of more axes the first is taken for the inputs.
-fn turned(shape: &[usize]) -> Vec<usize> {
+pub(super) fn turned(shape: &[usize]) -> Vec<usize> {
     match shape {
         [] | [_] => shape.to_vec(),
         [inputs, outputs @ ..] => vec![outputs.iter().product(), *inputs],
@@ -267,35 +265,11 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// A file that cannot be read, bytes that do not have their checksum.
-    pub(crate) fn reader(&self, stored: Stored<'a>) -> Read<Reader<'a>> {
-        let whole = |info: &TensorInfo| -> Read<Vec<f32>> {
-            let mut values = vec![0.0; info.elements()];
-            self.checkpoint.read_f32(info, 0, &mut values)?;
-            Ok(values)
-        };
-        let form = match stored {
-            Stored::Plain(info) => {
-                self.checkpoint.verify(info)?;
-                Form::File(info)
-            }
-            Stored::Turned(info) => Form::Turned {
-                rows: turned(&info.shape)[0],
-                values: whole(info)?,
-            },
-            Stored::Product(words, projection) => {
-                self.checkpoint.verify(words)?;
-                Form::Product {
-                    words,
-                    projection: whole(projection)?,
-                }
-            }
-            Stored::Identity(n) => Form::Identity(n),
-            Stored::Zeros(_) => Form::Zeros,
-        };
-        Ok(Reader {
-            checkpoint: self.checkpoint,
-            form,
-        })
+    pub(crate) fn reader(
+        &self,
+        stored: Stored<'a>,
+    ) -> std::result::Result<Reader<'a>, FormatError> {
+        Reader::new(self.checkpoint, stored)
     }
 }
 
@@ -313,83 +287,4 @@ fn dialect_of(checkpoint: &Checkpoint) -> (Places, Dialect) {
         }
     }
     best.1
-}
-
-/// Reads a tensor in our order, from several threads if need be.
-pub(crate) struct Reader<'a> {
-    checkpoint: &'a Checkpoint,
-    form: Form<'a>,
-}
-
-enum Form<'a> {
-    File(&'a TensorInfo),
-    /// [in, out] in memory; `rows` is out.
-    Turned {
-        rows: usize,
-        values: Vec<f32>,
-    },
-    Product {
-        words: &'a TensorInfo,
-        /// [E, H]
-        projection: Vec<f32>,
-    },
-    Identity(usize),
-    Zeros,
-}
-
-impl Reader<'_> {
-    /// Fills `out` with elements first, first + 1, …
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    pub(crate) fn read(&self, first: usize, out: &mut [f32]) -> Read<()> {
-        match &self.form {
-            Form::File(info) => self.checkpoint.read_f32(info, first, out)?,
-            Form::Turned { rows, values } => {
-                let cols = values.len() / (*rows).max(1);
-                for (at, x) in (first..).zip(out) {
-                    *x = values[at % cols * rows + at / cols];
-                }
-            }
-            Form::Product { words, projection } => self.product(words, projection, first, out)?,
-            Form::Identity(n) => {
-                for (at, x) in (first..).zip(out) {
-                    *x = f32::from(u8::from(at / n == at % n));
-                }
-            }
-            Form::Zeros => out.fill(0.0),
-        }
-        Ok(())
-    }
-
-    /// Σ word[e] · projection[e, h], summed in f64 and rounded once.
-    fn product(
-        &self,
-        words: &TensorInfo,
-        projection: &[f32],
-        first: usize,
-        out: &mut [f32],
-    ) -> Read<()> {
-        let narrow = words.shape[1];
-        let wide = projection.len() / narrow.max(1);
-        let (mut word, mut sums) = (vec![0.0; narrow], vec![0.0; wide]);
-        let (mut at, mut out) = (first, out);
-        while !out.is_empty() {
-            let (row, column) = (at / wide, at % wide);
-            self.checkpoint.read_f32(words, row * narrow, &mut word)?;
-            sums.fill(0.0);
-            for (x, factors) in word.iter().zip(projection.chunks_exact(wide)) {
-                for (sum, factor) in sums.iter_mut().zip(factors) {
-                    *sum += f64::from(*x) * f64::from(*factor);
-                }
-            }
-            let (now, rest) = out.split_at_mut(out.len().min(wide - column));
-            for (x, sum) in now.iter_mut().zip(&sums[column..]) {
-                *x = *sum as f32;
-            }
-            at += now.len();
-            out = rest;
-        }
-        Ok(())
-    }
 }

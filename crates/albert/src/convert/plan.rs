@@ -5,7 +5,7 @@ use std::path::Path;
 use albert_formats::Dtype;
 
 use super::{ConvertOptions, Renamed, Target};
-use crate::checkpoint::{MlmBias, Stored, View};
+use crate::checkpoint::{MlmBias, Stored, View, repeats};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::names::{self, BASE_PREFIX, Dialect, Field, Site};
@@ -147,20 +147,8 @@ impl<'a> Planner<'_, 'a> {
                 ),
             ));
         };
-        for repeat in self.view.repeats(&site.name(field)) {
-            let same = repeat.shape() == stored.shape() && self.view.same(stored, repeat)?;
-            let names = repeat.infos().map(|info| info.name.clone());
-            if !same {
-                return Err(refused(
-                    self.path,
-                    format!(
-                        "expected one {}, found another one that differs, {}",
-                        site.name(field),
-                        names.collect::<Vec<_>>().join(", ")
-                    ),
-                ));
-            }
-            self.plan.repeated.extend(names);
+        for repeat in repeats::of(self.path, self.view, &site.name(field), stored)? {
+            self.repeat(repeat);
         }
         self.plan.items.push(Item {
             site,
@@ -217,8 +205,8 @@ impl<'a> Planner<'_, 'a> {
             (None, Some(decoder)) => self.add(Site::WordEmbeddings, Field::Weight, decoder),
             (Some(words), Some(decoder)) => {
                 self.add(Site::WordEmbeddings, Field::Weight, words)?;
-                let same = words.shape() == decoder.shape() && self.view.same(words, decoder)?;
-                if !same || !self.config.tie_word_embeddings {
+                let other = repeats::differ(self.view, words, decoder)?;
+                if other || !self.config.tie_word_embeddings {
                     return self.add(Site::Decoder, Field::Weight, decoder);
                 }
                 self.repeat(decoder);
@@ -242,7 +230,7 @@ impl<'a> Planner<'_, 'a> {
             return Ok(());
         };
         let differ = match (bias, decoder) {
-            (Some(a), Some(b)) => a.shape() != b.shape() || !self.view.same(a, b)?,
+            (Some(a), Some(b)) => repeats::differ(self.view, a, b)?,
             _ => false,
         };
         let both = dialect.name_of(Site::Decoder, Field::Bias).is_some();

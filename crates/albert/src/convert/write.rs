@@ -9,8 +9,8 @@ use albert_formats::{
     write_safetensors, write_tf_bundle, write_torch,
 };
 
+use super::Target;
 use super::plan::{Item, Plan};
-use super::{Target, google_json};
 use crate::checkpoint::{Stored, View};
 use crate::config::{AlbertConfig, ConfigDialect, ModelClass};
 use crate::error::{Error, Result};
@@ -195,7 +195,8 @@ pub(super) fn configuration(
     config.extra.remove("torch_dtype");
     config.extra.insert("dtype".to_owned(), dtype.into());
     if to == Target::Tf1 {
-        let json = google_json(config)?;
+        // It has no place for labels and tokens, which config.json keeps.
+        let json = config.to_json(ConfigDialect::Google)?;
         write_atomically(&folder.join("albert_config.json"), json.as_bytes())?;
     }
     let json = config.to_json(ConfigDialect::HuggingFace)?;

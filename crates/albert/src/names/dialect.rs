@@ -284,3 +284,93 @@ fn modern(name: &str) -> Option<String> {
     };
     Some(format!("{module}.{leaf}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every place with both of its tensors, blocks of several groups among them.
+    fn all() -> Vec<(Site, Field)> {
+        let mut sites: Vec<Site> = SITES.iter().map(|row| row.site).collect();
+        for place in [(0, 0), (11, 3)] {
+            let (group, inner) = place;
+            let parts = BLOCK_SITES.iter().map(|row| row.part);
+            sites.extend(parts.map(|part| Site::Block(part, Place { group, inner })));
+        }
+        let both = |site| [(site, Field::Weight), (site, Field::Bias)];
+        sites.into_iter().flat_map(both).collect()
+    }
+
+    #[test]
+    fn from_a_place_to_its_name_and_back() {
+        for dialect in Dialect::ALL {
+            let places = Places::new(dialect);
+            let mut names = Vec::new();
+            for (site, field) in all() {
+                let zh = dialect == Dialect::Zh;
+                if zh && matches!(site, Site::Block(_, Place { inner, .. }) if inner > 0) {
+                    continue;
+                }
+                let Some((name, turned)) = dialect.name_of(site, field) else {
+                    continue;
+                };
+                let around = match dialect {
+                    Dialect::Torch => vec![name.clone()],
+                    Dialect::Google | Dialect::Zh => vec![name.clone(), format!("module/{name}")],
+                    Dialect::Flax => vec![name.clone(), format!("params.{name}")],
+                    Dialect::Keras => ["", "layer/", "layer/tf_albert_model_1/"]
+                        .map(|before| format!("{before}{name}:0"))
+                        .into(),
+                };
+                for written in around {
+                    assert_eq!(
+                        places.find(&written),
+                        Some((site, field, turned)),
+                        "{written}"
+                    );
+                }
+                if matches!(dialect, Dialect::Torch | Dialect::Flax) {
+                    let bare = name.strip_prefix(BASE_PREFIX).unwrap_or(&name);
+                    assert_eq!(places.find(bare), Some((site, field, turned)), "{bare}");
+                }
+                names.push(name);
+            }
+            assert!(names.len() > 50, "{dialect:?}: {}", names.len());
+            names.sort();
+            let count = names.len();
+            names.dedup();
+            assert_eq!(names.len(), count, "{dialect:?}: two places of one name");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name() {
+        let find = |dialect, name| Places::new(dialect).find(name);
+        for name in [
+            "encoder.albert_layer_groups.00.albert_layers.0.ffn.weight",
+            "encoder.albert_layer_groups.0.albert_layers.+1.ffn.weight",
+            "encoder.albert_layer_groups.0.albert_layers.0.ffn.weight.",
+            "albert.albert.pooler.weight",
+            "albert.classifier.weight",
+            "predictions.weight",
+            "",
+        ] {
+            assert_eq!(find(Dialect::Torch, name), None, "{name}");
+        }
+        assert_eq!(find(Dialect::Keras, "albert/pooler/kernel"), None);
+        assert_eq!(find(Dialect::Keras, "a/b/c/albert/pooler/kernel:0"), None);
+        assert_eq!(
+            find(Dialect::Google, "bert/pooler/dense/kernel/adam_m"),
+            None
+        );
+        for name in [
+            "bert/pooler/dense/kernel/adam_m",
+            "global_step",
+            "module/global_step",
+        ] {
+            assert!(Dialect::Google.ignores(name), "{name}");
+        }
+        assert!(!Dialect::Google.ignores("bert/pooler/dense/kernel"));
+        assert!(!Dialect::Google.ignores("Adam"));
+    }
+}

@@ -106,7 +106,7 @@ impl Convert {
             ignore_unknown: self.ignore_unknown,
         };
         let device = self.device.open(Precision::F32)?;
-        let home = home_of(&self.source);
+        let home = home_of(&self.source)?;
         let draft = interrupt::create_folder(|| Ok(Draft::apart(&home, &self.destination)?))?;
         let converted = match convert_into(&self.source, draft.path(), &options, &device) {
             Ok(converted) => converted,
