@@ -240,6 +240,7 @@ pub fn convert_into(
     write::configuration(&to, options.to, &mut config, &plan)?;
     let mut left_out = Vec::new();
     copy_others(&home, folder, &encoder, &mut left_out)?;
+    left_out.retain(|text| !is_own(text, &model.checkpoint));
     write::rename_vocabulary(&to, options.to)?;
     let check = check::check(&to, class, &view, &plan, &before, device)?;
 
@@ -257,6 +258,19 @@ pub fn convert_into(
         notes,
         check,
     })
+}
+
+/// Whether what was not copied is the checkpoint that was converted, or lists its files.
+fn is_own(left_out: &str, checkpoint: &Checkpoint) -> bool {
+    let name = left_out.split(": ").next().unwrap_or_default();
+    let name = Path::new(name).file_name().unwrap_or_default();
+    let mut files = checkpoint
+        .files()
+        .map(|file| file.file_name().unwrap_or_default());
+    let lists = [".index", ".index.json"]
+        .iter()
+        .any(|end| name.to_string_lossy().ends_with(end));
+    lists || name == "checkpoint" || files.any(|file| file == name)
 }
 
 fn open(folder: &Path, weights: &Path, options: &ConvertOptions) -> Result<ModelFolder> {
