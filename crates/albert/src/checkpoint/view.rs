@@ -1,6 +1,7 @@
 //! A checkpoint's tensors under our names and in our order of elements, whoever wrote it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use albert_formats::{Checkpoint, Dtype, FormatError, TensorInfo};
@@ -136,10 +137,11 @@ impl<'a> View<'a> {
                 _ => Stored::Plain(info),
             };
             let name = site.name(field);
-            if view.known.contains_key(&name) {
-                view.repeats.push((name, stored));
-            } else {
-                view.known.insert(name, stored);
+            match view.known.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(stored);
+                }
+                Entry::Occupied(place) => view.repeats.push((place.key().clone(), stored)),
             }
         }
         view.add_identity();
