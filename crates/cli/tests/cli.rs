@@ -577,6 +577,7 @@ fn inspect_json_has_the_same_facts() {
         "quantization",
         "dtypes",
         "labels",
+        "names",
         "unknown_keys",
         "legacy_keys",
         "notes",
