@@ -24,7 +24,7 @@ fn cases() -> Vec<PathBuf> {
         .map(|entry| entry.expect("an entry").path())
         .collect();
     found.sort();
-    assert!(found.len() >= 20, "{found:?}");
+    assert!(found.len() >= 25, "{found:?}");
     found
 }
 
