@@ -10,7 +10,9 @@ use albert::heads::{
     JointQuestionAnswering, MultipleChoice, QuestionAnswering, SequenceClassification,
     TokenClassification, Trainable,
 };
-use albert::{Albert, AlbertConfig, Cpu, DropoutPlan, LoadOptions, Precision, ProblemType};
+use albert::{
+    Albert, AlbertConfig, Cpu, DropoutPlan, LoadOptions, ModelFolder, Precision, ProblemType,
+};
 use albert_formats::Checkpoint;
 use albert_tokenizer::AlbertTokenizer;
 use albert_train::dataset::Dataset;
@@ -99,8 +101,7 @@ impl Finetune {
                 crate::training::name(self.task)
             );
         }
-        let (config, _) = AlbertConfig::from_file(&self.model.join("config.json"))
-            .map_err(albert::Error::from)?;
+        let config = ModelFolder::open(&self.model)?.config;
         let recipe = self.settings.recipe(self.task, &config)?;
         let length = recipe.max_seq_length;
         let windows = self.data.windowing(length);
@@ -336,8 +337,7 @@ impl Finetune {
         config: &AlbertConfig,
         labels: &[String],
     ) -> Result<()> {
-        let classifier = checkpoint.get("classifier.weight");
-        let Some(&found) = classifier.and_then(|tensor| tensor.shape.first()) else {
+        let Some(found) = albert::classifier_labels(checkpoint) else {
             return Ok(());
         };
         let own = &config.id2label;

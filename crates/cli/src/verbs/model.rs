@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use albert::pipeline::{Limits, SentenceModules, check_trained_for};
-use albert::{Albert, AlbertConfig, Cpu, Head, LoadOptions};
+use albert::{Albert, AlbertConfig, Cpu, Head, LoadOptions, ModelFolder};
 use albert_tokenizer::{AlbertTokenizer, Mode};
 use anyhow::{Result, bail};
 
@@ -38,8 +38,8 @@ pub(crate) struct Opened<H: Head<Cpu>> {
 impl ModelFlags {
     /// The configuration of the folder, where one is named that has any.
     pub(crate) fn config(&self) -> Option<AlbertConfig> {
-        let file = self.model.as_ref()?.join("config.json");
-        Some(AlbertConfig::from_file(&file).ok()?.0)
+        let folder = self.model.as_ref()?;
+        Some(ModelFolder::open(folder).ok()?.config)
     }
 
     /// Loads the folder, or `demo` where none is named.
