@@ -1,0 +1,416 @@
+//! A server on this machine that speaks the protocol of the Hugging Face Hub, well or badly.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+/// A file of a repository.
+#[derive(Clone, Debug)]
+pub struct HubFile {
+    /// Its path in the repository.
+    pub name: String,
+    /// Its contents.
+    pub bytes: Vec<u8>,
+    /// Whether it is stored as a large file: by SHA-256, on another host.
+    pub large: bool,
+}
+
+impl HubFile {
+    /// The name of the contents: what the hub gives as ETag.
+    pub fn etag(&self) -> String {
+        if self.large {
+            hex(&Sha256::digest(&self.bytes))
+        } else {
+            let header = format!("blob {}\0", self.bytes.len());
+            hex(&Sha1::new_with_prefix(header)
+                .chain_update(&self.bytes)
+                .finalize())
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One commit of a model.
+#[derive(Clone, Debug)]
+pub struct HubRepository {
+    /// `ORG/NAME`
+    pub id: String,
+    /// The branch or tag that points to it.
+    pub revision: String,
+    /// Forty hexadecimal digits.
+    pub commit: String,
+    /// Its files.
+    pub files: Vec<HubFile>,
+}
+
+/// A request, as it came.
+#[derive(Clone, Debug)]
+pub struct HubRequest {
+    /// GET or HEAD.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Whether it came to the host of large files.
+    pub storage: bool,
+}
+
+impl HubRequest {
+    /// The value of a header, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether this asks for a file's bytes, wherever they are stored.
+    pub fn is_get(&self, part: &str) -> bool {
+        self.method == "GET" && self.target.contains(part)
+    }
+}
+
+/// How an answer is sent.
+#[derive(Clone, Debug)]
+pub enum Manner {
+    /// At once.
+    Whole,
+    /// This many bytes of the body, then the connection ends.
+    Cut(usize),
+    /// This many bytes at a time, with pauses.
+    Slow(usize, Duration),
+    /// Nothing for this long, then the connection ends.
+    Hang(Duration),
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// `Content-Length` is added if it is not there.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body; not sent to HEAD.
+    pub body: Vec<u8>,
+    /// How it is sent.
+    pub manner: Manner,
+}
+
+impl Reply {
+    /// A status without more.
+    pub fn status(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+            manner: Manner::Whole,
+        }
+    }
+
+    /// A body.
+    pub fn body(body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            body: body.into(),
+            ..Self::status(200)
+        }
+    }
+
+    /// With another header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+
+    /// Sent in another manner.
+    #[must_use]
+    pub fn sent(mut self, manner: Manner) -> Self {
+        self.manner = manner;
+        self
+    }
+}
+
+/// What a test wants to be answered instead; `None`: what the hub answers, which is given.
+type Twist = dyn Fn(&HubRequest, Reply) -> Reply + Send + Sync;
+
+/// A hub on two ports of the loopback: its own, and that of the large files.
+pub struct HubServer {
+    shared: Arc<Shared>,
+    addresses: [SocketAddr; 2],
+}
+
+struct Shared {
+    repositories: Mutex<Vec<HubRepository>>,
+    seen: Mutex<Vec<HubRequest>>,
+    twist: Box<Twist>,
+    storage: String,
+    stopped: AtomicBool,
+}
+
+impl HubServer {
+    /// A server that behaves.
+    pub fn start(repositories: Vec<HubRepository>) -> Self {
+        Self::twisted(repositories, |_, reply| reply)
+    }
+
+    /// A server whose answers `twist` changes: it is given the request and the right answer.
+    pub fn twisted(
+        repositories: Vec<HubRepository>,
+        twist: impl Fn(&HubRequest, Reply) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+        let addresses = [0, 1].map(|i: usize| listeners[i].local_addr().expect("an address"));
+        let shared = Arc::new(Shared {
+            repositories: Mutex::new(repositories),
+            seen: Mutex::default(),
+            twist: Box::new(twist),
+            storage: format!("http://{}", addresses[1]),
+            stopped: AtomicBool::new(false),
+        });
+        for (i, listener) in listeners.into_iter().enumerate() {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                for stream in listener.incoming().flatten() {
+                    if shared.stopped.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let shared = Arc::clone(&shared);
+                    thread::spawn(move || {
+                        // A client that goes away ends its connection.
+                        let _ = serve(&shared, stream, i == 1);
+                    });
+                }
+            });
+        }
+        Self { shared, addresses }
+    }
+
+    /// For `HF_ENDPOINT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.addresses[0])
+    }
+
+    /// What was asked so far.
+    pub fn seen(&self) -> Vec<HubRequest> {
+        self.shared.seen.lock().expect("no panic").clone()
+    }
+
+    /// Forgets what was asked.
+    pub fn forget(&self) {
+        self.shared.seen.lock().expect("no panic").clear();
+    }
+
+    /// Other repositories from now on.
+    pub fn change(&self, repositories: Vec<HubRepository>) {
+        *self.shared.repositories.lock().expect("no panic") = repositories;
+    }
+}
+
+impl Drop for HubServer {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        for address in self.addresses {
+            // Wakes the listener up.
+            let _ = TcpStream::connect(address);
+        }
+    }
+}
+
+fn serve(shared: &Shared, stream: TcpStream, storage: bool) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let mut stream = stream;
+    loop {
+        let Some(first) = lines.next() else {
+            return Ok(());
+        };
+        let first = first?;
+        let mut words = first.split(' ');
+        let mut request = HubRequest {
+            method: words.next().unwrap_or_default().to_owned(),
+            target: words.next().unwrap_or_default().to_owned(),
+            headers: Vec::new(),
+            storage,
+        };
+        for line in lines.by_ref() {
+            let line = line?;
+            if line.is_empty() {
+                break;
+            }
+            if let Some((name, value)) = line.split_once(':') {
+                request
+                    .headers
+                    .push((name.to_lowercase(), value.trim().to_owned()));
+            }
+        }
+        shared.seen.lock().expect("no panic").push(request.clone());
+        let right = if storage {
+            shared.stored(&request)
+        } else {
+            shared.answer(&request)
+        };
+        let reply = (shared.twist)(&request, right);
+        if !send(&mut stream, &request, &reply)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether the connection stays.
+fn send(stream: &mut TcpStream, request: &HubRequest, reply: &Reply) -> std::io::Result<bool> {
+    if let Manner::Hang(pause) = reply.manner {
+        thread::sleep(pause);
+        return Ok(false);
+    }
+    let mut head = format!("HTTP/1.1 {} x\r\n", reply.status);
+    let mut headers = reply.headers.clone();
+    if !headers
+        .iter()
+        .any(|(name, _)| ["Content-Length", "Transfer-Encoding"].contains(name))
+    {
+        headers.push(("Content-Length", reply.body.len().to_string()));
+    }
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes())?;
+    if request.method == "HEAD" {
+        return Ok(true);
+    }
+    match reply.manner {
+        Manner::Cut(bytes) => {
+            stream.write_all(&reply.body[..bytes.min(reply.body.len())])?;
+            return Ok(false);
+        }
+        Manner::Slow(bytes, pause) => {
+            for part in reply.body.chunks(bytes) {
+                stream.write_all(part)?;
+                stream.flush()?;
+                thread::sleep(pause);
+            }
+        }
+        _ => stream.write_all(&reply.body)?,
+    }
+    Ok(true)
+}
+
+impl Shared {
+    /// What the hub's own host answers.
+    fn answer(&self, request: &HubRequest) -> Reply {
+        let repositories = self.repositories.lock().expect("no panic");
+        let target = request
+            .target
+            .split('?')
+            .next()
+            .unwrap_or_default()
+            .replace("%2F", "/");
+        let of = |path: &str, word: &str| -> Option<(String, String)> {
+            let (id, rest) = path.split_once(word)?;
+            Some((id.to_owned(), rest.to_owned()))
+        };
+        let (id, rest, is_list) = if let Some((id, revision)) = target
+            .strip_prefix("/api/models/")
+            .and_then(|path| of(path, "/revision/"))
+        {
+            (id, revision, true)
+        } else if let Some((id, rest)) = of(&target[1..], "/resolve/") {
+            (id, rest, false)
+        } else {
+            return Reply::status(404);
+        };
+        if !repositories.iter().any(|repository| repository.id == id) {
+            return Reply::status(401).with("X-Error-Code", "RepoNotFound");
+        }
+        let found = repositories.iter().find(|repository| {
+            let names = [&repository.revision, &repository.commit];
+            let is = |name: &String| {
+                rest == **name || (!is_list && rest.starts_with(&format!("{name}/")))
+            };
+            repository.id == id && names.into_iter().any(is)
+        });
+        let Some(repository) = found else {
+            return Reply::status(404).with("X-Error-Code", "RevisionNotFound");
+        };
+        if is_list {
+            return repository.list();
+        }
+        let name = [&repository.revision, &repository.commit]
+            .into_iter()
+            .find_map(|revision| rest.strip_prefix(&format!("{revision}/")))
+            .unwrap_or_default();
+        let Some(file) = repository.files.iter().find(|file| file.name == name) else {
+            return Reply::status(404)
+                .with("X-Error-Code", "EntryNotFound")
+                .with("X-Repo-Commit", &repository.commit);
+        };
+        if !file.large {
+            return ranged(request, &file.bytes)
+                .with("X-Repo-Commit", &repository.commit)
+                .with("ETag", format!("\"{}\"", file.etag()));
+        }
+        Reply::status(302)
+            .with("X-Repo-Commit", &repository.commit)
+            .with("X-Linked-Etag", format!("\"{}\"", file.etag()))
+            .with("X-Linked-Size", file.bytes.len())
+            .with(
+                "Location",
+                format!("{}/{}?X-Signature=secret", self.storage, file.etag()),
+            )
+    }
+
+    /// What the host of the large files answers. As the real one, it refuses a token beside a signature.
+    fn stored(&self, request: &HubRequest) -> Reply {
+        if request.header("authorization").is_some() {
+            return Reply::status(400);
+        }
+        let repositories = self.repositories.lock().expect("no panic");
+        let etag = request.target[1..].split('?').next().unwrap_or_default();
+        let mut files = repositories.iter().flat_map(|repository| &repository.files);
+        match files.find(|file| file.large && file.etag() == etag) {
+            Some(file) => ranged(request, &file.bytes).with("ETag", "\"another-7\""),
+            None => Reply::status(403),
+        }
+    }
+}
+
+impl HubRepository {
+    fn list(&self) -> Reply {
+        let files: Vec<serde_json::Value> = self
+            .files
+            .iter()
+            .map(|file| serde_json::json!({ "rfilename": file.name }))
+            .collect();
+        let list = serde_json::json!({ "id": self.id, "sha": self.commit, "private": false, "siblings": files });
+        Reply::body(list.to_string()).with("Content-Type", "application/json")
+    }
+}
+
+/// All bytes, or those from the start of `Range: bytes=N-`.
+fn ranged(request: &HubRequest, bytes: &[u8]) -> Reply {
+    let start = request.header("range").and_then(|range| {
+        range
+            .strip_prefix("bytes=")?
+            .strip_suffix('-')?
+            .parse::<usize>()
+            .ok()
+    });
+    match start {
+        None => Reply::body(bytes),
+        Some(start) if start < bytes.len() => Reply {
+            status: 206,
+            ..Reply::body(&bytes[start..])
+        }
+        .with(
+            "Content-Range",
+            format!("bytes {start}-{}/{}", bytes.len() - 1, bytes.len()),
+        ),
+        Some(_) => Reply::status(416).with("Content-Range", format!("bytes */{}", bytes.len())),
+    }
+}
