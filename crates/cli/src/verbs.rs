@@ -18,6 +18,7 @@ mod inspect;
 mod man;
 mod model;
 mod pretrain;
+mod pull;
 mod quantize;
 mod sentence_order;
 mod similarity;
@@ -53,6 +54,7 @@ pub(crate) enum Verb {
     Finetune(Box<finetune::Finetune>),
     Evaluate(evaluate::Evaluate),
     Quantize(quantize::Quantize),
+    Pull(pull::Pull),
     Inspect(inspect::Inspect),
     Doctor(doctor::Doctor),
     Forward(forward::Forward),
@@ -80,6 +82,7 @@ impl Verb {
             Self::Finetune(verb) => verb.run(),
             Self::Evaluate(verb) => verb.run(),
             Self::Quantize(verb) => verb.run(),
+            Self::Pull(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
             Self::Forward(verb) => verb.run(),

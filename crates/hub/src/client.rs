@@ -240,9 +240,12 @@ impl<'a> Client<'a> {
         if !address.is_secure() {
             return Ok(&self.plain);
         }
-        let secure = self
-            .secure
-            .get_or_init(|| Ok(agent(self.environment, Some(tls::config()?))));
+        let secure = self.secure.get_or_init(|| {
+            Ok(agent(
+                self.environment,
+                Some(tls::config(&self.environment.authorities)?),
+            ))
+        });
         secure.as_ref().map_err(|problem| Error::Secure {
             url: address.plain(),
             problem: problem.clone(),

@@ -25,6 +25,7 @@ pub struct Environment {
     pub(crate) offline: Option<&'static str>,
     token: TokenSource,
     pub(crate) proxies: Proxies,
+    pub(crate) authorities: Authorities,
     /// `HF_HUB_ETAG_TIMEOUT`: for answers about files.
     pub(crate) answer_timeout: Duration,
     /// `HF_HUB_DOWNLOAD_TIMEOUT`: for the next bytes of a file.
@@ -33,6 +34,13 @@ pub struct Environment {
     pub(crate) symlinks: bool,
     /// Wait this long before the second attempt, then twice as long each time.
     pub(crate) first_pause: Duration,
+}
+
+/// Who vouches for servers, if not the system's authorities: variables and what they name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Authorities {
+    pub(crate) file: Option<(&'static str, PathBuf)>,
+    pub(crate) folder: Option<(&'static str, PathBuf)>,
 }
 
 /// What lets a user in. It is shown nowhere.
@@ -136,6 +144,19 @@ impl Variables<'_> {
         }
     }
 
+    /// The variables of OpenSSL, and the older ones of Python's requests.
+    fn authorities(&self) -> Result<Authorities> {
+        let mut file = None;
+        for name in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"] {
+            let path = self.path(name)?.map(|path| (name, path));
+            file = file.or(path);
+        }
+        let folder = self
+            .path("SSL_CERT_DIR")?
+            .map(|path| ("SSL_CERT_DIR", path));
+        Ok(Authorities { file, folder })
+    }
+
     fn token(&self, home: &Path) -> Result<TokenSource> {
         if self.is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN")? {
             return Ok(TokenSource::None);
@@ -235,6 +256,7 @@ impl Environment {
                 }
                 Ok(None)
             })?,
+            authorities: variables.authorities()?,
             answer_timeout: variables.seconds("HF_HUB_ETAG_TIMEOUT")?,
             read_timeout: variables.seconds("HF_HUB_DOWNLOAD_TIMEOUT")?,
             symlinks: !variables.is_true("HF_HUB_DISABLE_SYMLINKS")?,
@@ -245,6 +267,11 @@ impl Environment {
     /// The folder of downloaded models.
     pub fn cache(&self) -> &Path {
         &self.cache
+    }
+
+    /// The server.
+    pub fn endpoint(&self) -> String {
+        self.endpoint.plain()
     }
 
     /// Waits `pause` before the second attempt, and twice as long each time after that.

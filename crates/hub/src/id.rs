@@ -91,6 +91,14 @@ pub enum Source {
     },
 }
 
+/// Whether `path` is there: a file, a folder, a link (also one that leads nowhere: it is a broken path, not an id), or
+/// the prefix of a TensorFlow checkpoint.
+pub fn exists(path: &Path) -> bool {
+    let mut index = path.as_os_str().to_owned();
+    index.push(".index");
+    path.symlink_metadata().is_ok() || Path::new(&index).is_file()
+}
+
 impl Source {
     /// What `given` means. What exists here is a path, whatever it looks like. `hf:ORG/NAME` and `hf://ORG/NAME` are
     /// always ids. Of the rest, `ORG/NAME` is an id unless ORG is a folder here; `@REVISION` may follow an id.
@@ -104,8 +112,7 @@ impl Source {
         let Some(text) = given.to_str() else {
             return path();
         };
-        // A dangling link exists too: it is a broken path, not an id.
-        if given.symlink_metadata().is_ok() {
+        if exists(given) {
             return path();
         }
         if let Some(rest) = text.strip_prefix("hf:") {

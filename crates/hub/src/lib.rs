@@ -48,5 +48,5 @@ pub use environment::Environment;
 pub use error::{Error, Result};
 pub use files::Want;
 pub use hub::{Hub, Pulled};
-pub use id::{DEFAULT_REVISION, ModelId, Source};
+pub use id::{DEFAULT_REVISION, ModelId, Source, exists};
 pub use observer::{Observer, Silent};

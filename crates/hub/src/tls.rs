@@ -1,18 +1,20 @@
 //! How https connections are secured: graviola's algorithms, the system's certificates.
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use std::sync::Arc;
 
 use ureq::tls::TlsConfig;
 
+use crate::environment::Authorities;
+
 /// The configuration of secure connections.
 ///
-/// Certificates are those of the system, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`; where there are none, Mozilla's list
-/// inside the program.
+/// Certificates are those that the environment names, else those of the system, else Mozilla's list inside the program.
 ///
 /// # Errors
 /// In words, if this processor has no instructions for it, or the certificates cannot be read.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-pub(crate) fn config() -> Result<TlsConfig, String> {
+pub(crate) fn config(authorities: &Authorities) -> Result<TlsConfig, String> {
     use ureq::tls::{Certificate, RootCerts};
 
     if !is_supported() {
@@ -21,26 +23,31 @@ pub(crate) fn config() -> Result<TlsConfig, String> {
              (`albert pull ID --to DIR`) and copy the folder"
         ));
     }
-    let found = rustls_native_certs::load_native_certs();
-    let chosen = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
-        .into_iter()
-        .find(|name| std::env::var_os(name).is_some());
-    let roots = match (found.certs.is_empty(), chosen) {
-        (false, _) => {
+    let (file, folder) = (authorities.file.as_ref(), authorities.folder.as_ref());
+    let found = match (file, folder) {
+        (None, None) => rustls_native_certs::load_native_certs(),
+        _ => rustls_native_certs::load_certs_from_paths(
+            file.map(|(_, path)| path.as_path()),
+            folder.map(|(_, path)| path.as_path()),
+        ),
+    };
+    let roots = match file.or(folder) {
+        Some((variable, path)) if found.certs.is_empty() => {
+            let why = found.errors.first().map(|error| format!(" ({error})"));
+            return Err(format!(
+                "{variable} names {}, which holds no certificate{}: give a file in PEM form, or unset it",
+                path.display(),
+                why.unwrap_or_default()
+            ));
+        }
+        None if found.certs.is_empty() => RootCerts::WebPki,
+        _ => {
             let certificates = found
                 .certs
                 .iter()
                 .map(|der| Certificate::from_der(der).to_owned());
             RootCerts::Specific(Arc::new(certificates.collect()))
         }
-        (true, Some(name)) => {
-            let why = found.errors.first().map(|error| format!(": {error}"));
-            return Err(format!(
-                "{name} leads to no certificate{}: give a file in PEM form, or unset it",
-                why.unwrap_or_default()
-            ));
-        }
-        (true, None) => RootCerts::WebPki,
     };
     Ok(TlsConfig::builder()
         .root_certs(roots)
@@ -74,7 +81,7 @@ fn is_supported() -> bool {
 
 /// There is none.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(crate) fn config() -> Result<TlsConfig, String> {
+pub(crate) fn config(_: &Authorities) -> Result<TlsConfig, String> {
     Err(
         "this program has no https for this kind of processor: pull the model on another machine \
          (`albert pull ID --to DIR`) and copy the folder"

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use albert_hub::{Error, Want};
 use albert_testing::{HubRepository, HubServer, Reply};
-use common::{COMMIT, NEEDED, NEXT, Place, Watch, file, id, is_whole, model, names, server, weights};
+use common::{
+    COMMIT, NEEDED, NEXT, Place, Watch, file, id, is_whole, model, names, server, weights,
+};
 
 #[test]
 fn a_model_comes_into_the_layout_of_the_cache() {
@@ -14,18 +16,36 @@ fn a_model_comes_into_the_layout_of_the_cache() {
     let place = Place::new(&server);
     let pulled = place.pull().expect("a model");
     assert_eq!(pulled.folder, place.cached("snapshots").join(COMMIT));
-    assert_eq!((pulled.commit.as_str(), pulled.files), (COMMIT, NEEDED.map(str::to_owned).to_vec()));
+    assert_eq!(
+        (pulled.commit.as_str(), pulled.files),
+        (COMMIT, NEEDED.map(str::to_owned).to_vec())
+    );
     is_whole(&pulled.folder);
     let text = |name: &str| std::fs::read_to_string(place.cached(name)).expect(name);
-    assert_eq!(text("refs/main"), COMMIT, "no line feed: Python compares it");
-    let expected: Vec<String> = model("albert/tiny").files.iter().filter(|file| NEEDED.contains(&file.name.as_str())).map(|file| file.etag()).collect();
+    assert_eq!(
+        text("refs/main"),
+        COMMIT,
+        "no line feed: Python compares it"
+    );
+    let expected: Vec<String> = model("albert/tiny")
+        .files
+        .iter()
+        .filter(|file| NEEDED.contains(&file.name.as_str()))
+        .map(|file| file.etag())
+        .collect();
     let mut blobs = names(&place.cached("blobs"));
     assert_eq!(blobs.len(), expected.len());
     blobs.retain(|name| !expected.contains(name));
     assert_eq!(blobs, Vec::<String>::new());
     // What the repository lacks is known, so that nobody asks again.
-    assert_eq!(names(&place.cached(".no_exist").join(COMMIT)), ["modules.json", "tokenizer.json", "vocab.txt"]);
-    assert_eq!(names(&place.path("hf/hub")), [".locks", "CACHEDIR.TAG", "models--albert--tiny"]);
+    assert_eq!(
+        names(&place.cached(".no_exist").join(COMMIT)),
+        ["modules.json", "tokenizer.json", "vocab.txt"]
+    );
+    assert_eq!(
+        names(&place.path("hf/hub")),
+        [".locks", "CACHEDIR.TAG", "models--albert--tiny"]
+    );
     #[cfg(unix)]
     for name in NEEDED {
         let target = std::fs::read_link(pulled.folder.join(name)).expect("a link");
@@ -59,11 +79,21 @@ fn a_new_commit_brings_what_changed() {
     next.files[2] = file("config.json", "{\"new\": true}", false);
     server.change(vec![next]);
     server.forget();
-    assert_eq!(place.folder().expect("the old one"), old.folder, "the cache is enough");
+    assert_eq!(
+        place.folder().expect("the old one"),
+        old.folder,
+        "the cache is enough"
+    );
     let new = place.pull().expect("the new one");
     assert_eq!(new.commit, NEXT);
-    assert_eq!(std::fs::read_to_string(new.folder.join("config.json")).expect("there"), "{\"new\": true}");
-    let bodies = server.seen().into_iter().filter(|request| request.method == "GET");
+    assert_eq!(
+        std::fs::read_to_string(new.folder.join("config.json")).expect("there"),
+        "{\"new\": true}"
+    );
+    let bodies = server
+        .seen()
+        .into_iter()
+        .filter(|request| request.method == "GET");
     let bodies: Vec<String> = bodies.map(|request| request.target).collect();
     assert_eq!(bodies.len(), 2, "the list and one file: {bodies:?}");
     is_whole(&old.folder);
@@ -81,15 +111,32 @@ fn revisions_have_names_with_slashes() {
     let server = HubServer::start(vec![pr]);
     let place = Place::new(&server);
     let hub = place.hub();
-    let pulled = hub.pull(&id(), Some("refs/pr/1"), Want::Model, &mut Watch::default()).expect("a model");
-    assert_eq!(std::fs::read_to_string(place.cached("refs/refs/pr/1")).expect("a ref"), COMMIT);
-    assert_eq!(hub.folder(&id(), Some("refs/pr/1"), Want::Model, &mut Watch::default()).expect("cached"), pulled.folder);
+    let pulled = hub
+        .pull(&id(), Some("refs/pr/1"), Want::Model, &mut Watch::default())
+        .expect("a model");
+    assert_eq!(
+        std::fs::read_to_string(place.cached("refs/refs/pr/1")).expect("a ref"),
+        COMMIT
+    );
+    assert_eq!(
+        hub.folder(&id(), Some("refs/pr/1"), Want::Model, &mut Watch::default())
+            .expect("cached"),
+        pulled.folder
+    );
     let asked = &server.seen()[0].target;
     assert!(asked.ends_with("/revision/refs%2Fpr%2F1"), "{asked}");
-    let error = hub.pull(&id(), Some("v9"), Want::Model, &mut Watch::default()).expect_err("no such tag").to_string();
-    assert!(error.contains("albert/tiny has no revision \"v9\"") && error.contains("404"), "{error}");
+    let error = hub
+        .pull(&id(), Some("v9"), Want::Model, &mut Watch::default())
+        .expect_err("no such tag")
+        .to_string();
+    assert!(
+        error.contains("albert/tiny has no revision \"v9\"") && error.contains("404"),
+        "{error}"
+    );
     for bad in ["../x", "/x", "a//b", ""] {
-        let error = hub.pull(&id(), Some(bad), Want::Model, &mut Watch::default()).expect_err(bad);
+        let error = hub
+            .pull(&id(), Some(bad), Want::Model, &mut Watch::default())
+            .expect_err(bad);
         assert!(matches!(error, Error::Name { .. }), "{error}");
     }
 }
@@ -99,10 +146,19 @@ fn a_tokenizer_alone_brings_no_weights() {
     let server = server(|_, reply| reply);
     let place = Place::new(&server);
     let mut watch = Watch::default();
-    place.hub().folder(&id(), None, Want::Tokenizer, &mut watch).expect("a tokenizer");
-    assert_eq!(watch.files, ["spiece.model", "tokenizer_config.json", "config.json"]);
+    place
+        .hub()
+        .folder(&id(), None, Want::Tokenizer, &mut watch)
+        .expect("a tokenizer");
+    assert_eq!(
+        watch.files,
+        ["spiece.model", "tokenizer_config.json", "config.json"]
+    );
     server.forget();
-    place.hub().folder(&id(), None, Want::Tokenizer, &mut watch).expect("cached");
+    place
+        .hub()
+        .folder(&id(), None, Want::Tokenizer, &mut watch)
+        .expect("cached");
     assert_eq!(server.seen().len(), 0);
     // The weights come when a model is wanted.
     is_whole(&place.folder().expect("a model"));
@@ -121,7 +177,11 @@ fn shards_and_modules_are_whole() {
             file("model-00002-of-00002.safetensors", "two", true),
             file("vocab.txt", "[PAD]\n", false),
             file("modules.json", modules, false),
-            file("1_Pooling/config.json", "{\"pooling_mode\": \"mean\"}", false),
+            file(
+                "1_Pooling/config.json",
+                "{\"pooling_mode\": \"mean\"}",
+                false,
+            ),
         ],
         ..model("albert/tiny")
     };
@@ -129,37 +189,64 @@ fn shards_and_modules_are_whole() {
     let place = Place::new(&server);
     let pulled = place.pull().expect("a model");
     let expected = [
-        "model.safetensors.index.json", "vocab.txt", "config.json", "modules.json", "model-00001-of-00002.safetensors",
-        "model-00002-of-00002.safetensors", "1_Pooling/config.json",
+        "model.safetensors.index.json",
+        "vocab.txt",
+        "config.json",
+        "modules.json",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "1_Pooling/config.json",
     ];
     assert_eq!(pulled.files, expected);
     for name in expected {
         assert!(pulled.folder.join(name).is_file(), "{name}");
     }
     #[cfg(unix)]
-    assert!(std::fs::read_link(pulled.folder.join("1_Pooling/config.json")).expect("a link").starts_with("../../../blobs"));
+    assert!(
+        std::fs::read_link(pulled.folder.join("1_Pooling/config.json"))
+            .expect("a link")
+            .starts_with("../../../blobs")
+    );
     server.forget();
     place.folder().expect("cached");
     assert_eq!(server.seen().len(), 0);
     // Without one of the shards it is not complete any more.
     std::fs::remove_file(pulled.folder.join("model-00002-of-00002.safetensors")).expect("removed");
     place.folder().expect("brought again");
-    assert!(server.seen().iter().any(|request| request.target.contains("model-00002-of")));
+    assert!(
+        server
+            .seen()
+            .iter()
+            .any(|request| request.target.contains("model-00002-of"))
+    );
 }
 
 #[test]
 fn a_repository_without_a_model_is_named() {
     let names = |files: Vec<_>| {
-        let server = HubServer::start(vec![HubRepository { files, ..model("albert/tiny") }]);
+        let server = HubServer::start(vec![HubRepository {
+            files,
+            ..model("albert/tiny")
+        }]);
         let place = Place::new(&server);
         let error = place.pull().expect_err("no model").to_string();
         assert!(!place.cached("refs").exists());
         error
     };
-    let error = names(vec![file("config.json", "{}", false), file("model.onnx", "x", true)]);
-    assert!(error.contains("has no weights (model.safetensors, ") && error.contains("found config.json, model.onnx"), "{error}");
+    let error = names(vec![
+        file("config.json", "{}", false),
+        file("model.onnx", "x", true),
+    ]);
+    assert!(
+        error.contains("has no weights (model.safetensors, ")
+            && error.contains("found config.json, model.onnx"),
+        "{error}"
+    );
     let error = names(vec![file("model.safetensors", "x", true)]);
-    assert!(error.contains("has no config.json: found model.safetensors"), "{error}");
+    assert!(
+        error.contains("has no config.json: found model.safetensors"),
+        "{error}"
+    );
     let error = names(vec![]);
     assert!(error.contains("found no files"), "{error}");
 }
@@ -170,7 +257,11 @@ fn offline_the_cache_is_all() {
     let mut place = Place::new(&server);
     place.set("HF_HUB_OFFLINE", "1");
     let error = place.folder().expect_err("an empty cache").to_string();
-    assert!(error.contains("albert/tiny: not complete in the cache") && error.contains("HF_HUB_OFFLINE forbids to ask"), "{error}");
+    assert!(
+        error.contains("albert/tiny: not complete in the cache")
+            && error.contains("HF_HUB_OFFLINE forbids to ask"),
+        "{error}"
+    );
     assert_eq!(server.seen().len(), 0);
     place.set("HF_HUB_OFFLINE", "0");
     let folder = place.pull().expect("a model").folder;
@@ -178,10 +269,17 @@ fn offline_the_cache_is_all() {
     place.set("HF_HUB_OFFLINE", "1");
     assert_eq!(place.folder().expect("cached"), folder);
     let mut watch = Watch::default();
-    let pulled = place.hub().pull(&id(), None, Want::Model, &mut watch).expect("cached");
+    let pulled = place
+        .hub()
+        .pull(&id(), None, Want::Model, &mut watch)
+        .expect("cached");
     assert_eq!(pulled.folder, folder);
     assert_eq!(watch.notes.len(), 1, "{:?}", watch.notes);
-    assert!(watch.notes[0].contains("HF_HUB_OFFLINE is set"), "{:?}", watch.notes);
+    assert!(
+        watch.notes[0].contains("HF_HUB_OFFLINE is set"),
+        "{:?}",
+        watch.notes
+    );
     is_whole(&place.pull_into("copy").expect("a copy").folder);
     assert_eq!(server.seen().len(), 0);
 }
@@ -196,13 +294,20 @@ fn what_python_downloaded_in_part_is_used_when_nobody_can_be_asked() {
     std::fs::remove_file(pulled.folder.join("spiece.model")).expect("removed");
     place.set("HF_HUB_OFFLINE", "1");
     let mut watch = Watch::default();
-    let folder = place.hub().folder(&id(), None, Want::Model, &mut watch).expect("usable");
+    let folder = place
+        .hub()
+        .folder(&id(), None, Want::Model, &mut watch)
+        .expect("usable");
     assert_eq!(folder, pulled.folder);
     assert_eq!(watch.notes.len(), 1);
     place.set("HF_HUB_OFFLINE", "0");
     server.forget();
     place.folder().expect("completed");
-    let bodies = server.seen().iter().filter(|request| request.storage).count();
+    let bodies = server
+        .seen()
+        .iter()
+        .filter(|request| request.storage)
+        .count();
     assert_eq!(bodies, 0, "blobs are not brought twice");
     assert!(pulled.folder.join("spiece.model").is_file());
 }
@@ -215,12 +320,22 @@ fn a_server_that_is_away_is_told_and_the_cache_used() {
     drop(server);
     let mut watch = Watch::default();
     assert_eq!(place.folder().expect("cached"), pulled.folder);
-    let again = place.hub().pull(&id(), None, Want::Model, &mut watch).expect("cached");
+    let again = place
+        .hub()
+        .pull(&id(), None, Want::Model, &mut watch)
+        .expect("cached");
     assert_eq!(again.folder, pulled.folder);
-    assert!(watch.notes[0].contains("since the server cannot be asked: http://127.0.0.1"), "{:?}", watch.notes);
+    assert!(
+        watch.notes[0].contains("since the server cannot be asked: http://127.0.0.1"),
+        "{:?}",
+        watch.notes
+    );
     std::fs::remove_dir_all(place.path("hf")).expect("removed");
     let error = place.pull().expect_err("nothing").to_string();
-    assert!(error.contains("4 attempts") && error.contains("check the network"), "{error}");
+    assert!(
+        error.contains("4 attempts") && error.contains("check the network"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -230,10 +345,22 @@ fn without_links_files_stand_in_the_snapshot() {
     place.set("HF_HUB_DISABLE_SYMLINKS", "1");
     let pulled = place.pull().expect("a model");
     is_whole(&pulled.folder);
-    assert!(NEEDED.iter().all(|name| !pulled.folder.join(name).is_symlink()));
+    assert!(
+        NEEDED
+            .iter()
+            .all(|name| !pulled.folder.join(name).is_symlink())
+    );
     assert_eq!(names(&place.cached("blobs")), Vec::<String>::new());
     // A cache with links serves too, and its blobs are copied.
-    place.set("HF_HOME", place.path("other").to_str().expect("UTF-8").to_owned().as_str());
+    place.set(
+        "HF_HOME",
+        place
+            .path("other")
+            .to_str()
+            .expect("UTF-8")
+            .to_owned()
+            .as_str(),
+    );
     place.set("HF_HUB_DISABLE_SYMLINKS", "0");
     let linked = place.pull().expect("a model").folder;
     std::fs::remove_dir_all(&linked).expect("removed");
@@ -256,11 +383,23 @@ fn a_folder_gets_plain_files_and_keeps_what_is_not_ours() {
     assert!(!place.path("hf").exists(), "the cache is not written");
     server.forget();
     place.pull_into("to/here").expect("the same again");
-    assert!(server.seen().iter().all(|request| !request.storage), "nothing is brought twice");
+    assert!(
+        server.seen().iter().all(|request| !request.storage),
+        "nothing is brought twice"
+    );
     std::fs::write(pulled.folder.join("config.json"), "mine").expect("written");
-    let error = place.pull_into("to/here").expect_err("another file").to_string();
-    assert!(error.contains("config.json: it is there already and differs"), "{error}");
-    assert_eq!(std::fs::read_to_string(pulled.folder.join("config.json")).expect("there"), "mine");
+    let error = place
+        .pull_into("to/here")
+        .expect_err("another file")
+        .to_string();
+    assert!(
+        error.contains("config.json: it is there already and differs"),
+        "{error}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(pulled.folder.join("config.json")).expect("there"),
+        "mine"
+    );
     // What the cache has is copied.
     place.pull().expect("a model");
     server.forget();
@@ -271,7 +410,10 @@ fn a_folder_gets_plain_files_and_keeps_what_is_not_ours() {
 #[test]
 fn two_at_once_do_not_harm_each_other() {
     let slow = |request: &albert_testing::HubRequest, reply: Reply| match request.method.as_str() {
-        "GET" if request.storage => reply.sent(albert_testing::Manner::Slow(1 << 19, std::time::Duration::from_millis(20))),
+        "GET" if request.storage => reply.sent(albert_testing::Manner::Slow(
+            1 << 19,
+            std::time::Duration::from_millis(20),
+        )),
         _ => reply,
     };
     let server = server(slow);
@@ -286,27 +428,53 @@ fn two_at_once_do_not_harm_each_other() {
             is_whole(&one.join().expect("no panic").folder);
         }
     });
-    let gets = server.seen().iter().filter(|request| common::is_weights(request)).count();
-    assert!((1..=2).contains(&gets), "once for the cache, at most once for the folder: {gets}");
-    let left: Vec<String> = [place.cached("blobs"), place.path("x")].iter().flat_map(|folder| names(folder)).collect();
-    assert!(left.iter().all(|name| !name.ends_with(".incomplete") && !name.ends_with(".lock")), "{left:?}");
+    let gets = server
+        .seen()
+        .iter()
+        .filter(|request| common::is_weights(request))
+        .count();
+    assert!(
+        (1..=2).contains(&gets),
+        "once for the cache, at most once for the folder: {gets}"
+    );
+    let left: Vec<String> = [place.cached("blobs"), place.path("x")]
+        .iter()
+        .flat_map(|folder| names(folder))
+        .collect();
+    assert!(
+        left.iter()
+            .all(|name| !name.ends_with(".incomplete") && !name.ends_with(".lock")),
+        "{left:?}"
+    );
 }
 
 #[test]
 fn a_renamed_model_is_followed() {
-    let server = server(|request, reply| {
-        match request.target.strip_prefix("/api/models/old/name/") {
-            Some(rest) => Reply::status(307).with("Location", format!("/api/models/albert/tiny/{rest}")),
-            None => match request.target.strip_prefix("/old/name/") {
-                Some(rest) => Reply::status(307).with("Location", format!("/albert/tiny/{rest}")),
-                None => reply,
+    let server =
+        server(
+            |request, reply| match request.target.strip_prefix("/api/models/old/name/") {
+                Some(rest) => {
+                    Reply::status(307).with("Location", format!("/api/models/albert/tiny/{rest}"))
+                }
+                None => match request.target.strip_prefix("/old/name/") {
+                    Some(rest) => {
+                        Reply::status(307).with("Location", format!("/albert/tiny/{rest}"))
+                    }
+                    None => reply,
+                },
             },
-        }
-    });
+        );
     let place = Place::new(&server);
     let old = albert_hub::ModelId::parse("old/name").expect("an id");
-    let folder = place.hub().folder(&old, None, Want::Model, &mut Watch::default()).expect("a model");
-    assert!(folder.starts_with(place.path("hf/hub/models--old--name")), "{}", folder.display());
+    let folder = place
+        .hub()
+        .folder(&old, None, Want::Model, &mut Watch::default())
+        .expect("a model");
+    assert!(
+        folder.starts_with(place.path("hf/hub/models--old--name")),
+        "{}",
+        folder.display()
+    );
     is_whole(&folder);
 }
 

@@ -9,6 +9,9 @@ use albert::{AlbertConfig, Precision, heads_present, tensor_problems};
 use albert_formats::Checkpoint;
 use anyhow::Result;
 
+use crate::hub;
+use crate::stream::Voice;
+
 /// Show a model's family, size and heads, and check its configuration against its tensors
 #[derive(clap::Args)]
 #[command(before_help = "\
@@ -17,8 +20,8 @@ Examples:
   albert inspect DIR --tensors
   albert inspect DIR --json")]
 pub(crate) struct Inspect {
-    /// Model folder
-    #[arg(value_name = "DIR")]
+    /// Model: a folder, or ORG/NAME of the Hugging Face Hub
+    #[arg(value_name = "DIR|ID")]
     model: PathBuf,
     /// List every tensor
     #[arg(long)]
@@ -36,7 +39,8 @@ fn megabytes(bytes: u64) -> String {
 }
 
 impl Inspect {
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(mut self) -> Result<()> {
+        self.model = hub::folder(&self.model, Voice::default())?;
         let (config, report) = AlbertConfig::from_file(&self.model.join("config.json"))
             .map_err(albert::Error::from)?;
         let checkpoint = Checkpoint::open(&self.model)?;

@@ -19,14 +19,20 @@ pub(crate) const WEIGHTS: usize = 3 << 20;
 pub(crate) fn weights(seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
     let step = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8
     };
     (0..WEIGHTS).map(step).collect()
 }
 
 pub(crate) fn file(name: &str, bytes: impl Into<Vec<u8>>, large: bool) -> HubFile {
-    HubFile { name: name.to_owned(), bytes: bytes.into(), large }
+    HubFile {
+        name: name.to_owned(),
+        bytes: bytes.into(),
+        large,
+    }
 }
 
 /// A model as the hub has them: more files than are needed.
@@ -47,7 +53,12 @@ pub(crate) fn model(id: &str) -> HubRepository {
     }
 }
 
-pub(crate) const NEEDED: [&str; 4] = ["model.safetensors", "spiece.model", "tokenizer_config.json", "config.json"];
+pub(crate) const NEEDED: [&str; 4] = [
+    "model.safetensors",
+    "spiece.model",
+    "tokenizer_config.json",
+    "config.json",
+];
 
 /// Two machines' worth of folders and variables.
 pub(crate) struct Place {
@@ -58,9 +69,20 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn new(server: &HubServer) -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let mut place = Self { home, variables: BTreeMap::new() };
+        let mut place = Self {
+            home,
+            variables: BTreeMap::new(),
+        };
         place.set("HF_ENDPOINT", &server.endpoint());
-        place.set("HF_HOME", place.path("hf").to_str().expect("UTF-8").to_owned().as_str());
+        place.set(
+            "HF_HOME",
+            place
+                .path("hf")
+                .to_str()
+                .expect("UTF-8")
+                .to_owned()
+                .as_str(),
+        );
         place.set("HF_HUB_DOWNLOAD_TIMEOUT", "1");
         place.set("HF_HUB_ETAG_TIMEOUT", "1");
         place
@@ -91,15 +113,23 @@ impl Place {
     }
 
     pub(crate) fn pull(&self) -> Result<Pulled> {
-        self.hub().pull(&id(), None, Want::Model, &mut Watch::default())
+        self.hub()
+            .pull(&id(), None, Want::Model, &mut Watch::default())
     }
 
     pub(crate) fn folder(&self) -> Result<PathBuf> {
-        self.hub().folder(&id(), None, Want::Model, &mut Watch::default())
+        self.hub()
+            .folder(&id(), None, Want::Model, &mut Watch::default())
     }
 
     pub(crate) fn pull_into(&self, name: &str) -> Result<Pulled> {
-        self.hub().pull_into(&self.path(name), &id(), None, Want::Model, &mut Watch::default())
+        self.hub().pull_into(
+            &self.path(name),
+            &id(),
+            None,
+            Want::Model,
+            &mut Watch::default(),
+        )
     }
 }
 
@@ -137,7 +167,9 @@ impl Observer for Watch {
 }
 
 /// A server with one model, whose answers `twist` changes.
-pub(crate) fn server(twist: impl Fn(&HubRequest, Reply) -> Reply + Send + Sync + 'static) -> HubServer {
+pub(crate) fn server(
+    twist: impl Fn(&HubRequest, Reply) -> Reply + Send + Sync + 'static,
+) -> HubServer {
     HubServer::twisted(vec![model("albert/tiny")], twist)
 }
 
@@ -151,7 +183,13 @@ pub(crate) fn is_weights(request: &HubRequest) -> bool {
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten() {
-        found.push(entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+        found.push(
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8"),
+        );
     }
     found.sort();
     found
