@@ -16,7 +16,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 fn fixture(name: &str) -> PathBuf {
-    albert_testing::fixtures().join("../hub").join(name)
+    albert_testing::fixtures().join("hub").join(name)
 }
 
 /// A server for `localhost` with the certificate of `fixtures/hub`: answers each request by `answer`, a status line with
