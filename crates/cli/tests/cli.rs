@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use albert_formats::{Checkpoint, TensorInfo};
+use albert_testing::{HubRepository, HubServer};
 use serde_json::Value;
 
 fn fixtures() -> PathBuf {
@@ -1240,6 +1241,7 @@ const VERBS: &[&[&str]] = &[
     &["finetune"],
     &["evaluate"],
     &["quantize"],
+    &["pull"],
     &["inspect"],
     &["doctor"],
     &["forward"],
@@ -1311,6 +1313,10 @@ fn every_help_opens_with_three_examples_that_run() {
         let from = fixtures().join("vocab").join(fixture);
         std::fs::copy(from, scratch.path().join(file)).expect("copied");
     }
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let published =
+        HubRepository::of_folder("albert/albert-base-v2", commit, &fixtures().join("demo"));
+    let hub = HubServer::start(vec![published]);
     let small = fixtures().join("pretrain/config.json");
     std::fs::copy(small, scratch.path().join("small.json")).expect("copied");
     std::fs::create_dir_all(scratch.path().join("GLUE/SST-2")).expect("a folder");
@@ -1353,6 +1359,9 @@ fn every_help_opens_with_three_examples_that_run() {
             };
             let mut program = command(&[]);
             program.current_dir(scratch.path());
+            program
+                .env("HF_ENDPOINT", hub.endpoint())
+                .env("HF_HOME", scratch.path().join("hf"));
             program.args(
                 words(line)
                     .into_iter()

@@ -4,39 +4,14 @@ mod common;
 
 use std::process::{Command, Stdio};
 
-use albert_testing::{HubFile, HubRepository, HubServer, Manner, Reply};
+use albert_testing::{HubRepository, HubServer, Manner, Reply};
 use common::{Home, fixtures};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// A model of the hub with the files of a folder of `fixtures/`.
 fn repository(id: &str, folder: &str) -> HubRepository {
-    let entries = std::fs::read_dir(fixtures().join(folder)).expect("a folder");
-    let mut files: Vec<HubFile> = entries
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.is_file())
-        .map(|path| {
-            let name = path
-                .file_name()
-                .expect("a name")
-                .to_str()
-                .expect("UTF-8")
-                .to_owned();
-            let large = name.ends_with(".safetensors");
-            HubFile {
-                bytes: std::fs::read(&path).expect("a file"),
-                name,
-                large,
-            }
-        })
-        .collect();
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    HubRepository {
-        id: id.to_owned(),
-        revision: "main".to_owned(),
-        commit: COMMIT.to_owned(),
-        files,
-    }
+    HubRepository::of_folder(id, COMMIT, &fixtures().join(folder))
 }
 
 fn demo() -> HubServer {

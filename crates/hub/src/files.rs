@@ -192,7 +192,9 @@ pub(crate) fn missing(listing: &Listing, want: Want, snapshot: &Path) -> Result<
             return Ok(Some(config));
         }
     }
-    let mut encoders = folders.iter().map(|(folder, _)| folder);
+    let is_encoder =
+        |(folder, kind): &&(String, String)| folder.is_empty() || kind.ends_with(".Transformer");
+    let mut encoders = folders.iter().filter(is_encoder).map(|(folder, _)| folder);
     let Some(folder) = encoders.find(|folder| weights(listing, folder).is_some()) else {
         return Ok(Some(format!("weights ({})", CHECKPOINT_NAMES.join(", "))));
     };

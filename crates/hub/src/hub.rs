@@ -105,7 +105,9 @@ impl Hub {
         let error = match self.environment.offline {
             Some(variable) => self.offline(id, variable),
             None => match self.pull_to(id, revision, want, None, observer) {
-                Err(error @ (Error::Network { .. } | Error::Secure { .. })) => error,
+                Err(error) if error.is_transient() || matches!(error, Error::Secure { .. }) => {
+                    error
+                }
                 other => return other,
             },
         };

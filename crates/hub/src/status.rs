@@ -48,6 +48,11 @@ fn problem(
             format!("put a token into {place}")
         }
     );
+    if !response.url.same_origin(client.endpoint()) && response.status < 429 {
+        return format!(
+            "the host that keeps the bytes of {id} refuses them: try again, and see that no proxy is in the way"
+        );
+    }
     match (response.status, code) {
         (401 | 403, "GatedRepo") | (403, "") => format!(
             "access to {id} must be granted: visit {page} and accept its conditions, then {}",

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -381,6 +382,38 @@ impl Shared {
 }
 
 impl HubRepository {
+    /// The files of a folder, its weights as large files, as `main` of `id`.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub fn of_folder(id: &str, commit: &str, folder: &Path) -> Self {
+        let entries = std::fs::read_dir(folder).expect("a folder");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let mut files: Vec<HubFile> = paths
+            .filter(|path| path.is_file())
+            .map(|path| {
+                let name = path
+                    .file_name()
+                    .expect("a name")
+                    .to_string_lossy()
+                    .into_owned();
+                let large = name.ends_with(".safetensors");
+                HubFile {
+                    bytes: std::fs::read(&path).expect("a file"),
+                    name,
+                    large,
+                }
+            })
+            .collect();
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Self {
+            id: id.to_owned(),
+            revision: "main".to_owned(),
+            commit: commit.to_owned(),
+            files,
+        }
+    }
+
     fn list(&self) -> Reply {
         let files: Vec<serde_json::Value> = self
             .files
