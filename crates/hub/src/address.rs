@@ -35,10 +35,9 @@ impl Address {
         if authority.host().is_empty() {
             return Err("an address without a host");
         }
-        let port = match (authority.port(), authority.port_u16()) {
-            (_, Some(port)) => port,
-            (Some(_), None) => return Err("an address with a wrong port"),
-            (None, None) => default_port(secure),
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") => default_port(secure),
+            _ => authority.port_u16().ok_or("an address with a wrong port")?,
         };
         let path = uri.path_and_query().map_or("", |path| path.as_str());
         Ok(Self {

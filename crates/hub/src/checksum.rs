@@ -68,6 +68,15 @@ pub(crate) fn verify(path: &Path, etag: &str, url: &str) -> Result<()> {
     }
 }
 
+/// The SHA-256 of a text.
+pub(crate) fn of_text(text: &str) -> String {
+    hex(&Sha256::digest(text))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn digest<D: Digest>(mut state: D, file: &mut impl Read) -> std::io::Result<String> {
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -76,8 +85,7 @@ fn digest<D: Digest>(mut state: D, file: &mut impl Read) -> std::io::Result<Stri
             read => state.update(&buffer[..read]),
         }
     }
-    let bytes = state.finalize();
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&state.finalize()))
 }
 
 #[cfg(test)]

@@ -273,14 +273,12 @@ pub(crate) fn network(url: &Address, error: &ureq::Error) -> Error {
     let problem = match error {
         ureq::Error::HostNotFound => format!("no host of the name {}", url.host()),
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
-        ureq::Error::Rustls(error) => {
-            return Error::Secure {
-                url: url.plain(),
-                problem: format!(
-                    "no secure connection: {error}; for a server or proxy with a certificate of its own, name its \
-                     authority in SSL_CERT_FILE"
-                ),
-            };
+        ureq::Error::Rustls(error) => return insecure(url, error),
+        // What rustls does not accept comes through the stream.
+        ureq::Error::Io(error)
+            if error.kind() == std::io::ErrorKind::InvalidData && url.is_secure() =>
+        {
+            return insecure(url, error);
         }
         ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
             "no answer in time".to_owned()
@@ -291,5 +289,15 @@ pub(crate) fn network(url: &Address, error: &ureq::Error) -> Error {
         url: url.plain(),
         problem,
         attempts: 1,
+    }
+}
+
+fn insecure(url: &Address, error: &dyn std::error::Error) -> Error {
+    Error::Secure {
+        url: url.plain(),
+        problem: format!(
+            "no secure connection: {error}; for a server or proxy with a certificate of its own, name its authority in \
+             SSL_CERT_FILE"
+        ),
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::address::Address;
-use crate::checksum;
+use crate::checksum::{self, Checksum};
 use crate::client::{Client, Response, network};
 use crate::error::{Error, Result};
 use crate::names;
@@ -46,42 +46,30 @@ pub(crate) fn announced(
     let etag = answer
         .header("x-linked-etag")
         .or_else(|| answer.header("etag"));
-    let etag = etag.map(|etag| {
-        etag.trim()
-            .trim_start_matches("W/")
-            .trim_matches('"')
-            .to_owned()
-    });
-    let problem = match &etag {
-        None => Some("found none".to_owned()),
-        Some(etag) if !is_usable(etag) => Some(format!("found {:?}", crate::address::shown(etag))),
-        Some(_) => None,
-    };
-    if let Some(problem) = problem {
+    let Some(etag) = etag.map(|etag| etag.trim().trim_start_matches("W/").trim_matches('"')) else {
         return Err(Error::Answer {
             url: url.plain(),
-            problem: format!(
-                "expected an ETag of letters, digits, `-`, `_` and `.`, {problem}: check HF_ENDPOINT"
-            ),
+            problem:
+                "expected an ETag, which says what is in the file, found none: check HF_ENDPOINT"
+                    .to_owned(),
         });
-    }
+    };
     let size = answer
         .number("x-linked-size")
         .or_else(|| answer.number("content-length"));
     Ok(Announced {
+        etag: blob_name(etag, &path),
         url,
-        etag: etag.unwrap_or_default(),
         size,
     })
 }
 
-/// Etags become names of files.
-fn is_usable(etag: &str) -> bool {
-    let letters = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    (1..=128).contains(&etag.len())
-        && etag.chars().all(letters)
-        && !etag.starts_with('.')
-        && !etag.ends_with('.')
+/// The name of a file's contents. An etag that is no checksum is unique for its address alone, and may hold anything.
+fn blob_name(etag: &str, path: &str) -> String {
+    match Checksum::of_etag(etag) {
+        Checksum::None => format!("etag-{}", checksum::of_text(&format!("{path}\n{etag}"))),
+        _ => etag.to_owned(),
+    }
 }
 
 /// Brings the bytes of a file to `partial`, from where an earlier attempt ended, and checks them. The file is complete
@@ -299,23 +287,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn etags_that_are_paths_are_not_used() {
-        for good in ["a", "ce013625030ba8dba906f756967f9e9ca394464a", "5f-1_2.x"] {
-            assert!(is_usable(good), "{good}");
-        }
-        for bad in [
-            "",
-            ".",
-            "..",
-            "../x",
-            "a/b",
-            "a\\b",
-            ".hidden",
-            "a b",
-            "é",
-            &"a".repeat(129),
-        ] {
-            assert!(!is_usable(bad), "{bad}");
+    fn names_of_blobs_are_safe_and_their_own() {
+        let git = "ce013625030ba8dba906f756967f9e9ca394464a";
+        assert_eq!(blob_name(git, "/a"), git);
+        for etag in ["", "..", "../../evil", "a/b", "5f-1", "\u{e9}"] {
+            let name = blob_name(etag, "/a");
+            assert_eq!(names::problem_of_component(&name), None, "{name}");
+            assert_ne!(name, blob_name(etag, "/b"));
+            assert_eq!(Checksum::of_etag(&name), Checksum::None);
         }
     }
 }

@@ -201,7 +201,7 @@ pub(crate) fn missing(listing: &Listing, want: Want, snapshot: &Path) -> Result<
     if !listing.contains(&join(folder, CONFIG)) {
         return Ok(Some(join(folder, CONFIG)));
     }
-    for name in weights(listing, folder) {
+    if let Some(name) = weights(listing, folder) {
         let needed = behind(listing, &name, &snapshot.join(&name))?;
         if let Some(shard) = needed.into_iter().find(|shard| !listing.contains(shard)) {
             return Ok(Some(shard));

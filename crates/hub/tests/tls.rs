@@ -107,7 +107,8 @@ fn pull(place: &Place) -> Result<PathBuf> {
 #[test]
 fn a_certificate_of_a_known_authority_is_trusted() {
     let (port, asked) = secure(hub);
-    let folder = pull(&place("localhost", port)).expect("a tokenizer");
+    let place = place("localhost", port);
+    let folder = pull(&place).expect("a tokenizer");
     assert_eq!(
         std::fs::read_to_string(folder.join("vocab.txt")).expect("there"),
         "[PAD]\n[UNK]\n"
