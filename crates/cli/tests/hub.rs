@@ -158,6 +158,7 @@ fn pull_prints_the_folder() {
     // What the folder holds works without a server.
     let offline = |arguments: &str| home.done(arguments);
     offline("fill-mask the_[MASK] --model here");
+    assert_eq!(home.json("here/config.json")["model_type"], "albert");
     home.file("here/config.json", "mine");
     refused(
         &home,
@@ -199,6 +200,7 @@ fn paths_are_paths() {
         refused(&home, &server, &format!("quantize {given} none"), words);
     }
     assert_eq!(server.seen().len(), 0, "nobody was asked");
+    home.refused("inspect ./no", 1, &["./no: no such folder"]);
     // A folder of the name of an id is meant.
     let fixture = fixtures().join("demo");
     std::fs::create_dir_all(home.path("albert/demo")).expect("a folder");
@@ -373,7 +375,7 @@ fn training_names_the_model_it_began_from() {
     let arguments = "finetune classification --model org/three --train-file train.csv --output out --max-steps 1 --batch-size 2 --quiet";
     done(&home, &server, arguments);
     let card = home.read("out/README.md");
-    assert!(card.contains("base_model: org/three"), "{card}");
+    assert!(card.contains("base_model: \"org/three\""), "{card}");
     // A server that refuses everything: the cache is enough.
     let busy = HubServer::twisted(Vec::new(), |_, _| Reply::status(503));
     done(&home, &busy, "inspect org/three");
