@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use albert_formats::CHECKPOINT_NAMES;
 use serde::Deserialize;
@@ -49,9 +49,33 @@ const LONGEST: u64 = 100 << 20;
 /// The names in a repository or snapshot, with slashes.
 pub(crate) type Listing = BTreeSet<String>;
 
+/// Goes over the files that are wanted: `put` brings each and gives its path, and what it asks for follows. Gives the
+/// names, in order.
+///
+/// # Errors
+/// Those of `put`, and those of [`behind`].
+pub(crate) fn walk(
+    listing: &Listing,
+    want: Want,
+    put: &mut dyn FnMut(&str) -> Result<PathBuf>,
+) -> Result<Vec<String>> {
+    let mut names = first(listing, want);
+    let mut next = 0;
+    while let Some(name) = names.get(next).cloned() {
+        let path = put(&name)?;
+        for more in behind(listing, &name, &path)? {
+            if !names.contains(&more) {
+                names.push(more);
+            }
+        }
+        next += 1;
+    }
+    Ok(names)
+}
+
 /// What to take of a repository, as far as its list says. Weights come before the configuration beside them, so that a
 /// folder with a configuration is complete.
-pub(crate) fn first(listing: &Listing, want: Want) -> Vec<String> {
+fn first(listing: &Listing, want: Want) -> Vec<String> {
     let mut names = of_folder(listing, "", want);
     if want == Want::Model {
         names.extend(listing.get(MODULES).cloned());
@@ -87,7 +111,7 @@ fn weights(listing: &Listing, folder: &str) -> Option<String> {
 ///
 /// # Errors
 /// [`Error::Answer`] if it cannot be read or names files outside the folder.
-pub(crate) fn behind(listing: &Listing, name: &str, path: &Path) -> Result<Vec<String>> {
+fn behind(listing: &Listing, name: &str, path: &Path) -> Result<Vec<String>> {
     if name == MODULES {
         let folders = module_folders(path)?;
         let files = folders
@@ -173,14 +197,35 @@ fn join(folder: &str, name: &str) -> String {
     }
 }
 
+/// What a repository lacks to be of use, whatever else is in its files.
+pub(crate) fn hopeless(listing: &Listing, want: Want) -> Option<String> {
+    if want == Want::Tokenizer {
+        let found = VOCABULARIES.iter().any(|name| listing.contains(*name));
+        return (!found).then(|| format!("tokenizer ({})", VOCABULARIES.join(", ")));
+    }
+    // Then the model may be in another folder.
+    if listing.contains(MODULES) {
+        return None;
+    }
+    lacking(listing, "")
+}
+
+/// What a folder lacks to be a model's.
+fn lacking(listing: &Listing, folder: &str) -> Option<String> {
+    if weights(listing, folder).is_none() {
+        return Some(format!("weights ({})", CHECKPOINT_NAMES.join(", ")));
+    }
+    let config = join(folder, CONFIG);
+    (!listing.contains(&config)).then_some(config)
+}
+
 /// What a list of files lacks to be of use, in words; `snapshot` is where they are, as far as they are there.
 ///
 /// # Errors
 /// As [`behind`].
 pub(crate) fn missing(listing: &Listing, want: Want, snapshot: &Path) -> Result<Option<String>> {
     if want == Want::Tokenizer {
-        let found = VOCABULARIES.iter().any(|name| listing.contains(*name));
-        return Ok((!found).then(|| format!("tokenizer ({})", VOCABULARIES.join(", "))));
+        return Ok(hopeless(listing, want));
     }
     let mut folders = vec![(String::new(), String::new())];
     if listing.contains(MODULES) {
@@ -194,12 +239,15 @@ pub(crate) fn missing(listing: &Listing, want: Want, snapshot: &Path) -> Result<
     }
     let is_encoder =
         |(folder, kind): &&(String, String)| folder.is_empty() || kind.ends_with(".Transformer");
-    let mut encoders = folders.iter().filter(is_encoder).map(|(folder, _)| folder);
-    let Some(folder) = encoders.find(|folder| weights(listing, folder).is_some()) else {
-        return Ok(Some(format!("weights ({})", CHECKPOINT_NAMES.join(", "))));
-    };
-    if !listing.contains(&join(folder, CONFIG)) {
-        return Ok(Some(join(folder, CONFIG)));
+    let mut encoders = folders
+        .iter()
+        .filter(is_encoder)
+        .map(|(folder, _)| folder.as_str());
+    let folder = encoders
+        .find(|folder| weights(listing, folder).is_some())
+        .unwrap_or_default();
+    if let Some(missing) = lacking(listing, folder) {
+        return Ok(Some(missing));
     }
     if let Some(name) = weights(listing, folder) {
         let needed = behind(listing, &name, &snapshot.join(&name))?;

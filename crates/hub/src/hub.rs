@@ -8,15 +8,14 @@ use crate::address::shown;
 use crate::cache::{self, Repository};
 use crate::checksum::Checksum;
 use crate::client::Client;
-use crate::download::{self, Announced};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::files::{self, Listing, Want};
 use crate::id::{DEFAULT_REVISION, ModelId, check_revision};
-use crate::lock::Lock;
 use crate::names;
 use crate::observer::Observer;
 use crate::status::About;
+use crate::store::Job;
 
 /// Models of one server, in one cache.
 #[derive(Clone, Debug)]
@@ -45,20 +44,6 @@ struct Revision {
 #[derive(Deserialize)]
 struct Sibling {
     rfilename: String,
-}
-
-/// Where files go.
-trait Store {
-    /// Puts a file there, if it is not there yet, and gives its path.
-    fn put(&self, job: &Job<'_>, name: &str, observer: &mut dyn Observer) -> Result<PathBuf>;
-}
-
-/// What all files of a pull have in common.
-struct Job<'a> {
-    client: &'a Client<'a>,
-    repository: &'a Repository,
-    about: About<'a>,
-    commit: &'a str,
 }
 
 impl Hub {
@@ -187,11 +172,14 @@ impl Hub {
         if !matches!(files::missing(&listing, want, &folder), Ok(None)) {
             return Cached::Nothing;
         }
+        let Ok(files) = files::walk(&listing, want, &mut |name| Ok(folder.join(name))) else {
+            return Cached::Nothing;
+        };
         let known = files::unknown(&listing).all(|name| repository.is_absent(&commit, name));
         let pulled = Pulled {
             folder,
             commit,
-            files: listing.into_iter().collect(),
+            files,
         };
         if known {
             Cached::Complete(pulled)
@@ -217,26 +205,26 @@ impl Hub {
             .into_iter()
             .map(|file| file.rfilename)
             .collect();
+        let unusable = |missing| Error::Unusable {
+            id: id.to_string(),
+            revision: revision.to_owned(),
+            missing,
+            found: files::shown(&listing),
+        };
+        if let Some(missing) = files::hopeless(&listing, want) {
+            return Err(unusable(missing));
+        }
         let job = Job {
             client: &client,
             repository: &repository,
             about,
             commit: &found.sha,
+            folder,
         };
-        let store: &dyn Store = match folder {
-            None => &Cache,
-            Some(folder) => &Folder(folder.to_owned()),
-        };
-        let place = folder.map_or_else(|| repository.snapshot(&found.sha), Path::to_owned);
-        let names = job.bring(&listing, want, store, observer)?;
-        let there: Listing = names.iter().cloned().collect();
+        let names = files::walk(&listing, want, &mut |name| job.put(name, observer))?;
+        let (there, place) = (names.iter().cloned().collect(), job.place());
         if let Some(missing) = files::missing(&there, want, &place)? {
-            return Err(Error::Unusable {
-                id: id.to_string(),
-                revision: revision.to_owned(),
-                missing,
-                found: files::shown(&listing),
-            });
+            return Err(unusable(missing));
         }
         if folder.is_none() {
             for name in files::unknown(&listing) {
@@ -280,133 +268,4 @@ fn list(client: &Client<'_>, about: &About<'_>) -> Result<Revision> {
         });
     }
     Ok(found)
-}
-
-impl Job<'_> {
-    /// Brings what is wanted; gives the names.
-    fn bring(
-        &self,
-        listing: &Listing,
-        want: Want,
-        store: &dyn Store,
-        observer: &mut dyn Observer,
-    ) -> Result<Vec<String>> {
-        let mut names = files::first(listing, want);
-        // Nothing is brought of a repository that is of no use anyway.
-        let there: Listing = names.iter().cloned().collect();
-        if there.is_empty() {
-            return Ok(names);
-        }
-        let mut next = 0;
-        while next < names.len() {
-            let name = names[next].clone();
-            next += 1;
-            let path = store.put(self, &name, observer)?;
-            for more in files::behind(listing, &name, &path)? {
-                if !names.contains(&more) {
-                    names.push(more);
-                }
-            }
-        }
-        Ok(names)
-    }
-
-    fn announced(&self, name: &str) -> Result<Announced> {
-        download::announced(self.client, self.commit, name, &self.about)
-    }
-
-    fn fetch(
-        &self,
-        name: &str,
-        file: &Announced,
-        partial: &Path,
-        observer: &mut dyn Observer,
-    ) -> Result<()> {
-        observer.begin(name, file.size);
-        download::fetch(self.client, file, partial, &self.about, observer)?;
-        observer.end();
-        if Checksum::of_etag(&file.etag) == Checksum::None {
-            observer.note(&format!(
-                "{name}: the server gives no checksum, only its length was compared"
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// The cache of the hub.
-struct Cache;
-
-impl Store for Cache {
-    fn put(&self, job: &Job<'_>, name: &str, observer: &mut dyn Observer) -> Result<PathBuf> {
-        let (repository, commit) = (job.repository, job.commit);
-        let pointer = repository.snapshot(commit).join(name);
-        if pointer.exists() {
-            return Ok(pointer);
-        }
-        let file = job.announced(name)?;
-        repository.prepare()?;
-        let _lock = Lock::acquire(&repository.lock(&file.etag), || {
-            observer.note(&format!("{name}: another process downloads it, waiting"));
-        })?;
-        let blob = repository.blob(&file.etag);
-        let new = !blob.exists();
-        if new {
-            let partial = repository.partial(&file.etag);
-            job.fetch(name, &file, &partial, observer)?;
-            std::fs::rename(&partial, &blob).map_err(Error::io("write", &blob))?;
-        }
-        if !pointer.exists() {
-            repository.publish(commit, name, &file.etag, new)?;
-        }
-        Ok(pointer)
-    }
-}
-
-/// A folder of plain files.
-struct Folder(PathBuf);
-
-impl Store for Folder {
-    fn put(&self, job: &Job<'_>, name: &str, observer: &mut dyn Observer) -> Result<PathBuf> {
-        let file = job.announced(name)?;
-        let target = self.0.join(name);
-        if target.symlink_metadata().is_ok() {
-            return match is_same(&target, &file)? {
-                true => Ok(target),
-                false => Err(Error::Occupied {
-                    path: target,
-                    id: job.about.id.to_string(),
-                }),
-            };
-        }
-        cache::create(target.parent().unwrap_or(&self.0))?;
-        let blob = job.repository.blob(&file.etag);
-        if blob.exists() {
-            cache::copy(&blob, &target)?;
-            return Ok(target);
-        }
-        let partial = self.0.join(format!(".{}.incomplete", file.etag));
-        let lock = self.0.join(format!(".{}.lock", file.etag));
-        let _lock = Lock::acquire(&lock, || {
-            observer.note(&format!("{name}: another process downloads it, waiting"))
-        })?;
-        let done = match target.exists() {
-            true => Ok(()),
-            false => job.fetch(name, &file, &partial, observer).and_then(|()| {
-                std::fs::rename(&partial, &target).map_err(Error::io("write", &target))
-            }),
-        };
-        let _ = std::fs::remove_file(lock);
-        done.map(|()| target)
-    }
-}
-
-/// Whether a file has the announced contents, as far as that can be known.
-fn is_same(path: &Path, file: &Announced) -> Result<bool> {
-    let length = path.metadata().map_err(Error::io("read", path))?.len();
-    if file.size.is_some_and(|size| size != length) {
-        return Ok(false);
-    }
-    let found = Checksum::of_etag(&file.etag).of_file(path)?;
-    Ok(found.is_none_or(|found| found == file.etag.to_lowercase()))
 }

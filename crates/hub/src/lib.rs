@@ -25,7 +25,7 @@
 //! 4. `files`: which files of a repository are wanted.
 //! 5. `cache`, `lock`: the folders on the disk.
 //! 6. `download`, `checksum`: one file, resumed, bounded and checked.
-//! 7. `hub`: all of it together.
+//! 7. `store`: files into the cache, or into a folder; `hub`: all of it together.
 
 mod address;
 mod cache;
@@ -42,6 +42,7 @@ mod names;
 mod observer;
 mod proxy;
 mod status;
+mod store;
 mod tls;
 
 pub use environment::Environment;

@@ -1,15 +1,15 @@
 //! A server on this machine that speaks the protocol of the Hugging Face Hub, well or badly.
 
-use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+
+use crate::http::{HubRequest, Reply, ranged, serve};
 
 /// A file of a repository.
 #[derive(Clone, Debug)]
@@ -51,92 +51,6 @@ pub struct HubRepository {
     pub commit: String,
     /// Its files.
     pub files: Vec<HubFile>,
-}
-
-/// A request, as it came.
-#[derive(Clone, Debug)]
-pub struct HubRequest {
-    /// GET or HEAD.
-    pub method: String,
-    /// Path and query.
-    pub target: String,
-    /// Names in lower case.
-    pub headers: Vec<(String, String)>,
-    /// Whether it came to the host of large files.
-    pub storage: bool,
-}
-
-impl HubRequest {
-    /// The value of a header, by its name in lower case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str())
-    }
-
-    /// Whether this asks for a file's bytes, wherever they are stored.
-    pub fn is_get(&self, part: &str) -> bool {
-        self.method == "GET" && self.target.contains(part)
-    }
-}
-
-/// How an answer is sent.
-#[derive(Clone, Debug)]
-pub enum Manner {
-    /// At once.
-    Whole,
-    /// This many bytes of the body, then the connection ends.
-    Cut(usize),
-    /// This many bytes at a time, with pauses.
-    Slow(usize, Duration),
-    /// Nothing for this long, then the connection ends.
-    Hang(Duration),
-}
-
-/// An answer.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// The HTTP status.
-    pub status: u16,
-    /// `Content-Length` is added if it is not there.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body; not sent to HEAD.
-    pub body: Vec<u8>,
-    /// How it is sent.
-    pub manner: Manner,
-}
-
-impl Reply {
-    /// A status without more.
-    pub fn status(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-            manner: Manner::Whole,
-        }
-    }
-
-    /// A body.
-    pub fn body(body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            body: body.into(),
-            ..Self::status(200)
-        }
-    }
-
-    /// With another header.
-    #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.headers.push((name, value.to_string()));
-        self
-    }
-
-    /// Sent in another manner.
-    #[must_use]
-    pub fn sent(mut self, manner: Manner) -> Self {
-        self.manner = manner;
-        self
-    }
 }
 
 /// What a test wants to be answered instead; `None`: what the hub answers, which is given.
@@ -186,7 +100,7 @@ impl HubServer {
                     let shared = Arc::clone(&shared);
                     thread::spawn(move || {
                         // A client that goes away ends its connection.
-                        let _ = serve(&shared, stream, i == 1);
+                        let _ = serve(stream, i == 1, &|request| shared.reply(request));
                     });
                 }
             });
@@ -225,84 +139,17 @@ impl Drop for HubServer {
     }
 }
 
-fn serve(shared: &Shared, stream: TcpStream, storage: bool) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    let mut stream = stream;
-    loop {
-        let Some(first) = lines.next() else {
-            return Ok(());
-        };
-        let first = first?;
-        let mut words = first.split(' ');
-        let mut request = HubRequest {
-            method: words.next().unwrap_or_default().to_owned(),
-            target: words.next().unwrap_or_default().to_owned(),
-            headers: Vec::new(),
-            storage,
-        };
-        for line in lines.by_ref() {
-            let line = line?;
-            if line.is_empty() {
-                break;
-            }
-            if let Some((name, value)) = line.split_once(':') {
-                request
-                    .headers
-                    .push((name.to_lowercase(), value.trim().to_owned()));
-            }
-        }
-        shared.seen.lock().expect("no panic").push(request.clone());
-        let right = if storage {
-            shared.stored(&request)
-        } else {
-            shared.answer(&request)
-        };
-        let reply = (shared.twist)(&request, right);
-        if !send(&mut stream, &request, &reply)? {
-            return Ok(());
-        }
-    }
-}
-
-/// Whether the connection stays.
-fn send(stream: &mut TcpStream, request: &HubRequest, reply: &Reply) -> std::io::Result<bool> {
-    if let Manner::Hang(pause) = reply.manner {
-        thread::sleep(pause);
-        return Ok(false);
-    }
-    let mut head = format!("HTTP/1.1 {} x\r\n", reply.status);
-    let mut headers = reply.headers.clone();
-    if !headers
-        .iter()
-        .any(|(name, _)| ["Content-Length", "Transfer-Encoding"].contains(name))
-    {
-        headers.push(("Content-Length", reply.body.len().to_string()));
-    }
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    stream.write_all(format!("{head}\r\n").as_bytes())?;
-    if request.method == "HEAD" {
-        return Ok(true);
-    }
-    match reply.manner {
-        Manner::Cut(bytes) => {
-            stream.write_all(&reply.body[..bytes.min(reply.body.len())])?;
-            return Ok(false);
-        }
-        Manner::Slow(bytes, pause) => {
-            for part in reply.body.chunks(bytes) {
-                stream.write_all(part)?;
-                stream.flush()?;
-                thread::sleep(pause);
-            }
-        }
-        _ => stream.write_all(&reply.body)?,
-    }
-    Ok(true)
-}
-
 impl Shared {
+    fn reply(&self, request: &HubRequest) -> Reply {
+        self.seen.lock().expect("no panic").push(request.clone());
+        let right = if request.storage {
+            self.stored(request)
+        } else {
+            self.answer(request)
+        };
+        (self.twist)(request, right)
+    }
+
     /// What the hub's own host answers.
     fn answer(&self, request: &HubRequest) -> Reply {
         let repositories = self.repositories.lock().expect("no panic");
@@ -422,28 +269,5 @@ impl HubRepository {
             .collect();
         let list = serde_json::json!({ "id": self.id, "sha": self.commit, "private": false, "siblings": files });
         Reply::body(list.to_string()).with("Content-Type", "application/json")
-    }
-}
-
-/// All bytes, or those from the start of `Range: bytes=N-`.
-fn ranged(request: &HubRequest, bytes: &[u8]) -> Reply {
-    let start = request.header("range").and_then(|range| {
-        range
-            .strip_prefix("bytes=")?
-            .strip_suffix('-')?
-            .parse::<usize>()
-            .ok()
-    });
-    match start {
-        None => Reply::body(bytes),
-        Some(start) if start < bytes.len() => Reply {
-            status: 206,
-            ..Reply::body(&bytes[start..])
-        }
-        .with(
-            "Content-Range",
-            format!("bytes {start}-{}/{}", bytes.len() - 1, bytes.len()),
-        ),
-        Some(_) => Reply::status(416).with("Content-Range", format!("bytes */{}", bytes.len())),
     }
 }
