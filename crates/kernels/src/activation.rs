@@ -172,23 +172,47 @@ impl Finish<'_> {
         cols: Range<usize>,
         activation: Activation,
     ) {
+        let mut biases = [s.splat(0.0); GROUP];
+        if let Some(bias) = self.bias {
+            for (v, bias) in biases.iter_mut().zip(bias.chunks(LANES)) {
+                *v = s.load_partial(bias);
+            }
+        }
         for (row, sums) in tile.rows().zip(self.sums) {
-            let residual = self.residual.map(|(r, n)| &r[row * n..][cols.clone()]);
-            let out = tile.row(row, cols.clone());
-            for ((i, out), sum) in (0..).step_by(LANES).zip(out.chunks_mut(LANES)).zip(sums) {
-                let part = i..i + out.len();
-                let mut v = s.load(&sum.0);
-                if let Some(bias) = self.bias {
-                    v = s.add(v, s.load_partial(&bias[part.clone()]));
+            let residual = match self.residual {
+                Some((residual, n)) => &residual[row * n..][cols.clone()],
+                None => &[],
+            };
+            let (residuals, last_residual) = residual.as_chunks::<LANES>();
+            let (out, last) = tile.row(row, cols.clone()).as_chunks_mut::<LANES>();
+            let count = out.len().min(GROUP);
+            for i in 0..count {
+                let mut v = s.load(&sums[i].0);
+                if self.bias.is_some() {
+                    v = s.add(v, biases[i]);
                 }
                 v = activation.of(s, v);
-                if let Some(residual) = residual {
-                    v = s.add(s.load_partial(&residual[part]), v);
+                if self.residual.is_some() {
+                    v = s.add(s.load(&residuals[i]), v);
                 }
                 if self.add {
-                    v = s.add(s.load_partial(out), v);
+                    v = s.add(s.load(&out[i]), v);
                 }
-                s.store_partial(v, out);
+                s.store(v, &mut out[i]);
+            }
+            if !last.is_empty() {
+                let mut v = s.load(&sums[count].0);
+                if self.bias.is_some() {
+                    v = s.add(v, biases[count]);
+                }
+                v = activation.of(s, v);
+                if self.residual.is_some() {
+                    v = s.add(s.load_partial(last_residual), v);
+                }
+                if self.add {
+                    v = s.add(s.load_partial(last), v);
+                }
+                s.store_partial(v, last);
             }
         }
     }

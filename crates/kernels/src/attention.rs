@@ -291,13 +291,15 @@ impl Task<'_> {
         for first in (0..block.len()).step_by(ROWS) {
             let a = &scores[first..count * WIDTH + first];
             let total = product::<S, ROWS, VECS, WIDTH>(s, a.as_chunks::<WIDTH>().0, values);
-            for (i, total) in total.into_iter().enumerate().take(block.len() - first) {
-                let base = self.context.cols().start;
+            let base = self.context.cols().start;
+            // By index: iterators over arrays of vectors copy them in memory.
+            for i in 0..ROWS.min(block.len() - first) {
                 let out = self
                     .context
                     .row(block.start + first + i, base + cols.start..base + cols.end);
-                for (value, out) in total.into_iter().zip(out.chunks_mut(LANES)) {
-                    s.store_partial(s.mul(value, s.splat(inverse[first + i])), out);
+                for (j, out) in out.chunks_mut(LANES).enumerate().take(VECS) {
+                    let value = s.mul(total[i][j], s.splat(inverse[first + i]));
+                    s.store_partial(value, out);
                 }
             }
         }

@@ -4,19 +4,17 @@
 //! instructions for bfloat16 flush those to zero. Sums are those of [`crate::gemm`], but for the order inside of each
 //! pair: element 2i + 1 comes before element 2i, as `VDPBF16PS` adds them.
 
+use std::ops::Range;
+
 use crate::Isa;
-use crate::activation::Finish;
-use crate::gemm::{Epilogue, GROUP, Product, RowTiles, Sums, tasks, tile_of_rows};
+use crate::gemm::{CHAIN, Epilogue, Left, LinearTask, Operands, PART, Target, Terms};
 use crate::pack::{LANES, Line, pack_panel};
-use crate::parallel::{MatMut, Pool, TileMut};
-use crate::scratch::{Scratch, WordScratch};
-use crate::simd::{Kernel, Simd, Words};
+use crate::parallel::Pool;
+use crate::scratch::Scratch;
+use crate::simd::{Kernel, PairKernel, Pairs, Simd, Words};
 
 /// Magnitudes below this become 0.
 const SMALLEST: f32 = f32::from_bits((127 - 56) << 23);
-
-/// Words of a panel that are widened at a time: they stay in the first-level cache.
-const BLOCK: usize = 96;
 
 /// Lines of a matrix [rows, cols] packed in panels of 16 rows.
 pub const fn packed_len(rows: usize, cols: usize) -> usize {
@@ -61,13 +59,41 @@ pub fn pack_weight_panel(isa: Isa, rows: &[f32], cols: usize, panel: &mut [Words
             }
             for (r, row) in rows.chunks_exact(cols).enumerate() {
                 for (words, pair) in panel.iter_mut().zip(row.chunks(2)) {
-                    let high = pair.get(1).map_or(0, |x| round(*x).to_bits());
-                    words.0[r] = (round(pair[0]).to_bits() >> 16 | high) as i32;
+                    words.0[r] = word(pair[0], pair.get(1).copied().unwrap_or_default()) as i32;
                 }
             }
         }
     }
     isa.run(Pack(rows, cols, panel));
+}
+
+/// Packs columns `16·p …` of a row-major matrix [rows, cols] into panel p of its transpose: word k holds rows 2k and 2k + 1;
+/// missing rows and columns are zero.
+///
+/// # Panics
+/// When the sizes do not fit.
+pub fn pack_transposed_panel(isa: Isa, from: &[f32], cols: usize, p: usize, panel: &mut [Words]) {
+    let rows = from.len() / cols;
+    assert_eq!(
+        (from.len(), panel.len()),
+        (rows * cols, rows.div_ceil(2)),
+        "panel of {rows} rows of {cols}"
+    );
+    struct Pack<'a>(&'a [f32], usize, Range<usize>, &'a mut [Words]);
+    impl Kernel for Pack<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn eval<S: Simd>(self, _: S) {
+            let Pack(from, cols, part, panel) = self;
+            for (words, rows) in panel.iter_mut().zip(from.chunks(2 * cols)) {
+                let (even, odd) = rows.split_at(cols);
+                let odd = odd.get(part.clone()).unwrap_or_default();
+                *words = pair_columns(&even[part.clone()], odd);
+            }
+        }
+    }
+    let part = p * LANES..cols.min((p + 1) * LANES);
+    isa.run(Pack(from, cols, part, panel));
 }
 
 /// A weight matrix [rows, cols] (output features, input features) in panels.
@@ -111,129 +137,172 @@ pub fn linear(
     y: &mut [f32],
     scratch: &mut [Scratch],
 ) {
+    let y = Target {
+        values: y,
+        add: false,
+    };
+    product_of(isa, pool, Left::Rows(x), w, epilogue, y, scratch);
+}
+
+/// y [T, N] = epilogue(x [T, K] · Wᵀ), or that added to y.
+///
+/// # Panics
+/// When sizes do not match: our bug, not the caller's data.
+pub fn product_of(
+    isa: Isa,
+    pool: &Pool,
+    x: Left<'_>,
+    w: Packed<'_>,
+    epilogue: Epilogue<'_>,
+    y: Target<'_>,
+    scratch: &mut [Scratch],
+) {
     let (k, n) = (w.cols, w.rows);
     assert_eq!(w.panels.len(), packed_len(n, k), "panels of {n} x {k}");
-    let rows = epilogue.check(x.len(), k, n);
-    let grid = tasks(rows, k, n, pool.threads());
-    pool.for_tiles(MatMut::new(y, rows, n), grid, scratch, |scratch, tile| {
-        isa.run(LinearTask {
-            x,
-            w,
-            epilogue,
-            tile,
-            scratch,
-        });
-    });
+    let operands = Operands {
+        x,
+        panels: w.panels,
+        rows: n,
+        cols: k,
+    };
+    operands.for_tasks(pool, epilogue, y, scratch, |task| isa.run_pairs(task));
 }
 
-struct LinearTask<'a> {
-    x: &'a [f32],
-    w: Packed<'a>,
-    epilogue: Epilogue<'a>,
-    tile: TileMut<'a>,
-    scratch: &'a mut Scratch,
+impl PairKernel for LinearTask<'_, Words> {
+    #[inline(always)]
+    fn eval<S: Simd, P: Pairs<S>>(self, s: S, pairs: P) {
+        self.multiply(s, ByPairs(pairs));
+    }
 }
 
-impl Kernel for LinearTask<'_> {
-    type Output = ();
+/// The terms of a product of bfloat16.
+#[derive(Clone, Copy)]
+struct ByPairs<P>(P);
+
+impl<S: Simd, P: Pairs<S>> Terms<S> for ByPairs<P> {
+    type Stored = Words;
+    type Line = P::Line;
+    type Factor = P::Factor;
+    const PARTS: usize = P::STEPS * CHAIN / 2 / PART;
+    const STEPS: usize = P::STEPS;
+
+    fn stored(k: usize) -> usize {
+        k.div_ceil(2)
+    }
+
+    fn block(rows: usize) -> usize {
+        P::block(rows)
+    }
+
+    fn room(count: usize, k: usize) -> usize {
+        count * k.div_ceil(2) * P::STEPS
+    }
+
+    fn wide(stored: usize) -> usize {
+        (P::STEPS - 1) * P::STEPS * stored
+    }
 
     #[inline(always)]
-    fn eval<S: Simd>(self, s: S) {
-        let Self {
-            x,
-            w,
-            epilogue,
-            mut tile,
-            scratch,
-        } = self;
-        let (k, words) = (w.cols, w.cols.div_ceil(2));
-        let (rows, cols) = (tile.rows(), tile.cols());
-        let count = rows.len();
-        let WordScratch { flat, lines, .. } = scratch.words(
-            (count + S::TILE_ROWS) * 2 * words + 2 * LANES,
-            count * GROUP + 2 * BLOCK * GROUP,
-            0,
-            0,
-        );
-        let (activations, rounded) = flat.split_at_mut(count * 2 * words + LANES);
-        let (sums, wide) = lines.split_at_mut(count * GROUP);
-        let sums = sums.as_chunks_mut::<GROUP>().0;
-
-        let tiles = RowTiles::new(count, S::TILE_ROWS);
-        for (first, count) in tiles {
-            for (i, rounded) in rounded.chunks_mut(2 * words).take(count).enumerate() {
-                let row = &x[(rows.start + first + i) * k..][..k];
-                for (to, pair) in rounded.as_chunks_mut::<2>().0.iter_mut().zip(row.chunks(2)) {
-                    let odd = if pair.len() > 1 { round(pair[1]) } else { 0.0 };
-                    *to = [odd, round(pair[0])];
+    fn pack(
+        s: S,
+        x: Left<'_>,
+        (first, count): (usize, usize),
+        k: usize,
+        panel: &mut [f32],
+        room: &mut [f32],
+    ) {
+        let steps = k.div_ceil(2) * P::STEPS;
+        match x {
+            Left::Rows(x) => {
+                let mut slices: [&[f32]; LANES] = [&[]; LANES];
+                let rooms = room.chunks_exact_mut(steps).take(count);
+                for (i, (slice, room)) in slices.iter_mut().zip(rooms).enumerate() {
+                    let row = &x[(first + i) * k..][..k];
+                    pair_row::<S, P>(row, room);
+                    *slice = room;
+                }
+                pack_panel(s, &slices[..count], count, panel);
+            }
+            Left::Columns(x) => {
+                let stride = x.len() / k;
+                let cols = first..stride.min(first + LANES);
+                for (i, rows) in x.chunks(2 * stride).enumerate() {
+                    let (even, odd) = rows.split_at(stride);
+                    let odd = odd.get(cols.clone()).unwrap_or_default();
+                    let pairs = pair_columns(&even[cols.clone()], odd);
+                    for (step, chunk) in P::apart(pairs).as_ref().iter().enumerate() {
+                        let at = (i * P::STEPS + step) * count;
+                        s.store_partial(s.load(chunk), &mut panel[at..at + LANES]);
+                    }
                 }
             }
-            let mut slices: [&[f32]; LANES] = [&[]; LANES];
-            for (slice, row) in slices[..count].iter_mut().zip(rounded.chunks(2 * words)) {
-                *slice = row;
-            }
-            let panel = &mut activations[first * 2 * words..];
-            pack_panel(s, &slices[..count], count, panel);
         }
-        let mut col = cols.start;
-        while col < cols.end {
-            let col_end = cols.end.min(col + GROUP * LANES);
-            let panels = (col_end - col).div_ceil(LANES);
-            for at in (0..panels).step_by(S::TILE_VECS) {
-                let vecs = (panels - at).min(S::TILE_VECS);
-                for start in (0..words).step_by(BLOCK) {
-                    let part = start..words.min(start + BLOCK);
-                    let mut b: [&[Line]; GROUP] = [&[]; GROUP];
-                    let mut rest = &mut *wide;
-                    let next = (col / LANES + at) * words + part.end;
-                    let mut next = w.panels.get(next..).unwrap_or_default().iter();
-                    for (b, p) in b[..vecs].iter_mut().zip(col / LANES + at..) {
-                        let (now, later) = rest.split_at_mut(2 * part.len());
-                        widen(s, &w.panel(p)[part.clone()], &mut next, now);
-                        (*b, rest) = (now, later);
-                    }
-                    for (first, count) in tiles {
-                        let a = first * 2 * words;
-                        let a = &activations[a + 2 * part.start * count..a + 2 * part.end * count];
-                        let to = Sums {
-                            rows: &mut sums[first..first + count],
-                            at,
-                            add: start > 0,
-                        };
-                        match vecs {
-                            1 => tile_of_rows::<S, 1>(s, count, Product::new(a, [b[0]]), to),
-                            2 => tile_of_rows::<S, 2>(s, count, Product::new(a, [b[0], b[1]]), to),
-                            _ => tile_of_rows::<S, GROUP>(s, count, Product::new(a, b), to),
-                        }
-                    }
-                }
-            }
-            let then = Finish {
-                sums,
-                bias: epilogue.bias.map(|b| &b[col..col_end]),
-                residual: epilogue.residual.map(|r| (r, w.rows)),
-                add: false,
-            };
-            epilogue.activation.finish(s, then, &mut tile, col..col_end);
-            col = col_end;
+    }
+
+    #[inline(always)]
+    fn ready<'a>(s: S, stored: &'a [Words], wide: &'a mut [Line]) -> &'a [P::Line] {
+        P::ready(s, stored, wide)
+    }
+
+    #[inline(always)]
+    fn load(s: S, line: &P::Line) -> P::Factor {
+        P::load(s, line)
+    }
+
+    #[inline(always)]
+    fn splat(s: S, x: f32) -> P::Factor {
+        P::splat(s, x)
+    }
+
+    #[inline(always)]
+    fn add(self, s: S, sum: S::V, x: P::Factor, w: P::Factor) -> S::V {
+        self.0.add(s, sum, x, w)
+    }
+}
+
+/// Two numbers rounded to bfloat16 in one word, the even one in the lower half.
+#[inline(always)]
+fn word(even: f32, odd: f32) -> u32 {
+    round(even).to_bits() >> 16 | round(odd).to_bits()
+}
+
+/// The pairs of one row, each in as many numbers as it takes steps.
+#[inline(always)]
+fn pair_row<S: Simd, P: Pairs<S>>(row: &[f32], out: &mut [f32]) {
+    let (pairs, last) = row.as_chunks::<2>();
+    if P::STEPS == 1 {
+        for (out, [even, odd]) in out.iter_mut().zip(pairs) {
+            *out = f32::from_bits(word(*even, *odd));
+        }
+    } else {
+        for (out, [even, odd]) in out.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
+            *out = [round(*odd), round(*even)];
+        }
+    }
+    if let [even] = last {
+        let at = pairs.len() * P::STEPS;
+        match &mut out[at..] {
+            [out] => *out = f32::from_bits(word(*even, 0.0)),
+            out => out.copy_from_slice(&[0.0, round(*even)]),
         }
     }
 }
 
-/// Both halves of each word as f32, the upper one first. Asks for as many lines of `next`, which come after, on the way.
+/// Words of at most 16 columns of two rows; what is missing is zero.
 #[inline(always)]
-fn widen<S: Simd>(
-    s: S,
-    panel: &[Words],
-    next: &mut std::slice::Iter<'_, Words>,
-    wide: &mut [Line],
-) {
-    for (words, [odd, even]) in panel.iter().zip(wide.as_chunks_mut::<2>().0) {
-        if let Some(line) = next.next() {
-            s.prefetch(line);
+fn pair_columns(even: &[f32], odd: &[f32]) -> Words {
+    let filled = |from: &[f32]| match from.first_chunk::<LANES>() {
+        Some(chunk) => *chunk,
+        None => {
+            let mut chunk = [0.0; LANES];
+            chunk[..from.len()].copy_from_slice(from);
+            chunk
         }
-        let (high, low) = s.halves(s.load_words(words));
-        s.store(high, &mut odd.0);
-        s.store(low, &mut even.0);
+    };
+    let (even, odd) = (filled(even), filled(odd));
+    let mut words = Words::default();
+    for i in 0..LANES {
+        words.0[i] = word(even[i], odd[i]) as i32;
     }
+    words
 }

@@ -1,23 +1,28 @@
-//! y = act(x · Wᵀ + b): register tiles over packed panels.
+//! y = act(x · Wᵀ + b): register tiles over packed panels, of f32 or, for [`crate::bf16`], of pairs of bfloat16.
 //!
 //! Every output element is, for each [`CHAIN`] terms, one chain of fused multiply-adds in increasing k that
 //! starts from zero; the chains are added in order. Neither the shape of the batch, nor
 //! the tile, nor the thread, nor the instruction set changes that.
 
+mod terms;
 mod tile;
 
 use std::ops::Range;
 
 use crate::Isa;
 use crate::activation::{Activation, Finish};
-use crate::pack::{self, Line, copy_panel, pack_panel, panel};
+use crate::pack::{self, Line};
 use crate::parallel::{Cuts, Grid, MatMut, Pool, TileMut};
 use crate::scratch::Scratch;
 use crate::simd::{Kernel, LANES, Simd};
+pub(crate) use terms::{Single, Terms};
 pub(crate) use tile::{Product, RowTiles, Sums, product, tile_of_rows};
 
 /// Terms of one chain of fused multiply-adds. Part of the numeric definition.
 pub const CHAIN: usize = 64;
+
+/// Steps that a register tile takes between two looks at how many are left: a chain of pairs, half a chain of f32.
+pub(crate) const PART: usize = CHAIN / 2;
 
 /// Activations that one task packs at most (512 KiB), to stay in the second-level cache beside the panels.
 const PACKED_ELEMENTS: usize = 1 << 17;
@@ -46,25 +51,10 @@ pub enum Left<'a> {
     Columns(&'a [f32]),
 }
 
-impl<'a> Left<'a> {
+impl Left<'_> {
     fn len(self) -> usize {
         let (Self::Rows(x) | Self::Columns(x)) = self;
         x.len()
-    }
-
-    /// Packs rows `first` to `first + count` of T, a panel of that width.
-    #[inline(always)]
-    fn pack<S: Simd>(self, s: S, first: usize, count: usize, k: usize, panel: &mut [f32]) {
-        match self {
-            Self::Rows(x) => {
-                let mut slices: [&[f32]; LANES] = [&[]; LANES];
-                for (i, slice) in slices[..count].iter_mut().enumerate() {
-                    *slice = &x[(first + i) * k..][..k];
-                }
-                pack_panel(s, &slices[..count], count, panel);
-            }
-            Self::Columns(x) => copy_panel(s, x, x.len() / k, first..first + count, panel),
-        }
     }
 }
 
@@ -176,131 +166,218 @@ pub fn product_of(
         pack::packed_len(n, k),
         "panels of {n} x {k}"
     );
-    let rows = epilogue.check(x.len(), k, n);
-    let grid = tasks(rows, k, n, pool.threads());
-    let out = MatMut::new(y.values, rows, n);
-    pool.for_tiles(out, grid, scratch, |scratch, tile| {
-        let rows = tile.rows().len();
-        let (activations, sums) = scratch.get(rows * k + LANES, rows * GROUP);
-        isa.run(LinearTask {
-            x,
-            w,
-            epilogue,
-            add: y.add,
-            tile,
-            activations,
-            sums: sums.as_chunks_mut().0,
-        });
-    });
+    let operands = Operands {
+        x,
+        panels: w.panels,
+        rows: n,
+        cols: k,
+    };
+    operands.for_tasks(pool, epilogue, y, scratch, |task| isa.run(task));
 }
 
-struct LinearTask<'a> {
-    x: Left<'a>,
-    w: Packed<'a>,
+/// Both operands of a product.
+#[derive(Clone, Copy)]
+pub(crate) struct Operands<'a, P> {
+    /// [T, K]
+    pub(crate) x: Left<'a>,
+    /// Panels of W [N, K].
+    pub(crate) panels: &'a [P],
+    /// N
+    pub(crate) rows: usize,
+    /// K
+    pub(crate) cols: usize,
+}
+
+impl<P: Copy + Sync> Operands<'_, P> {
+    /// Cuts the product into tasks, which `run` runs.
+    pub(crate) fn for_tasks(
+        self,
+        pool: &Pool,
+        epilogue: Epilogue<'_>,
+        y: Target<'_>,
+        scratch: &mut [Scratch],
+        run: impl Fn(LinearTask<'_, P>) + Sync,
+    ) {
+        let rows = epilogue.check(self.x.len(), self.cols, self.rows);
+        let grid = tasks(rows, self.cols, self.rows, pool.threads());
+        let out = MatMut::new(y.values, rows, self.rows);
+        pool.for_tiles(out, grid, scratch, |scratch, tile| {
+            run(LinearTask {
+                operands: self,
+                epilogue,
+                add: y.add,
+                tile,
+                scratch,
+            });
+        });
+    }
+}
+
+/// One task of a product.
+pub(crate) struct LinearTask<'a, P> {
+    operands: Operands<'a, P>,
     epilogue: Epilogue<'a>,
     add: bool,
     tile: TileMut<'a>,
-    /// The task's rows of x in panels as wide as its register tiles have rows.
-    activations: &'a mut [f32],
-    /// Sums of the columns at hand, [rows][panels]. The rows of y lie far apart, often in the same sets of the caches; here
-    /// they are close together until they are complete.
-    sums: &'a mut [[Line; GROUP]],
+    scratch: &'a mut Scratch,
 }
 
-impl Kernel for LinearTask<'_> {
+impl Kernel for LinearTask<'_, Line> {
     type Output = ();
 
     #[inline(always)]
-    fn eval<S: Simd>(mut self, s: S) {
-        let k = self.w.cols;
-        let (rows, cols) = (self.tile.rows(), self.tile.cols());
+    fn eval<S: Simd>(self, s: S) {
+        self.multiply(s, Single);
+    }
+}
+
+impl<P> LinearTask<'_, P> {
+    /// The task, with these terms.
+    #[inline(always)]
+    pub(crate) fn multiply<S: Simd, T: Terms<S, Stored = P>>(self, s: S, terms: T) {
+        let Self {
+            operands,
+            epilogue,
+            add,
+            mut tile,
+            scratch,
+        } = self;
+        let k = operands.cols;
+        let (stored, row_steps) = (T::stored(k), T::stored(k) * T::STEPS);
+        let (rows, cols) = (tile.rows(), tile.cols());
+        let step = T::block(rows.len());
+        let wide = T::wide(step.min(stored));
+        // A row of sums: those of the columns at hand. The rows of y lie far apart, often in the same sets of the caches;
+        // here they are close together until they are complete.
+        let (numbers, lines) = scratch.get(
+            rows.len() * row_steps + LANES + T::room(S::TILE_ROWS, k),
+            (rows.len() + wide) * GROUP,
+        );
+        let (activations, room) = numbers.split_at_mut(rows.len() * row_steps + LANES);
+        let (sums, wide_lines) = lines.split_at_mut(rows.len() * GROUP);
+        let sums = sums.as_chunks_mut::<GROUP>().0;
+
         let tiles = RowTiles::new(rows.len(), S::TILE_ROWS);
         for (first, count) in tiles {
-            let panel = &mut self.activations[first * k..];
-            self.x.pack(s, rows.start + first, count, k, panel);
+            let panel = &mut activations[first * row_steps..];
+            let rows = (rows.start + first, count);
+            T::pack(s, operands.x, rows, k, panel, room);
         }
-        let step = S::k_block(rows.len());
+        let mut task = Blocks {
+            activations,
+            row_steps,
+            tiles,
+            sums,
+            wide: wide_lines,
+        };
         let mut col = cols.start;
         while col < cols.end {
             let col_end = cols.end.min(col + GROUP * LANES);
             let count = (col_end - col).div_ceil(LANES);
             for at in (0..count).step_by(S::TILE_VECS) {
                 let vecs = (count - at).min(S::TILE_VECS);
-                for start in (0..k).step_by(step) {
+                for start in (0..stored).step_by(step) {
                     let panels = Panels {
-                        w: self.w,
+                        all: operands.panels,
+                        stored,
                         panel: col / LANES + at,
                         vecs,
-                        block: start..k.min(start + step),
+                        block: start..stored.min(start + step),
                     };
                     let next = panels.following(S::TILE_VECS, cols.end, step);
                     match vecs {
-                        1 => self.block::<S, 1>(s, tiles, at, panels, next),
-                        2 => self.block::<S, 2>(s, tiles, at, panels, next),
-                        _ => self.block::<S, GROUP>(s, tiles, at, panels, next),
+                        1 => task.block::<S, T, 1>(s, terms, at, panels, next),
+                        2 => task.block::<S, T, 2>(s, terms, at, panels, next),
+                        _ => task.block::<S, T, GROUP>(s, terms, at, panels, next),
                     }
                 }
             }
-            self.finish(s, col..col_end);
+            let then = Finish {
+                sums: task.sums,
+                bias: epilogue.bias.map(|b| &b[col..col_end]),
+                residual: epilogue.residual.map(|r| (r, operands.rows)),
+                add,
+            };
+            epilogue.activation.finish(s, then, &mut tile, col..col_end);
             col = col_end;
         }
     }
 }
 
 /// One block of k of the panels that a register tile reads.
-struct Panels<'a> {
-    w: Packed<'a>,
+struct Panels<'a, P> {
+    all: &'a [P],
+    /// Lines of each panel.
+    stored: usize,
     panel: usize,
     vecs: usize,
     block: Range<usize>,
 }
 
-impl<'a> Panels<'a> {
-    fn lines(&self, vec: usize) -> &'a [Line] {
-        &panel(self.w.panels, self.w.cols, self.panel + vec)[self.block.clone()]
+impl<'a, P> Panels<'a, P> {
+    fn lines(&self, vec: usize) -> &'a [P] {
+        &self.all[(self.panel + vec) * self.stored..][self.block.clone()]
     }
 
     /// The block that is read after this one: the next block of k, or the first one of the next panels.
     fn following(&self, most_vecs: usize, col_end: usize, step: usize) -> Option<Self> {
-        let k = self.w.cols;
-        let (panel, start) = if self.block.end < k {
+        let (panel, start) = if self.block.end < self.stored {
             (self.panel, self.block.end)
         } else {
             (self.panel + self.vecs, 0)
         };
         let left = col_end.div_ceil(LANES).saturating_sub(panel);
         (left > 0).then(|| Self {
-            w: self.w,
             panel,
             vecs: left.min(most_vecs),
-            block: start..k.min(start + step),
+            block: start..self.stored.min(start + step),
+            ..*self
         })
     }
 }
 
-impl LinearTask<'_> {
+/// What the blocks of one task share.
+struct Blocks<'a> {
+    /// The task's rows of x in panels as wide as its register tiles have rows.
+    activations: &'a [f32],
+    /// Steps of a row.
+    row_steps: usize,
+    tiles: RowTiles,
+    sums: &'a mut [[Line; GROUP]],
+    /// Room for the panels of one block, where they are not read as they are stored.
+    wide: &'a mut [Line],
+}
+
+impl Blocks<'_> {
     /// All rows times one block of VECS panels, added to `sums` from panel `at` on; brings the `next` block into the
     /// second-level cache, each row tile its share.
     #[inline(always)]
-    fn block<S: Simd, const VECS: usize>(
+    fn block<S: Simd, T: Terms<S>, const VECS: usize>(
         &mut self,
         s: S,
-        tiles: RowTiles,
+        terms: T,
         at: usize,
-        panels: Panels<'_>,
-        next: Option<Panels<'_>>,
+        panels: Panels<'_, T::Stored>,
+        next: Option<Panels<'_, T::Stored>>,
     ) {
-        let (k, block) = (self.w.cols, &panels.block);
-        let b = std::array::from_fn(|vec| panels.lines(vec));
+        let steps = panels.block.start * T::STEPS..panels.block.end * T::STEPS;
+        let mut b = [&[] as &[T::Line]; VECS];
+        let mut wide = &mut *self.wide;
+        for (vec, b) in b.iter_mut().enumerate() {
+            let wanted = T::wide(panels.block.len());
+            let (now, later) = std::mem::take(&mut wide).split_at_mut(wanted);
+            *b = T::ready(s, panels.lines(vec), now);
+            wide = later;
+        }
         let mut next: [_; VECS] = std::array::from_fn(|vec| {
             let lines = next.as_ref().filter(|next| vec < next.vecs);
             let lines = lines.map_or(&[][..], |next| next.lines(vec));
-            lines.chunks(lines.len().div_ceil(tiles.tiles).max(1))
+            lines.chunks(lines.len().div_ceil(self.tiles.tiles).max(1))
         });
-        for (first, count) in tiles {
+        for (first, count) in self.tiles {
+            let row = first * self.row_steps;
             let product = Product {
-                a: &self.activations
-                    [first * k + block.start * count..first * k + block.end * count],
+                a: &self.activations[row + steps.start * count..row + steps.end * count],
                 b,
                 ahead: next
                     .each_mut()
@@ -309,26 +386,9 @@ impl LinearTask<'_> {
             let sums = Sums {
                 rows: &mut self.sums[first..first + count],
                 at,
-                add: block.start > 0,
+                add: steps.start > 0,
             };
-            tile_of_rows::<S, VECS>(s, count, product, sums);
+            tile_of_rows::<S, T, VECS>(s, terms, count, product, sums);
         }
-    }
-
-    /// Bias, activation and residual of the columns whose sums are complete, from `sums` to the task's tile of y.
-    #[inline(always)]
-    fn finish<S: Simd>(&mut self, s: S, cols: Range<usize>) {
-        let Epilogue {
-            bias,
-            activation,
-            residual,
-        } = self.epilogue;
-        let then = Finish {
-            sums: self.sums,
-            bias: bias.map(|b| &b[cols.clone()]),
-            residual: residual.map(|r| (r, self.w.rows)),
-            add: self.add,
-        };
-        activation.finish(s, then, &mut self.tile, cols);
     }
 }

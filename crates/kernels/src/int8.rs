@@ -167,9 +167,12 @@ impl DotKernel for LinearTask<'_> {
                     }
                 }
             }
-            for ((row, sums), lines) in quantized.iter().zip(&*sums).zip(&mut *lines) {
-                for (p, (sums, line)) in (panel..panel + panels).zip(sums.iter().zip(lines)) {
-                    s.store(row.value(s, sums, w.panel(p), &w.columns[p]), &mut line.0);
+            for i in 0..panels {
+                let (panel, columns) = (w.panel(panel + i), &w.columns[panel + i]);
+                let (zeros, scales) = (s.load_words(&columns.sums), s.load(&columns.scales.0));
+                for ((row, sums), lines) in quantized.iter().zip(&*sums).zip(&mut *lines) {
+                    let value = row.value(s, s.load_words(&sums[i]), panel, (zeros, scales));
+                    s.store(value, &mut lines[i].0);
                 }
             }
             let then = Finish {
@@ -270,14 +273,14 @@ impl Operands<'_> {
                 }
             }
         }
-        for (sums, to) in sums.into_iter().zip(to) {
-            for (sum, to) in sums.into_iter().zip(&mut to[self.at..]) {
-                let sum = if self.part.start == 0 {
-                    sum
-                } else {
-                    s.add_words(s.load_words(to), sum)
-                };
-                s.store_words(sum, to);
+        for i in 0..ROWS {
+            let to = &mut to[i][self.at..][..VECS];
+            for j in 0..VECS {
+                let mut sum = sums[i][j];
+                if self.part.start > 0 {
+                    sum = s.add_words(s.load_words(&to[j]), sum);
+                }
+                s.store_words(sum, &mut to[j]);
             }
         }
     }

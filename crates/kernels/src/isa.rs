@@ -6,9 +6,9 @@ use crate::arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::arch::{
     x86_avx2::{Avx2, AvxVnni},
-    x86_avx512::{Avx512, Avx512Vnni},
+    x86_avx512::{Avx512, Avx512Bf16, Avx512Vnni},
 };
-use crate::simd::{ByPairs, DotKernel, Kernel};
+use crate::simd::{ByHalves, ByWidened, DotKernel, Kernel, PairKernel};
 
 /// An instruction set that this machine has; results do not depend on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,10 +25,19 @@ enum Name {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
 }
 
 /// Every name that [`Isa::from_name`] knows, slowest first.
-pub const ISA_NAMES: &[&str] = &["portable", "avx2", "avx2-vnni", "avx512", "avx512-vnni"];
+pub const ISA_NAMES: &[&str] = &[
+    "portable",
+    "avx2",
+    "avx2-vnni",
+    "avx512",
+    "avx512-vnni",
+    "avx512-bf16",
+];
 
 impl Isa {
     /// Plain Rust, present everywhere (with hardware FMA where the machine has it).
@@ -61,6 +70,10 @@ impl Isa {
             "avx512" => Avx512::detected().then_some(Isa(Name::Avx512)),
             #[cfg(target_arch = "x86_64")]
             "avx512-vnni" => Avx512Vnni::detected().then_some(Isa(Name::Avx512Vnni)),
+            #[cfg(target_arch = "x86_64")]
+            "avx512-bf16" => {
+                (Avx512Vnni::detected() && Avx512Bf16::detected()).then_some(Isa(Name::Avx512Bf16))
+            }
             _ => None,
         }
     }
@@ -77,6 +90,8 @@ impl Isa {
             Name::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             Name::Avx512Vnni => "avx512-vnni",
+            #[cfg(target_arch = "x86_64")]
+            Name::Avx512Bf16 => "avx512-bf16",
         }
     }
 
@@ -88,7 +103,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Name::Avx2 | Name::AvxVnni => Avx2::run(kernel),
             #[cfg(target_arch = "x86_64")]
-            Name::Avx512 | Name::Avx512Vnni => Avx512::run(kernel),
+            Name::Avx512 | Name::Avx512Vnni | Name::Avx512Bf16 => Avx512::run(kernel),
         }
     }
 
@@ -98,8 +113,17 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Name::AvxVnni => AvxVnni::run(kernel),
             #[cfg(target_arch = "x86_64")]
-            Name::Avx512Vnni => Avx512Vnni::run(kernel),
-            _ => self.run(ByPairs(kernel)),
+            Name::Avx512Vnni | Name::Avx512Bf16 => Avx512Vnni::run(kernel),
+            _ => self.run(ByHalves(kernel)),
+        }
+    }
+
+    /// As [`Isa::run`], with the machine's products of pairs of bfloat16.
+    pub(crate) fn run_pairs<K: PairKernel>(self, kernel: K) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Name::Avx512Bf16 => Avx512Bf16::run(kernel),
+            _ => self.run(ByWidened(kernel)),
         }
     }
 }

@@ -5,6 +5,8 @@
 //! are IEEE 754 operations on each lane (a fused multiply-add rounds once), or exact, so a kernel written over
 //! [`Simd`] gives the same bits on every instruction set.
 
+use crate::pack::Line;
+
 /// Lanes of one vector and columns of one packed panel.
 pub const LANES: usize = 16;
 
@@ -159,9 +161,9 @@ pub(crate) trait Dot<S: Simd>: Copy {
 
 /// Without an instruction for it: products of 16-bit numbers.
 #[derive(Clone, Copy)]
-pub(crate) struct Pairs;
+pub(crate) struct Halves;
 
-impl<S: Simd> Dot<S> for Pairs {
+impl<S: Simd> Dot<S> for Halves {
     const STEPS: usize = 2;
 
     #[inline(always)]
@@ -176,14 +178,108 @@ pub(crate) trait DotKernel {
     fn eval<S: Simd, D: Dot<S>>(self, simd: S, dot: D);
 }
 
-/// Products of bytes by [`Pairs`].
-pub(crate) struct ByPairs<K>(pub(crate) K);
+/// Products of bytes by [`Halves`].
+pub(crate) struct ByHalves<K>(pub(crate) K);
 
-impl<K: DotKernel> Kernel for ByPairs<K> {
+impl<K: DotKernel> Kernel for ByHalves<K> {
     type Output = ();
 
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
-        self.0.eval(s, Pairs);
+        self.0.eval(s, Halves);
+    }
+}
+
+/// Sums of products of pairs of bfloat16: two fused multiply-adds, the odd elements first, none of whose operands or results
+/// is subnormal.
+pub(crate) trait Pairs<S: Simd>: Copy {
+    /// Steps in which a pair is taken. 1: a word holds both elements, the even one in its lower half; 2: the odd element as
+    /// f32, then the even one.
+    const STEPS: usize;
+    /// 16 columns of one step.
+    type Line;
+    /// One step in each lane.
+    type Factor: Copy;
+    /// As many chunks as steps.
+    type Steps: AsRef<[Chunk]>;
+
+    /// Words of a panel that one pass over `rows` rows multiplies: they stay in a near cache.
+    fn block(rows: usize) -> usize;
+    /// The steps of 16 words.
+    fn apart(words: Words) -> Self::Steps;
+    /// The steps of `words`, in `wide`, which has as many lines, where those are not the words.
+    fn ready<'a>(s: S, words: &'a [Words], wide: &'a mut [Line]) -> &'a [Self::Line];
+    /// A step of 16 columns from memory.
+    fn load(s: S, line: &Self::Line) -> Self::Factor;
+    /// A step in every lane.
+    fn splat(s: S, x: f32) -> Self::Factor;
+    /// sum + x · w for one step.
+    fn add(self, s: S, sum: S::V, x: Self::Factor, w: Self::Factor) -> S::V;
+}
+
+/// Without an instruction for it: numbers of f32.
+#[derive(Clone, Copy)]
+pub(crate) struct Widened;
+
+impl<S: Simd> Pairs<S> for Widened {
+    const STEPS: usize = 2;
+    type Line = Line;
+    type Factor = S::V;
+    type Steps = [Chunk; 2];
+
+    fn block(_: usize) -> usize {
+        96 // Widened, they stay in the first-level cache.
+    }
+
+    #[inline(always)]
+    fn apart(words: Words) -> [Chunk; 2] {
+        let odd = words
+            .0
+            .map(|word| f32::from_bits(word as u32 & 0xffff_0000));
+        let even = words.0.map(|word| f32::from_bits((word as u32) << 16));
+        [odd, even]
+    }
+
+    #[inline(always)]
+    fn ready<'a>(s: S, words: &'a [Words], wide: &'a mut [Line]) -> &'a [Line] {
+        for (words, [odd, even]) in words.iter().zip(wide.as_chunks_mut::<2>().0) {
+            let (high, low) = s.halves(s.load_words(words));
+            s.store(high, &mut odd.0);
+            s.store(low, &mut even.0);
+        }
+        wide
+    }
+
+    #[inline(always)]
+    fn load(s: S, line: &Line) -> S::V {
+        s.load(&line.0)
+    }
+
+    #[inline(always)]
+    fn splat(s: S, x: f32) -> S::V {
+        s.splat(x)
+    }
+
+    #[inline(always)]
+    fn add(self, s: S, sum: S::V, x: S::V, w: S::V) -> S::V {
+        s.fma(x, w, sum)
+    }
+}
+
+/// A computation that takes products of pairs of bfloat16.
+pub(crate) trait PairKernel {
+    /// The computation; implementations are `#[inline(always)]`.
+    fn eval<S: Simd, P: Pairs<S>>(self, simd: S, pairs: P);
+}
+
+/// Products of pairs by [`Widened`].
+pub(crate) struct ByWidened<K>(pub(crate) K);
+
+impl<K: PairKernel> Kernel for ByWidened<K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        self.0.eval(s, Widened);
     }
 }

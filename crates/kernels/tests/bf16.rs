@@ -2,8 +2,10 @@
 
 mod common;
 
-use albert_kernels::bf16::{Packed, linear, pack_weight_panel, packed_len, round};
-use albert_kernels::gemm::{CHAIN, Epilogue};
+use albert_kernels::bf16::{
+    Packed, linear, pack_transposed_panel, pack_weight_panel, packed_len, product_of, round,
+};
+use albert_kernels::gemm::{CHAIN, Epilogue, Left, Target};
 use albert_kernels::pack::{LANES, Words};
 use albert_kernels::{Activation, Isa};
 use common::{Numbers, bits, pools, scratch};
@@ -98,6 +100,62 @@ fn every_product_equals_its_definition_on_every_instruction_set_and_thread_count
                         pool.threads()
                     );
                 }
+            }
+        }
+    }
+}
+
+/// Products over the rows of both operands, as gradients of weights are: columns on the left, a transpose on the right.
+#[test]
+fn products_over_rows_equal_their_definition_and_are_added() {
+    let pools = pools();
+    let mut numbers = Numbers(23);
+    for (t, n, k) in [
+        (1, 1, 1),
+        (2, 17, 15),
+        (7, 33, 17),
+        (64, 48, 100),
+        (65, 130, 31),
+        (301, 50, 64),
+    ] {
+        let (gradient, x, before) = (
+            numbers.take(t * n),
+            numbers.take(t * k),
+            numbers.take(n * k),
+        );
+        let column = |from: &[f32], cols: usize, i: usize| -> Vec<f32> {
+            from.chunks(cols).map(|row| row[i]).collect()
+        };
+        let expected: Vec<f32> = (0..n * k)
+            .map(|i| {
+                let sum = by_definition(&column(&gradient, n, i / k), &column(&x, k, i % k));
+                before[i] + sum
+            })
+            .collect();
+        for isa in Isa::available() {
+            let mut panels = vec![Words([-1; LANES]); packed_len(k, t)];
+            for (p, panel) in panels.chunks_mut(t.div_ceil(2)).enumerate() {
+                pack_transposed_panel(isa, &x, k, p, panel);
+            }
+            let packed = Packed {
+                panels: &panels,
+                rows: k,
+                cols: t,
+            };
+            for pool in &pools {
+                let mut y = before.clone();
+                let to = Target {
+                    values: &mut y,
+                    add: true,
+                };
+                let epilogue = Epilogue {
+                    bias: None,
+                    activation: Activation::Linear,
+                    residual: None,
+                };
+                let left = Left::Columns(&gradient);
+                product_of(isa, pool, left, packed, epilogue, to, &mut scratch(pool));
+                assert_eq!(bits(&y), bits(&expected), "{isa:?}, {t} rows, [{n}, {k}]");
             }
         }
     }

@@ -60,7 +60,7 @@ pub struct Cpu {
     pool: Arc<Pool>,
     scratch: Arc<Mutex<Vec<Scratch>>>,
     /// The right operand of the gradients' products, packed as it is used.
-    lines: Arc<Mutex<Vec<Line>>>,
+    right: Arc<Mutex<Form>>,
     shelf: Arc<Shelf>,
 }
 
@@ -211,7 +211,7 @@ impl Cpu {
             precision: options.precision,
             pool: Arc::new(pool),
             scratch: Arc::new(Mutex::new(scratch)),
-            lines: Arc::default(),
+            right: Arc::new(Mutex::new(Form::F32(Vec::new()))),
             shelf: Arc::default(),
         })
     }

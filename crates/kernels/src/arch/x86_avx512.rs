@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use crate::simd::{Chunk, Dot, DotKernel, Kernel, LANES, Simd, Words};
+use crate::pack::Line;
+use crate::simd::{Chunk, Dot, DotKernel, Kernel, LANES, PairKernel, Pairs, Simd, Words};
 
 /// Proof that AVX-512 F, BW, VL and DQ are present.
 #[derive(Clone, Copy)]
@@ -187,5 +188,74 @@ impl Dot<Avx512> for Avx512Vnni {
     fn add(self, _: Avx512, sum: __m512i, w: __m512i, x: __m512i) -> __m512i {
         // SAFETY: `self` exists only inside `Avx512Vnni::run`, which detected the features.
         unsafe { _mm512_dpbusd_epi32(sum, x, w) }
+    }
+}
+
+/// Proof that AVX-512 BF16 is present too.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512Bf16(());
+
+impl Avx512Bf16 {
+    /// Whether this machine has the instructions.
+    pub(crate) fn detected() -> bool {
+        Avx512::detected() && is_x86_feature_detected!("avx512bf16")
+    }
+
+    /// Runs `kernel` in code compiled for this instruction set.
+    ///
+    /// # Panics
+    /// Where [`Avx512Bf16::detected`] is false.
+    pub(crate) fn run<K: PairKernel>(kernel: K) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma,avx2")]
+        fn inner<K: PairKernel>(kernel: K) {
+            kernel.eval(Avx512(()), Avx512Bf16(()));
+        }
+        assert!(Self::detected(), "BF16 kernel on a machine without BF16");
+        // SAFETY: the features were just detected.
+        unsafe { inner(kernel) }
+    }
+}
+
+impl Pairs<Avx512> for Avx512Bf16 {
+    const STEPS: usize = 1;
+    type Line = Words;
+    type Factor = __m512i;
+    type Steps = [Chunk; 1];
+
+    fn block(rows: usize) -> usize {
+        Avx512::k_block(rows)
+    }
+
+    #[inline(always)]
+    fn apart(words: Words) -> [Chunk; 1] {
+        [words.0.map(|word| f32::from_bits(word as u32))]
+    }
+
+    #[inline(always)]
+    fn ready<'a>(_: Avx512, words: &'a [Words], _: &'a mut [Line]) -> &'a [Words] {
+        words
+    }
+
+    #[inline(always)]
+    fn load(s: Avx512, line: &Words) -> __m512i {
+        s.load_words(line)
+    }
+
+    #[inline(always)]
+    fn splat(s: Avx512, x: f32) -> __m512i {
+        s.splat_words(x.to_bits() as i32)
+    }
+
+    #[inline(always)]
+    fn add(self, _: Avx512, sum: __m512, x: __m512i, w: __m512i) -> __m512 {
+        // SAFETY: `self` exists only inside `Avx512Bf16::run`, which detected the features; the casts change the type of the
+        // same 512 bits.
+        unsafe {
+            _mm512_dpbf16_ps(
+                sum,
+                std::mem::transmute::<__m512i, __m512bh>(w),
+                std::mem::transmute::<__m512i, __m512bh>(x),
+            )
+        }
     }
 }

@@ -131,9 +131,12 @@ impl<'a> View<'a> {
                 ($($rows:literal)+) => {
                     match rows {
                         $($rows if $rows <= S::TILE_ROWS => {
-                            for (sums, out) in product::<S, $rows, VECS, $rows>(s, a.as_chunks::<$rows>().0, panels).into_iter().zip(out) {
-                                for (sum, out) in sums.into_iter().zip(out.as_chunks_mut::<LANES>().0) {
-                                    s.store(sum, out);
+                            let sums = product::<S, $rows, VECS, $rows>(s, a.as_chunks::<$rows>().0, panels);
+                            // By index: iterators over arrays of vectors copy them in memory.
+                            for i in 0..$rows {
+                                let out = &mut out[i].as_chunks_mut::<LANES>().0[..VECS];
+                                for j in 0..VECS {
+                                    s.store(sums[i][j], &mut out[j]);
                                 }
                             }
                         })+

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::Isa;
 use crate::attention::{Attention, HeadRows, Sequence, View};
-use crate::gemm::{GROUP, Product, RowTiles, Sums, tile_of_rows};
+use crate::gemm::{GROUP, Product, RowTiles, Single, Sums, tile_of_rows};
 use crate::pack::{Line, copy_panel, pack_panel};
 use crate::parallel::{Cuts, Grid, MatMut, Pool, TileMut};
 use crate::scratch::Scratch;
@@ -332,9 +332,15 @@ impl Products<'_> {
                 };
                 if vecs == 2 {
                     let b = [&right[p * k..][..k], &right[(p + 1) * k..][..k]];
-                    tile_of_rows::<S, 2>(s, count, Product::new(a, b), to);
+                    tile_of_rows::<S, _, 2>(s, Single, count, Product::new(a, b), to);
                 } else {
-                    tile_of_rows::<S, 1>(s, count, Product::new(a, [&right[p * k..][..k]]), to);
+                    tile_of_rows::<S, _, 1>(
+                        s,
+                        Single,
+                        count,
+                        Product::new(a, [&right[p * k..][..k]]),
+                        to,
+                    );
                 }
                 let cols = cols.start + p * LANES..cols.end.min(cols.start + (p + vecs) * LANES);
                 for (i, sums) in self.sums[..count].iter().enumerate() {

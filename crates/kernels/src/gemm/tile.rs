@@ -2,7 +2,7 @@
 
 use std::slice::Chunks;
 
-use super::{CHAIN, GROUP};
+use super::{GROUP, PART, Single, Terms};
 use crate::pack::Line;
 use crate::simd::Simd;
 
@@ -47,17 +47,17 @@ impl Iterator for RowTiles {
 
 /// The operands of one register tile.
 #[derive(Clone, Copy)]
-pub(crate) struct Product<'a, const VECS: usize> {
-    /// One panel of activations, [k][rows of the tile].
+pub(crate) struct Product<'a, L, P, const VECS: usize> {
+    /// One panel of activations, [step][rows of the tile].
     pub(super) a: &'a [f32],
-    /// Panels of weights, [k][16] each.
-    pub(super) b: [&'a [Line]; VECS],
-    /// Lines to prefetch on the way.
-    pub(super) ahead: [&'a [Line]; VECS],
+    /// Panels of weights, [step][16] each.
+    pub(super) b: [&'a [L]; VECS],
+    /// Stored lines to prefetch on the way.
+    pub(super) ahead: [&'a [P]; VECS],
 }
 
-impl<'a, const VECS: usize> Product<'a, VECS> {
-    /// Without prefetching.
+impl<'a, const VECS: usize> Product<'a, Line, Line, VECS> {
+    /// Of f32, without prefetching.
     #[inline(always)]
     pub(crate) fn new(a: &'a [f32], b: [&'a [Line]; VECS]) -> Self {
         let ahead = [&[] as &[Line]; VECS];
@@ -76,16 +76,19 @@ pub(crate) struct Sums<'a> {
 
 /// Chooses the register tile for `count` rows at compile time.
 #[inline(always)]
-pub(crate) fn tile_of_rows<S: Simd, const VECS: usize>(
+pub(crate) fn tile_of_rows<S: Simd, T: Terms<S>, const VECS: usize>(
     s: S,
+    terms: T,
     count: usize,
-    operands: Product<'_, VECS>,
+    operands: Product<'_, T::Line, T::Stored, VECS>,
     sums: Sums<'_>,
 ) {
     macro_rules! choose {
         ($($rows:literal)+) => {
             match count {
-                $($rows if $rows <= S::TILE_ROWS && VECS <= S::TILE_VECS => add_product::<S, $rows, VECS>(s, operands, sums),)+
+                $($rows if $rows <= S::TILE_ROWS && VECS <= S::TILE_VECS => {
+                    add_product::<S, T, $rows, VECS>(s, terms, operands, sums)
+                },)+
                 _ => unreachable!("tiles have 1 to {} rows", S::TILE_ROWS),
             }
         };
@@ -95,31 +98,34 @@ pub(crate) fn tile_of_rows<S: Simd, const VECS: usize>(
 
 /// One register tile to `sums`.
 #[inline(always)]
-fn add_product<S: Simd, const ROWS: usize, const VECS: usize>(
+fn add_product<S: Simd, T: Terms<S>, const ROWS: usize, const VECS: usize>(
     s: S,
-    operands: Product<'_, VECS>,
+    terms: T,
+    operands: Product<'_, T::Line, T::Stored, VECS>,
     to: Sums<'_>,
 ) {
     let a = operands.a.as_chunks::<ROWS>().0;
     let mut add = to.add;
     let mut ahead = operands.ahead.map(|lines| lines.chunks(UNROLL));
-    for i in 0..a.len().div_ceil(CHAIN) {
-        let sums = chain::<S, ROWS, VECS, ROWS>(s, i, a, operands.b, &mut ahead);
-        for (sums, row) in sums.into_iter().zip(to.rows.iter_mut()) {
-            for (sum, total) in sums.into_iter().zip(&mut row[to.at..]) {
-                let sum = if add {
-                    s.add(s.load(&total.0), sum)
-                } else {
-                    sum
-                };
-                s.store(sum, &mut total.0);
+    for i in 0..a.len().div_ceil(T::PARTS * PART) {
+        let sums = chain::<S, T, ROWS, VECS, ROWS>(s, terms, i, a, operands.b, &mut ahead);
+        // By index: iterators over arrays of vectors copy them in memory.
+        for i in 0..ROWS {
+            let totals = &mut to.rows[i][to.at..][..VECS];
+            for j in 0..VECS {
+                let mut sum = sums[i][j];
+                if add {
+                    sum = s.add(s.load(&totals[j].0), sum);
+                }
+                s.store(sum, &mut totals[j].0);
             }
         }
         add = true;
     }
 }
 
-/// Rows 0..ROWS of panel `a` ([k][WIDTH]) times VECS panels `b` ([k][16]): chains of [`CHAIN`] terms, added in order.
+/// Rows 0..ROWS of panel `a` ([k][WIDTH]) times VECS panels `b` ([k][16]) in f32: chains of [`super::CHAIN`] terms, added in
+/// order.
 #[inline(always)]
 pub(crate) fn product<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
     s: S,
@@ -127,54 +133,57 @@ pub(crate) fn product<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH
     b: [&[Line]; VECS],
 ) -> [[S::V; VECS]; ROWS] {
     let mut ahead = std::array::from_fn(|_| [].chunks(UNROLL));
-    let mut total = chain::<S, ROWS, VECS, WIDTH>(s, 0, a, b, &mut ahead);
-    for i in 1..a.len().div_ceil(CHAIN) {
-        let sums = chain::<S, ROWS, VECS, WIDTH>(s, i, a, b, &mut ahead);
-        for (total, sums) in total.iter_mut().zip(sums) {
-            for (total, sum) in total.iter_mut().zip(sums) {
-                *total = s.add(*total, sum);
+    let mut total = chain::<S, Single, ROWS, VECS, WIDTH>(s, Single, 0, a, b, &mut ahead);
+    for i in 1..a.len().div_ceil(super::CHAIN) {
+        let sums = chain::<S, Single, ROWS, VECS, WIDTH>(s, Single, i, a, b, &mut ahead);
+        for i in 0..ROWS {
+            for j in 0..VECS {
+                total[i][j] = s.add(total[i][j], sums[i][j]);
             }
         }
     }
     total
 }
 
-/// Chain number `i` of a register tile: for each element fused multiply-adds in increasing k, from zero. Prefetches lines
-/// of `ahead` on the way.
+/// Chain number `i` of a register tile: for each element multiply-adds in increasing k, from zero. Prefetches lines of
+/// `ahead` on the way.
 #[inline(always)]
-fn chain<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
+fn chain<S: Simd, T: Terms<S>, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
     s: S,
+    terms: T,
     i: usize,
     a: &[[f32; WIDTH]],
-    b: [&[Line]; VECS],
-    ahead: &mut [Chunks<'_, Line>; VECS],
+    b: [&[T::Line]; VECS],
+    ahead: &mut [Chunks<'_, T::Stored>; VECS],
 ) -> [[S::V; VECS]; ROWS] {
-    let (whole, rest) = a.as_chunks::<CHAIN>();
+    let (whole, rest) = a.as_chunks::<PART>();
     // Loops, where `map` would read better: closures do not always inherit the instructions of the function they
     // stand in, and then each load is a call.
-    let (mut starts, mut ends) = ([&[] as &[[Line; CHAIN]]; VECS], [&[] as &[Line]; VECS]);
+    let (mut starts, mut ends) = ([&[] as &[[T::Line; PART]]; VECS], [&[] as &[T::Line]; VECS]);
     for j in 0..VECS {
-        (starts[j], ends[j]) = b[j][..a.len()].as_chunks::<CHAIN>();
+        (starts[j], ends[j]) = b[j][..a.len()].as_chunks::<PART>();
     }
     let mut sums = [[s.splat(0.0); VECS]; ROWS];
-    let Some(a) = whole.get(i) else {
-        for (k, a) in rest.iter().enumerate() {
-            step(s, a, lines(ends, k), &mut sums);
-        }
-        return sums;
-    };
-    let mut panels = [&starts[0][i] as &[Line]; VECS];
-    for j in 1..VECS {
-        panels[j] = &starts[j][i];
-    }
-    for from in (0..CHAIN).step_by(UNROLL) {
-        for lines in ahead.iter_mut() {
-            for line in lines.next().unwrap_or_default() {
-                s.prefetch(&line.0[0]);
+    for part in i * T::PARTS..(i + 1) * T::PARTS {
+        let Some(a) = whole.get(part) else {
+            for (k, a) in rest.iter().enumerate() {
+                step(s, terms, a, lines(ends, k), &mut sums);
             }
+            return sums;
+        };
+        let mut panels = [&starts[0][part] as &[T::Line]; VECS];
+        for j in 1..VECS {
+            panels[j] = &starts[j][part];
         }
-        for (k, a) in a[from..from + UNROLL].iter().enumerate() {
-            step(s, a, lines(panels, from + k), &mut sums);
+        for from in (0..PART).step_by(UNROLL) {
+            for lines in ahead.iter_mut() {
+                for line in lines.next().unwrap_or_default() {
+                    s.prefetch(line);
+                }
+            }
+            for (k, a) in a[from..from + UNROLL].iter().enumerate() {
+                step(s, terms, a, lines(panels, from + k), &mut sums);
+            }
         }
     }
     sums
@@ -182,7 +191,7 @@ fn chain<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
 
 /// Line `k` of each panel.
 #[inline(always)]
-fn lines<const VECS: usize>(panels: [&[Line]; VECS], k: usize) -> [&Line; VECS] {
+fn lines<L, const VECS: usize>(panels: [&[L]; VECS], k: usize) -> [&L; VECS] {
     let mut lines = [&panels[0][k]; VECS];
     for j in 1..VECS {
         lines[j] = &panels[j][k];
@@ -192,20 +201,21 @@ fn lines<const VECS: usize>(panels: [&[Line]; VECS], k: usize) -> [&Line; VECS] 
 
 /// One term of each sum of a register tile.
 #[inline(always)]
-fn step<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
+fn step<S: Simd, T: Terms<S>, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
     s: S,
+    terms: T,
     row: &[f32; WIDTH],
-    columns: [&Line; VECS],
+    columns: [&T::Line; VECS],
     sums: &mut [[S::V; VECS]; ROWS],
 ) {
-    let mut loaded = [s.splat(0.0); VECS];
+    let mut loaded = [T::splat(s, 0.0); VECS];
     for j in 0..VECS {
-        loaded[j] = s.load(&columns[j].0);
+        loaded[j] = T::load(s, columns[j]);
     }
     for i in 0..ROWS {
-        let x = s.splat(row[i]);
+        let x = T::splat(s, row[i]);
         for j in 0..VECS {
-            sums[i][j] = s.fma(x, loaded[j], sums[i][j]);
+            sums[i][j] = terms.add(s, sums[i][j], x, loaded[j]);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Activations as whole numbers: a scale and a zero point for each row, a few elements clipped; and sums as f32 again.
 
-use super::{Columns, QUAD};
+use super::QUAD;
 use crate::math::ROUND;
 use crate::pack::LANES;
 use crate::simd::{Dot, Simd, Words};
@@ -31,24 +31,24 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Exact sums of one panel as f32, before bias and activation.
+    /// Exact sums of one panel as f32, before bias and activation; with the sums of its columns' weights, and their scales.
     #[inline(always)]
     pub(super) fn value<S: Simd>(
         &self,
         s: S,
-        sums: &Words,
+        sums: S::I,
         panel: &[Words],
-        columns: &Columns,
+        (columns, scales): (S::I, S::V),
     ) -> S::V {
-        let zero = s.mul_words(s.splat_words(self.zero), s.load_words(&columns.sums));
-        let sum = s.to_f32(s.sub_words(s.load_words(sums), zero));
+        let zero = s.mul_words(s.splat_words(self.zero), columns);
+        let sum = s.to_f32(s.sub_words(sums, zero));
         let mut value = s.mul(sum, s.splat(self.scale));
         for (&at, &rest) in self.at.iter().zip(&self.rest).take(self.clipped) {
             let k = at as usize;
             let w = s.byte(s.load_words(&panel[k / QUAD]), k % QUAD);
             value = s.fma(s.splat(rest), s.to_f32(w), value);
         }
-        s.mul(value, s.load(&columns.scales.0))
+        s.mul(value, scales)
     }
 }
 

@@ -1,18 +1,18 @@
 //! Gradients on the processor.
 
-use std::sync::{OnceLock, PoisonError};
+use std::sync::PoisonError;
 
 use albert_kernels::activation::Activation;
 use albert_kernels::attention::Attention;
 use albert_kernels::backward;
-use albert_kernels::gemm::{self, Left, Target, product_of};
+use albert_kernels::gemm::{self, Left, Target};
 use albert_kernels::norm::NormWeights;
-use albert_kernels::pack::{Line, pack_transposed_panel, packed_len};
+use albert_kernels::pack::{Line, Words, pack_transposed_panel, packed_len};
 use albert_kernels::{Scratch, bf16};
 
 use super::{Cpu, Form, Matrix, PackedMatrix, Precision};
 use crate::ops::{
-    AttentionInput, Backend, Care, Dropout, Gradient, LinearGradient, Norm, NormGradient, To,
+    AttentionInput, Backend, Dropout, Gradient, LinearGradient, Norm, NormGradient, To,
 };
 
 /// A product and nothing else.
@@ -23,15 +23,34 @@ const PLAIN: gemm::Epilogue<'static> = gemm::Epilogue {
 };
 
 impl Cpu {
-    /// The transpose of a row-major matrix [rows, cols] in panels.
-    fn pack_transposed(&self, values: &[f32], rows: usize, cols: usize) -> Vec<Line> {
-        let mut panels = vec![Line::default(); packed_len(cols, rows)];
-        let threads = &mut vec![(); self.pool.threads()];
-        self.pool
-            .for_chunks(&mut panels, rows, threads, |(), p, panel| {
-                pack_transposed_panel(self.isa, values, cols, p, panel);
-            });
-        panels
+    /// The transpose of a row-major matrix [rows, cols] in the first panels of `form`, which grows where it must.
+    fn pack_transposed<'a>(
+        &self,
+        values: &[f32],
+        rows: usize,
+        cols: usize,
+        form: &'a mut Form,
+    ) -> Panels<'a> {
+        let (isa, threads) = (self.isa, &mut vec![(); self.pool.threads()]);
+        match form {
+            Form::F32(panels) => {
+                let panels = grown(panels, packed_len(cols, rows));
+                self.pool.for_chunks(panels, rows, threads, |(), p, panel| {
+                    pack_transposed_panel(isa, values, cols, p, panel);
+                });
+                Panels::F32(panels)
+            }
+            Form::Bf16(panels) => {
+                let panels = grown(panels, bf16::packed_len(cols, rows));
+                let lines = rows.div_ceil(2);
+                self.pool
+                    .for_chunks(panels, lines, threads, |(), p, panel| {
+                        bf16::pack_transposed_panel(isa, values, cols, p, panel);
+                    });
+                Panels::Bf16(panels)
+            }
+            Form::Int8(..) => unreachable!("refused before training"),
+        }
     }
 
     /// The transpose of a weight, in the form of its products.
@@ -41,93 +60,61 @@ impl Cpu {
         for (row, out) in values.chunks_exact_mut(cols).enumerate() {
             weight.row(row, out);
         }
-        match weight.form {
-            Form::Bf16(_) => {
-                // Already rounded: only the layout changes.
-                let read = |first: usize, out: &mut [f32]| {
-                    for (r, out) in out.chunks_exact_mut(rows).enumerate() {
-                        for (n, out) in out.iter_mut().enumerate() {
-                            *out = values[n * cols + first + r];
-                        }
-                    }
-                    Ok::<(), std::convert::Infallible>(())
-                };
-                let whole = self.weight(cols, rows, Care::Plain, &read);
-                match whole {
-                    Ok(matrix) => matrix.form,
-                    Err(never) => match never {},
-                }
-            }
-            _ => Form::F32(self.pack_transposed(&values, rows, cols)),
-        }
+        let mut transposed = weight.form.empty();
+        self.pack_transposed(&values, rows, cols, &mut transposed);
+        transposed
     }
 
-    /// A copy rounded to bfloat16, where products are.
-    fn rounded<'a>(
+    /// y ← x·Wᵀ, or that added to y, with the panels of a matrix W [rows, cols].
+    fn multiply(
         &self,
-        x: &'a Matrix,
-        weight: &PackedMatrix,
-        copy: &'a mut Option<Matrix>,
-    ) -> &'a Matrix {
-        if !matches!(weight.form, Form::Bf16(_)) {
-            return x;
-        }
-        let copy = copy.insert(x.clone());
-        for x in copy.data_mut() {
-            *x = bf16::round(*x);
-        }
-        copy
-    }
-
-    /// y ← x·W, or that added to y, with the panels of Wᵀ.
-    fn multiply_back(
-        &self,
-        x: &Matrix,
-        weight: &PackedMatrix,
-        to: To<'_, Matrix>,
+        x: Left<'_>,
+        (w, rows, cols): (Panels<'_>, usize, usize),
+        y: Target<'_>,
         scratch: &mut [Scratch],
     ) {
-        let (y, add) = match to {
-            To::Set(y) => (y, false),
-            To::Add(y) => (y, true),
-        };
-        let transposed = weight.transposed.get_or_init(|| self.transpose(weight));
-        let (rows, cols) = (weight.cols, weight.rows);
-        match transposed {
-            Form::F32(panels) => {
-                let packed = gemm::Packed { panels, rows, cols };
-                let y = Target {
-                    values: y.data_mut(),
-                    add,
-                };
-                product_of(
-                    self.isa,
-                    &self.pool,
-                    Left::Rows(x.data()),
-                    packed,
-                    PLAIN,
-                    y,
-                    scratch,
-                );
+        match w {
+            Panels::F32(panels) => {
+                let w = gemm::Packed { panels, rows, cols };
+                gemm::product_of(self.isa, &self.pool, x, w, PLAIN, y, scratch);
             }
-            Form::Bf16(panels) => {
-                let packed = bf16::Packed { panels, rows, cols };
-                let before = add.then(|| y.clone());
-                let epilogue = gemm::Epilogue {
-                    residual: before.as_ref().map(Matrix::data),
-                    ..PLAIN
-                };
-                bf16::linear(
-                    self.isa,
-                    &self.pool,
-                    x.data(),
-                    packed,
-                    epilogue,
-                    y.data_mut(),
-                    scratch,
-                );
+            Panels::Bf16(panels) => {
+                let w = bf16::Packed { panels, rows, cols };
+                bf16::product_of(self.isa, &self.pool, x, w, PLAIN, y, scratch);
             }
-            Form::Int8(..) => unreachable!("refused before training"),
+        }
+    }
+}
+
+/// The right operand of a product, packed.
+enum Panels<'a> {
+    F32(&'a [Line]),
+    Bf16(&'a [Words]),
+}
+
+/// The first `len` elements, after growing to them.
+fn grown<T: Clone + Default>(memory: &mut Vec<T>, len: usize) -> &mut [T] {
+    if memory.len() < len {
+        memory.resize(len, T::default());
+    }
+    &mut memory[..len]
+}
+
+impl Form {
+    /// No elements, in the same precision.
+    fn empty(&self) -> Self {
+        match self {
+            Self::F32(_) => Self::F32(Vec::new()),
+            Self::Bf16(_) => Self::Bf16(Vec::new()),
+            Self::Int8(..) => unreachable!("refused before training"),
+        }
+    }
+
+    fn panels(&self) -> Panels<'_> {
+        match self {
+            Self::F32(panels) => Panels::F32(panels),
+            Self::Bf16(panels) => Panels::Bf16(panels),
+            Self::Int8(..) => unreachable!("refused before training"),
         }
     }
 }
@@ -163,14 +150,8 @@ impl Gradient for Cpu {
             Ok(()) => {}
             Err(never) => match never {},
         }
-        // Its memory is used again.
-        if let Some(Form::F32(panels)) = weight.transposed.get_mut() {
-            let threads = &mut vec![(); self.pool.threads()];
-            self.pool.for_chunks(panels, rows, threads, |(), p, panel| {
-                pack_transposed_panel(self.isa, values, cols, p, panel);
-            });
-        } else {
-            weight.transposed = OnceLock::new();
+        if let Some(transposed) = weight.transposed.get_mut() {
+            self.pack_transposed(values, rows, cols, transposed);
         }
     }
 
@@ -234,45 +215,33 @@ impl Gradient for Cpu {
         if let Some(bias) = into.bias {
             backward::add_column_sums(self.isa, &self.pool, gradient.data(), bias);
         }
-        let (mut copies, t) = ([None, None], x.rows);
-        let [first, second] = &mut copies;
-        let (x, gradient) = (
-            self.rounded(x, weight, first),
-            self.rounded(gradient, weight, second),
-        );
         self.with_scratch(|scratch| {
             // W's gradient [N, K] = gradientᵀ·x: a product over T.
-            let mut panels = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            let len = packed_len(x.cols, t);
-            if panels.len() < len {
-                panels.resize(len, Line::default());
+            let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+            if std::mem::discriminant(&*right) != std::mem::discriminant(&weight.form) {
+                *right = weight.form.empty();
             }
-            let panels = &mut panels[..len];
-            let threads = &mut vec![(); self.pool.threads()];
-            self.pool.for_chunks(panels, t, threads, |(), p, panel| {
-                pack_transposed_panel(self.isa, x.data(), x.cols, p, panel);
-            });
-            let packed = gemm::Packed {
-                panels,
-                rows: x.cols,
-                cols: t,
-            };
-            let y = Target {
+            let right = self.pack_transposed(x.data(), x.rows, x.cols, &mut right);
+            let to = Target {
                 values: into.weight,
                 add: true,
             };
-            product_of(
-                self.isa,
-                &self.pool,
-                Left::Columns(gradient.data()),
-                packed,
-                PLAIN,
-                y,
-                scratch,
-            );
-            if let Some(inputs) = inputs {
-                self.multiply_back(gradient, weight, inputs, scratch);
-            }
+            let left = Left::Columns(gradient.data());
+            self.multiply(left, (right, x.cols, x.rows), to, scratch);
+            let Some(inputs) = inputs else { return };
+            // That of x [T, K] = gradient·W.
+            let (inputs, add) = match inputs {
+                To::Set(y) => (y, false),
+                To::Add(y) => (y, true),
+            };
+            let to = Target {
+                values: inputs.data_mut(),
+                add,
+            };
+            let transposed = weight.transposed.get_or_init(|| self.transpose(weight));
+            let left = Left::Rows(gradient.data());
+            let right = (transposed.panels(), weight.cols, weight.rows);
+            self.multiply(left, right, to, scratch);
         });
     }
 
