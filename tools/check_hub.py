@@ -106,6 +106,8 @@ class Hub:
                                       "siblings": [{"rfilename": n} for n in hub.files]})
                 if path == f"/api/models/{ID}/tree/{COMMIT}":
                     return self.json([hub.entry(n) for n in hub.files])
+                if path.startswith(f"/api/models/{ID}/tree/"):
+                    return self.answer(404, [("X-Error-Code", "EntryNotFound"), ("X-Repo-Commit", COMMIT)])
                 for revision in ("main", COMMIT):
                     prefix = f"/{ID}/resolve/{revision}/"
                     if path.startswith(prefix):

@@ -380,3 +380,33 @@ fn training_names_the_model_it_began_from() {
     let busy = HubServer::twisted(Vec::new(), |_, _| Reply::status(503));
     done(&home, &busy, "inspect org/three");
 }
+
+#[test]
+fn doctor_shows_where_models_come_from_and_no_secret() {
+    let (home, server) = (Home::empty(), demo());
+    let output = command(&home, &server, "doctor --json")
+        .env("HF_TOKEN", "hf_secret")
+        .output()
+        .expect("the program starts");
+    let out = String::from_utf8(output.stdout).expect("UTF-8");
+    let found: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let expected = serde_json::json!({
+        "cache": home.path("hf/hub"), "server": server.endpoint(), "offline": false, "token": true,
+    });
+    assert_eq!(found["hub"], expected);
+    assert!(!out.contains("secret"));
+    assert_eq!(server.seen().len(), 0);
+    let output = command(&home, &server, "doctor")
+        .env("HF_ENDPOINT", "nowhere")
+        .output()
+        .expect("the program starts");
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "a wrong variable is shown, not fatal"
+    );
+    assert!(
+        out.contains("hub error") && out.contains("HF_ENDPOINT: "),
+        "{out}"
+    );
+}

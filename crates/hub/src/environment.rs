@@ -274,6 +274,19 @@ impl Environment {
         self.endpoint.plain()
     }
 
+    /// The variable that forbids the network, if one does.
+    pub fn offline(&self) -> Option<&'static str> {
+        self.offline
+    }
+
+    /// Whether there is a token.
+    ///
+    /// # Errors
+    /// If its file cannot be read.
+    pub fn has_token(&self) -> Result<bool> {
+        Ok(self.token()?.is_some())
+    }
+
     /// Waits `pause` before the second attempt, and twice as long each time after that.
     #[must_use]
     pub fn with_first_pause(mut self, pause: Duration) -> Self {
