@@ -72,7 +72,7 @@ impl RevisionFlag {
             } else {
                 String::new()
             };
-            bail!("{shown}: no such folder{hint}");
+            bail!("{shown}: no such file or folder{hint}");
         }
         Ok(Located {
             name: crate::training::file_name(&path),

@@ -884,7 +884,7 @@ fn wrong_flags_exit_with_2_and_say_what_was_meant() {
     refused(
         &["tokenize", "a"],
         2,
-        &["required arguments were not provided", "--model <PATH>"],
+        &["required arguments were not provided", "--model <PATH|ID>"],
     );
     refused(
         &[&masked[..], &["--top-k", "0"]].concat(),
@@ -953,12 +953,12 @@ fn missing_files_exit_with_1_and_are_named() {
     refused(
         &["fill-mask", "[MASK]", "--model", "no/such/folder"],
         1,
-        &["no/such/folder: no such folder"],
+        &["no/such/folder: no such file or folder"],
     );
     refused(
         &["embed", "a", "--model", "no/such/folder"],
         1,
-        &["no/such/folder: no such folder"],
+        &["no/such/folder: no such file or folder"],
     );
     refused(
         &["fill-mask", "[MASK]", "--model", &bare],

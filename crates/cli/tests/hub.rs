@@ -174,12 +174,18 @@ fn paths_are_paths() {
     let (home, server) = (Home::empty(), demo());
     std::fs::create_dir(home.path("models")).expect("a folder");
     for (given, words) in [
-        ("./no", &["./no: no such folder"][..]),
-        ("no/such/folder", &["no/such/folder: no such folder"]),
-        ("/no/such", &["/no/such: no such folder"]),
+        ("./no", &["./no: no such file or folder"][..]),
+        (
+            "no/such/folder",
+            &["no/such/folder: no such file or folder"],
+        ),
+        ("/no/such", &["/no/such: no such file or folder"]),
         (
             "albert-base-v2",
-            &["albert-base-v2: no such folder", "albert/albert-base-v2"],
+            &[
+                "albert-base-v2: no such file or folder",
+                "albert/albert-base-v2",
+            ],
         ),
         (
             "models/demo",
@@ -188,7 +194,7 @@ fn paths_are_paths() {
                 "hf:models/demo",
             ],
         ),
-        ("../a/b", &["../a/b: no such folder"]),
+        ("../a/b", &["../a/b: no such file or folder"]),
     ] {
         for verb in [
             "fill-mask the_[MASK] --model",
@@ -200,7 +206,7 @@ fn paths_are_paths() {
         refused(&home, &server, &format!("quantize {given} none"), words);
     }
     assert_eq!(server.seen().len(), 0, "nobody was asked");
-    home.refused("inspect ./no", 1, &["./no: no such folder"]);
+    home.refused("inspect ./no", 1, &["./no: no such file or folder"]);
     // A folder of the name of an id is meant.
     let fixture = fixtures().join("demo");
     std::fs::create_dir_all(home.path("albert/demo")).expect("a folder");

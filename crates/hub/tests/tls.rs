@@ -4,7 +4,7 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -19,7 +19,7 @@ fn fixture(name: &str) -> PathBuf {
     albert_testing::fixtures().join("hub").join(name)
 }
 
-/// A server for `localhost` with the certificate of `fixtures/hub`: answers each request by `answer`, a status line with
+/// A server for `localhost` and `hub.invalid` with the certificate of `fixtures/hub`: answers each request by `answer`, a status line with
 /// headers, and a body. Gives its port and what was asked.
 fn secure(
     answer: impl Fn(&str) -> (String, Vec<u8>) + Send + Sync + 'static,
@@ -175,4 +175,65 @@ fn no_way_leads_from_https_to_http() {
         "{error}"
     );
     assert_eq!(plain.seen().len(), 0);
+}
+
+/// A proxy that leads every connection to `port` of this machine. Gives its port and what it was asked.
+fn proxy(port: u16) -> (u16, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let own = listener.local_addr().expect("an address").port();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let asked = Arc::clone(&seen);
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).is_ok_and(|read| read == 1)
+            {
+                head.push(byte[0]);
+            }
+            seen.lock()
+                .expect("no panic")
+                .push(String::from_utf8(head).expect("ASCII"));
+            let mut server = TcpStream::connect(("127.0.0.1", port)).expect("the server");
+            client
+                .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                .expect("an answer");
+            let (mut from, mut to) = (
+                client.try_clone().expect("a socket"),
+                server.try_clone().expect("a socket"),
+            );
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut from, &mut to);
+                let _ = to.shutdown(std::net::Shutdown::Write);
+            });
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut server, &mut client);
+                let _ = client.shutdown(std::net::Shutdown::Write);
+            });
+        }
+    });
+    (own, asked)
+}
+
+#[test]
+fn a_proxy_leads_to_the_server_and_sees_no_token() {
+    let (port, _) = secure(hub);
+    let (proxy, asked) = proxy(port);
+    let mut place = place("hub.invalid", 443);
+    place.set("HTTPS_PROXY", &format!("http://me:word@127.0.0.1:{proxy}"));
+    let folder = pull(&place).expect("a tokenizer");
+    assert!(folder.join("vocab.txt").is_file());
+    let asked = asked.lock().expect("no panic");
+    assert!(!asked.is_empty());
+    for head in asked.iter() {
+        assert!(
+            head.starts_with("CONNECT hub.invalid:443 HTTP/1.1\r\n"),
+            "{head}"
+        );
+        // me:word
+        assert!(
+            head.contains("Proxy-Authorization: Basic bWU6d29yZA=="),
+            "{head}"
+        );
+        assert!(!head.contains("hf_secret"), "{head}");
+    }
 }
