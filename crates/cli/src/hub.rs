@@ -67,12 +67,12 @@ impl RevisionFlag {
             let is_name = path.components().count() == 1 && !shown.contains(['/', '\\', '.']);
             let hint = if is_name {
                 format!(
-                    " (a model of the Hugging Face Hub is written ORG/NAME, for instance albert/{shown})"
+                    "; a model of the Hugging Face Hub is written ORG/NAME, for instance albert/{shown}"
                 )
             } else {
                 String::new()
             };
-            bail!("{shown}: no such file or folder{hint}");
+            bail!("{shown}: no such file or folder: check the path{hint}");
         }
         Ok(Located {
             name: crate::training::file_name(&path),
