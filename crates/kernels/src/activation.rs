@@ -116,16 +116,13 @@ impl Activation {
         tile: &mut TileMut<'_>,
         cols: Range<usize>,
     ) {
-        // One loop for each function, so that none decides inside. (A constant, where a closure would read better:
-        // closures do not always inherit the instructions of the function they stand in.)
-        macro_rules! each {
-            ($($name:ident)+) => {
-                match self {
-                    $(Self::$name => then.rows(s, tile, cols, Self::$name),)+
-                }
-            };
-        }
-        each!(Linear Gelu GeluTanh Gelu10 QuickGelu Relu Relu2 Relu6 LeakyRelu Silu Tanh Sigmoid Mish Hardswish Laplace SqrtSoftplus);
+        // On its own, not as a part of each product: compiled once for each instruction set.
+        s.enter(Rows {
+            then,
+            tile,
+            cols,
+            activation: self,
+        });
     }
 
     /// Applies the function to every element.
@@ -161,6 +158,38 @@ pub(crate) struct Finish<'a> {
     pub(crate) residual: Option<(&'a [f32], usize)>,
     /// Add to what is there.
     pub(crate) add: bool,
+}
+
+/// All rows of one tile on their way to the output.
+struct Rows<'a, 'b, 't> {
+    then: Finish<'a>,
+    tile: &'b mut TileMut<'t>,
+    cols: Range<usize>,
+    activation: Activation,
+}
+
+impl Kernel for Rows<'_, '_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        let Self {
+            then,
+            tile,
+            cols,
+            activation,
+        } = self;
+        // One loop for each function, so that none decides inside. (A constant, where a closure would read better:
+        // closures do not always inherit the instructions of the function they stand in.)
+        macro_rules! each {
+            ($($name:ident)+) => {
+                match activation {
+                    $(Activation::$name => then.rows(s, tile, cols, Activation::$name),)+
+                }
+            };
+        }
+        each!(Linear Gelu GeluTanh Gelu10 QuickGelu Relu Relu2 Relu6 LeakyRelu Silu Tanh Sigmoid Mish Hardswish Laplace SqrtSoftplus);
+    }
 }
 
 impl Finish<'_> {

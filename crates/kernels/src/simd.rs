@@ -35,6 +35,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Terms of the sums that one pass over `rows` rows takes, a multiple of the length of a chain: while they pass, the
     /// panels stay in a near cache. No result depends on it.
     fn k_block(rows: usize) -> usize;
+    /// Runs `kernel` in a function of its own, compiled for this instruction set.
+    fn enter<K: Kernel>(self, kernel: K) -> K::Output;
 
     /// Every lane `x`.
     fn splat(self, x: f32) -> Self::V;

@@ -60,6 +60,10 @@ impl Simd for Portable {
         1024
     }
 
+    fn enter<K: Kernel>(self, kernel: K) -> K::Output {
+        Self::run(kernel)
+    }
+
     lanewise! { f32:
         add(a, b) => a + b;
         sub(a, b) => a - b;

@@ -58,6 +58,10 @@ impl Simd for Avx2 {
         if rows <= 24 { 64 } else { 192 }
     }
 
+    fn enter<K: Kernel>(self, kernel: K) -> K::Output {
+        Self::run(kernel)
+    }
+
     halves! { __m256, __m256:
         add(a, b) => _mm256_add_ps(a, b);
         sub(a, b) => _mm256_sub_ps(a, b);
