@@ -13,7 +13,7 @@ use crate::stream::Voice;
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct RevisionFlag {
     /// Branch, tag or commit of a model of the hub; ORG/NAME@REV is the same [default: main]
-    #[arg(long, value_name = "REV")]
+    #[arg(long, value_name = "REV", alias = "model_revision")]
     revision: Option<String>,
 }
 

@@ -100,6 +100,7 @@ fn verbs_take_ids_and_answer_as_with_the_folder() {
         "inspect albert/demo@main",
         &format!("inspect hf:albert/demo@{COMMIT}"),
         "tokenize the --model albert/demo --revision main",
+        "fill-mask the_[MASK] --model albert/demo --model_revision main",
     ] {
         let output = command(&home, &server, arguments)
             .env("HF_HUB_OFFLINE", "1")
