@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::proxy::Proxies;
+use crate::variables::Variables;
 
 /// The server that counts without `HF_ENDPOINT`.
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
@@ -67,83 +68,7 @@ enum TokenSource {
     File(PathBuf),
 }
 
-/// Reads variables; an empty one counts as absent.
-struct Variables<'a> {
-    get: &'a dyn Fn(&str) -> Option<OsString>,
-    home: Option<PathBuf>,
-}
-
 impl Variables<'_> {
-    fn text(&self, name: &'static str) -> Result<Option<String>> {
-        let Some(value) = (self.get)(name).filter(|value| !value.is_empty()) else {
-            return Ok(None);
-        };
-        value
-            .into_string()
-            .map(Some)
-            .map_err(|_| Error::Environment {
-                variable: name,
-                problem: "expected UTF-8".to_owned(),
-            })
-    }
-
-    /// `1`, `ON`, `YES` or `TRUE`, as Python's library reads it.
-    fn is_true(&self, name: &'static str) -> Result<bool> {
-        let value = self.text(name)?.unwrap_or_default().to_uppercase();
-        Ok(["1", "ON", "YES", "TRUE"].contains(&value.as_str()))
-    }
-
-    /// A path; `~` and `$NAME` in it are what they are to a shell.
-    fn path(&self, name: &'static str) -> Result<Option<PathBuf>> {
-        let Some(value) = (self.get)(name).filter(|value| !value.is_empty()) else {
-            return Ok(None);
-        };
-        let Some(text) = value.to_str() else {
-            return Ok(Some(value.into()));
-        };
-        let text = self.expand(text);
-        Ok(Some(match (text.strip_prefix('~'), &self.home) {
-            (Some(""), Some(home)) => home.clone(),
-            (Some(rest), Some(home)) if rest.starts_with(['/', '\\']) => home.join(&rest[1..]),
-            _ => text.into(),
-        }))
-    }
-
-    /// Replaces `$NAME` and `${NAME}` of variables that are set, as `os.path.expandvars`.
-    fn expand(&self, text: &str) -> String {
-        let (mut out, mut rest) = (String::new(), text);
-        while let Some((before, after)) = rest.split_once('$') {
-            out.push_str(before);
-            let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            let (name, behind) = match after
-                .strip_prefix('{')
-                .and_then(|braced| braced.split_once('}'))
-            {
-                Some(parts) => parts,
-                None => after.split_at(after.find(|c| !letters(c)).unwrap_or(after.len())),
-            };
-            match (self.get)(name).and_then(|value| value.into_string().ok()) {
-                Some(value) if !name.is_empty() => out.push_str(&value),
-                _ => out.extend(["$", &after[..after.len() - behind.len()]]),
-            }
-            rest = behind;
-        }
-        out + rest
-    }
-
-    fn seconds(&self, name: &'static str) -> Result<Duration> {
-        let Some(text) = self.text(name)? else {
-            return Ok(DEFAULT_TIMEOUT);
-        };
-        match text.trim().parse() {
-            Ok(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
-            _ => Err(Error::Environment {
-                variable: name,
-                problem: format!("expected seconds from 1 to 86400, found {text:?}"),
-            }),
-        }
-    }
-
     /// The variables of OpenSSL, and the older ones of Python's requests.
     fn authorities(&self) -> Result<Authorities> {
         let mut file = None;
@@ -257,8 +182,8 @@ impl Environment {
                 Ok(None)
             })?,
             authorities: variables.authorities()?,
-            answer_timeout: variables.seconds("HF_HUB_ETAG_TIMEOUT")?,
-            read_timeout: variables.seconds("HF_HUB_DOWNLOAD_TIMEOUT")?,
+            answer_timeout: variables.seconds("HF_HUB_ETAG_TIMEOUT", DEFAULT_TIMEOUT)?,
+            read_timeout: variables.seconds("HF_HUB_DOWNLOAD_TIMEOUT", DEFAULT_TIMEOUT)?,
             symlinks: !variables.is_true("HF_HUB_DISABLE_SYMLINKS")?,
             first_pause: Duration::from_millis(500),
         })

@@ -20,7 +20,7 @@
 //!
 //! Modules in reading order:
 //! 1. `id`: what a user may write for a model; `names`: which names from outside are safe.
-//! 2. `environment`, `proxy`: the variables.
+//! 2. `environment` over `variables`, `proxy`: what the environment says.
 //! 3. `address`, `tls`, `client`, `status`: requests, where redirects may lead, who sees the token, what refusals mean.
 //! 4. `files`: which files of a repository are wanted.
 //! 5. `cache`, `lock`: the folders on the disk.
@@ -44,6 +44,7 @@ mod proxy;
 mod status;
 mod store;
 mod tls;
+mod variables;
 
 pub use environment::Environment;
 pub use error::{Error, Result};

@@ -231,6 +231,7 @@ fn a_repository_without_a_model_is_named() {
         let place = Place::new(&server);
         let error = place.pull().expect_err("no model").to_string();
         assert!(!place.cached("refs").exists());
+        assert_eq!(server.seen().len(), 1, "nothing is brought of it");
         error
     };
     let error = names(vec![
