@@ -19,6 +19,7 @@ mod inspect;
 mod man;
 mod model;
 mod pretrain;
+mod pull;
 mod quantize;
 mod sentence_order;
 mod similarity;
@@ -55,6 +56,7 @@ pub(crate) enum Verb {
     Evaluate(evaluate::Evaluate),
     Quantize(quantize::Quantize),
     Convert(convert::Convert),
+    Pull(pull::Pull),
     Inspect(inspect::Inspect),
     Doctor(doctor::Doctor),
     Forward(forward::Forward),
@@ -83,6 +85,7 @@ impl Verb {
             Self::Evaluate(verb) => verb.run(),
             Self::Quantize(verb) => verb.run(),
             Self::Convert(verb) => verb.run(),
+            Self::Pull(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
             Self::Forward(verb) => verb.run(),

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use albert::heads::{ClassLabels, JointLabels, PreTrainingLabels, QuestionLabels};
 use albert::output::Output;
 use albert::{Albert, Cpu, Head, Keep, LoadOptions, MlmBias, ModelFolder};
+use albert_hub::Want;
 use anyhow::{Context, Result, bail};
 
 use crate::arrays::{self, InputFile};
 use crate::device::ComputeFlags;
+use crate::hub::RevisionFlag;
+use crate::stream::Voice;
 
 /// Run a model on tensors from a safetensors file and write its outputs to another
 #[derive(clap::Args)]
@@ -24,9 +27,11 @@ position_ids, head_mask, labels, sentence_order_label, start_positions, end_posi
 Outputs: float32 under transformers' names; per-token outputs at masked positions are 0."
 )]
 pub(crate) struct Forward {
-    /// Model folder: configuration and weights
-    #[arg(long, value_name = "DIR")]
+    /// Model: a folder of configuration and weights, or ORG/NAME of the Hugging Face Hub
+    #[arg(long, value_name = "DIR|ID")]
     model: PathBuf,
+    #[command(flatten)]
+    revision: RevisionFlag,
     /// Input tensors
     #[arg(long, value_name = "FILE")]
     inputs: PathBuf,
@@ -62,7 +67,11 @@ pub(super) const CLASSES: [&str; 8] = [
 ];
 
 impl Forward {
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(mut self) -> Result<()> {
+        let located = self
+            .revision
+            .locate(&self.model, Want::Model, Voice::default())?;
+        self.model = located.folder;
         let class = match &self.class {
             Some(class) => class.clone(),
             None => {
@@ -160,7 +169,7 @@ impl Forward {
         };
         let (device, _) = self.device.open(Some(&self.model))?;
         let (model, loaded) = Albert::<H>::from_pretrained(&self.model, device, options)?;
-        super::tell(&loaded, crate::stream::Voice::default());
+        super::tell(&loaded, Voice::default());
         let inputs = file.inputs(model.config())?;
         let keep = Keep {
             hidden_states: self.hidden_states,
@@ -171,7 +180,7 @@ impl Forward {
         for (name, array) in &outputs {
             let wrong = array.data.iter().filter(|x| !x.is_finite()).count();
             if wrong > 0 {
-                crate::stream::Voice::default().note(format_args!(
+                Voice::default().note(format_args!(
                     "output {name}: {wrong} of {} numbers are not finite (NaN or infinite); is that so of the inputs, or are the weights damaged?",
                     array.data.len()
                 ));
