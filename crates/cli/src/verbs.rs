@@ -11,6 +11,7 @@ mod decode;
 mod doctor;
 mod embed;
 mod evaluate;
+mod export;
 mod features;
 mod fill_mask;
 mod finetune;
@@ -19,6 +20,7 @@ mod inspect;
 mod man;
 mod model;
 mod pretrain;
+mod pull;
 mod quantize;
 mod sentence_order;
 mod similarity;
@@ -55,6 +57,8 @@ pub(crate) enum Verb {
     Evaluate(evaluate::Evaluate),
     Quantize(quantize::Quantize),
     Convert(convert::Convert),
+    Pull(pull::Pull),
+    Export(export::Export),
     Inspect(inspect::Inspect),
     Doctor(doctor::Doctor),
     Forward(forward::Forward),
@@ -83,6 +87,8 @@ impl Verb {
             Self::Evaluate(verb) => verb.run(),
             Self::Quantize(verb) => verb.run(),
             Self::Convert(verb) => verb.run(),
+            Self::Pull(verb) => verb.run(),
+            Self::Export(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
             Self::Forward(verb) => verb.run(),

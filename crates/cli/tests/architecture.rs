@@ -66,7 +66,7 @@ fn dependencies(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn kernels_model_and_tokenizer_print_nothing_and_read_no_clock_and_no_environment() {
+fn kernels_model_tokenizer_and_export_print_nothing_and_read_no_clock_and_no_environment() {
     let words = [
         "println!",
         "eprintln!",
@@ -79,7 +79,7 @@ fn kernels_model_and_tokenizer_print_nothing_and_read_no_clock_and_no_environmen
         "std::process",
         "std::net",
     ];
-    let crates = ["kernels", "albert", "tokenizer"];
+    let crates = ["kernels", "albert", "tokenizer", "export"];
     let found = crates.map(|name| strangers(name, &words)).concat();
     assert!(found.is_empty(), "{}", found.join("\n"));
     // The search finds what is there.
@@ -102,6 +102,48 @@ fn training_prints_nothing_and_reads_no_environment() {
     assert_eq!(strangers("albert", &["albert_train"]), Vec::<String>::new());
     assert_eq!(
         strangers("train", &["albert_kernels"]),
+        Vec::<String>::new()
+    );
+}
+
+/// Sockets are opened by `hub` alone, and only the program asks it to.
+#[test]
+fn only_the_hub_opens_sockets() {
+    let words = [
+        "std::net",
+        "TcpStream",
+        "TcpListener",
+        "UdpSocket",
+        "ureq",
+        "rustls",
+    ];
+    for name in ["kernels", "formats", "tokenizer", "albert", "train", "cli"] {
+        assert_eq!(strangers(name, &words), Vec::<String>::new());
+        let known = dependencies(name);
+        let network = known
+            .iter()
+            .filter(|name| ["ureq", "rustls", "rustls-graviola"].contains(&name.as_str()));
+        assert_eq!(network.collect::<Vec<_>>(), Vec::<&String>::new(), "{name}");
+        assert!(
+            name == "cli" || !known.contains(&"albert-hub".to_owned()),
+            "{name} knows the hub"
+        );
+    }
+    assert!(dependencies("hub").contains(&"ureq".to_owned()));
+    // In the program, one door and one verb.
+    let doors: Vec<PathBuf> = sources("cli")
+        .into_iter()
+        .filter(|(_, text)| text.contains("albert_hub::Hub") || text.contains("Hub::new"))
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(doors.len(), 2, "{doors:?}");
+    assert!(
+        doors
+            .iter()
+            .all(|path| path.ends_with("src/hub.rs") || path.ends_with("verbs/pull.rs"))
+    );
+    assert_eq!(
+        strangers("hub", &["println!", "eprintln!", "print!"]),
         Vec::<String>::new()
     );
 }
@@ -129,11 +171,14 @@ fn dependencies_point_one_way() {
         ["albert-formats", "albert-kernels", "albert-tokenizer"]
     );
     assert_eq!(ours("tokenizer"), Vec::<String>::new());
+    assert_eq!(ours("hub"), ["albert-formats"]);
     assert_eq!(
         ours("cli"),
         [
             "albert",
+            "albert-export",
             "albert-formats",
+            "albert-hub",
             "albert-kernels",
             "albert-tokenizer",
             "albert-train"
@@ -143,9 +188,18 @@ fn dependencies_point_one_way() {
         ours("train"),
         ["albert", "albert-formats", "albert-tokenizer"]
     );
+    assert_eq!(ours("export"), ["albert", "albert-formats"]);
     // The tokenizers crate serves tests alone.
     assert!(!dependencies("cli").contains(&"tokenizers".to_owned()));
-    for name in ["kernels", "formats", "albert", "tokenizer", "train"] {
+    for name in [
+        "kernels",
+        "formats",
+        "hub",
+        "albert",
+        "tokenizer",
+        "train",
+        "export",
+    ] {
         let doors = dependencies(name)
             .into_iter()
             .filter(|name| ["clap", "anyhow", "tokenizers"].contains(&name.as_str()));

@@ -1,7 +1,7 @@
 //! `albert convert`: a model's folder in another program's format, checked bit for bit.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use albert::config::ModelClass;
 use albert::convert::{ConvertOptions, Converted, Target, convert_into, home_of};
@@ -10,6 +10,7 @@ use albert::{MlmBias, Precision};
 use anyhow::Result;
 
 use crate::device::DeviceFlags;
+use crate::hub;
 use crate::stream::{Voice, interrupt, short};
 
 /// Write a model's folder in the format and under the names of another program
@@ -25,7 +26,7 @@ SOURCE is read in any of these formats and under any of these names. Tokenizer a
 written is read back: every tensor, and the model's outputs on a sample, must be equal to the source's bit for bit."
 )]
 pub(crate) struct Convert {
-    /// Model folder, or a checkpoint in one (DIR/model.ckpt-1000)
+    /// Model folder, a checkpoint in one (DIR/model.ckpt-1000), or ORG/NAME of the Hugging Face Hub
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
     /// Folder to write: new or empty; it appears when it is complete
@@ -94,7 +95,12 @@ impl Named<ModelClass> {
 }
 
 impl Convert {
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(mut self) -> Result<()> {
+        // The prefix of a checkpoint is no file, but its folder is there.
+        let prefix = |path: &Path| path.parent().is_some_and(Path::is_dir);
+        if self.source.exists() || !prefix(&self.source) {
+            self.source = hub::folder(&self.source, self.voice)?;
+        }
         let options = ConvertOptions {
             to: self.to,
             class: self.class,

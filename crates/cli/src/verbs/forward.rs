@@ -1,14 +1,17 @@
 //! `albert forward`: tensors in, tensors out; no tokenizer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use albert::heads::{ClassLabels, JointLabels, PreTrainingLabels, QuestionLabels};
 use albert::output::Output;
 use albert::{Albert, Cpu, Head, Keep, LoadOptions, MlmBias, ModelFolder};
+use albert_hub::Want;
 use anyhow::{Context, Result, bail};
 
 use crate::arrays::{self, InputFile};
 use crate::device::ComputeFlags;
+use crate::hub::RevisionFlag;
+use crate::stream::Voice;
 
 /// Run a model on tensors from a safetensors file and write its outputs to another
 #[derive(clap::Args)]
@@ -24,9 +27,11 @@ position_ids, head_mask, labels, sentence_order_label, start_positions, end_posi
 Outputs: float32 under transformers' names; per-token outputs at masked positions are 0."
 )]
 pub(crate) struct Forward {
-    /// Model folder: configuration and weights
-    #[arg(long, value_name = "DIR")]
+    /// Model: a folder of configuration and weights, or ORG/NAME of the Hugging Face Hub
+    #[arg(long, value_name = "DIR|ID")]
     model: PathBuf,
+    #[command(flatten)]
+    revision: RevisionFlag,
     /// Input tensors
     #[arg(long, value_name = "FILE")]
     inputs: PathBuf,
@@ -61,19 +66,43 @@ pub(super) const CLASSES: [&str; 8] = [
     "AlbertForMultipleChoice",
 ];
 
+/// The class that was asked for, or the one that the configuration of a folder names.
+pub(super) fn class(asked: Option<&str>, folder: &Path) -> Result<String> {
+    if let Some(class) = asked {
+        return Ok(class.to_owned());
+    }
+    let class = ModelFolder::open(folder)?
+        .config
+        .architectures
+        .into_iter()
+        .next();
+    class.context("config.json names no architectures: give --class")
+}
+
+/// What to say of a class that the configuration names and the library does not have.
+pub(super) fn unknown_class(name: &str) -> String {
+    format!(
+        "config.json names the class {name}: give --class, one of {}",
+        CLASSES.join(", ")
+    )
+}
+
+/// What --google-mlm-bias chooses.
+pub(super) fn mlm_bias(google: bool) -> MlmBias {
+    if google {
+        MlmBias::Google
+    } else {
+        MlmBias::Decoder
+    }
+}
+
 impl Forward {
-    pub(crate) fn run(self) -> Result<()> {
-        let class = match &self.class {
-            Some(class) => class.clone(),
-            None => {
-                let config = ModelFolder::open(&self.model)?.config;
-                config
-                    .architectures
-                    .first()
-                    .cloned()
-                    .context("config.json names no architectures: give --class")?
-            }
-        };
+    pub(crate) fn run(mut self) -> Result<()> {
+        let located = self
+            .revision
+            .locate(&self.model, Want::Model, Voice::default())?;
+        self.model = located.folder;
+        let class = class(self.class.as_deref(), &self.model)?;
         let file = InputFile::open(&self.inputs)?;
         match class.as_str() {
             "AlbertModel" => self.run_class::<albert::heads::Base>(&file, |_| Ok(None)),
@@ -134,10 +163,7 @@ impl Forward {
                         is_impossible: impossible.into_iter().map(|x| x != 0).collect(),
                     }))
                 }),
-            other => bail!(
-                "config.json names the class {other}: give --class, one of {}",
-                CLASSES.join(", ")
-            ),
+            other => bail!(unknown_class(other)),
         }
     }
 
@@ -149,18 +175,13 @@ impl Forward {
     where
         H::Output: Output<f32>,
     {
-        let mlm_bias = if self.google_mlm_bias {
-            MlmBias::Google
-        } else {
-            MlmBias::Decoder
-        };
         let options = LoadOptions {
-            mlm_bias,
+            mlm_bias: mlm_bias(self.google_mlm_bias),
             ..LoadOptions::default()
         };
         let (device, _) = self.device.open(Some(&self.model))?;
         let (model, loaded) = Albert::<H>::from_pretrained(&self.model, device, options)?;
-        super::tell(&loaded, crate::stream::Voice::default());
+        super::tell(&loaded, Voice::default());
         let inputs = file.inputs(model.config())?;
         let keep = Keep {
             hidden_states: self.hidden_states,
@@ -171,7 +192,7 @@ impl Forward {
         for (name, array) in &outputs {
             let wrong = array.data.iter().filter(|x| !x.is_finite()).count();
             if wrong > 0 {
-                crate::stream::Voice::default().note(format_args!(
+                Voice::default().note(format_args!(
                     "output {name}: {wrong} of {} numbers are not finite (NaN or infinite); is that so of the inputs, or are the weights damaged?",
                     array.data.len()
                 ));

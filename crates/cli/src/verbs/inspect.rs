@@ -8,6 +8,9 @@ use albert::quantize::memory_bytes;
 use albert::{ModelFolder, Named, Precision, heads_present, tensor_problems};
 use anyhow::Result;
 
+use crate::hub;
+use crate::stream::Voice;
+
 /// Show a model's family, size and heads, and check its configuration against its tensors
 #[derive(clap::Args)]
 #[command(before_help = "\
@@ -16,8 +19,8 @@ Examples:
   albert inspect DIR --tensors
   albert inspect DIR --json")]
 pub(crate) struct Inspect {
-    /// Model folder
-    #[arg(value_name = "DIR")]
+    /// Model: a folder, or ORG/NAME of the Hugging Face Hub
+    #[arg(value_name = "DIR|ID")]
     model: PathBuf,
     /// List every tensor
     #[arg(long)]
@@ -35,7 +38,8 @@ fn megabytes(bytes: u64) -> String {
 }
 
 impl Inspect {
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(mut self) -> Result<()> {
+        self.model = hub::folder(&self.model, Voice::default())?;
         let ModelFolder {
             config,
             report,
