@@ -7,7 +7,7 @@ use albert::heads::{
     JointQuestionAnswering, MultipleChoice, QuestionAnswering, SequenceClassification,
     TokenClassification,
 };
-use albert::{Albert, AlbertConfig, Cpu, Head, LoadOptions};
+use albert::{Albert, AlbertConfig, Cpu, Head, LoadOptions, ModelFolder};
 use albert_formats::write_atomically;
 use albert_hub::Want;
 use albert_tokenizer::AlbertTokenizer;
@@ -176,8 +176,7 @@ impl Evaluate {
     }
 
     fn squad(&self) -> Result<Metrics> {
-        let (config, _) = AlbertConfig::from_file(&self.model.join("config.json"))
-            .map_err(albert::Error::from)?;
+        let config = ModelFolder::open(&self.model)?.config;
         let file = self.data.squad(self.split, self.voice)?;
         let windows = self.windowing(&config)?.squad();
         let choice = AnswerChoice {

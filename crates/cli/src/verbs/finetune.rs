@@ -10,7 +10,9 @@ use albert::heads::{
     JointQuestionAnswering, MultipleChoice, QuestionAnswering, SequenceClassification,
     TokenClassification, Trainable,
 };
-use albert::{Albert, AlbertConfig, Cpu, DropoutPlan, LoadOptions, Precision, ProblemType};
+use albert::{
+    Albert, AlbertConfig, Cpu, DropoutPlan, LoadOptions, ModelFolder, Precision, ProblemType,
+};
 use albert_formats::Checkpoint;
 use albert_hub::Want;
 use albert_tokenizer::AlbertTokenizer;
@@ -109,8 +111,7 @@ impl Finetune {
         let located = self.revision.locate(&self.model, Want::Model, self.voice)?;
         self.base = (located.name, located.origin);
         self.model = located.folder;
-        let (config, _) = AlbertConfig::from_file(&self.model.join("config.json"))
-            .map_err(albert::Error::from)?;
+        let config = ModelFolder::open(&self.model)?.config;
         let recipe = self.settings.recipe(self.task, &config)?;
         let length = recipe.max_seq_length;
         let windows = self.data.windowing(length);
@@ -346,8 +347,7 @@ impl Finetune {
         config: &AlbertConfig,
         labels: &[String],
     ) -> Result<()> {
-        let classifier = checkpoint.get("classifier.weight");
-        let Some(&found) = classifier.and_then(|tensor| tensor.shape.first()) else {
+        let Some(found) = albert::classifier_labels(checkpoint) else {
             return Ok(());
         };
         let own = &config.id2label;

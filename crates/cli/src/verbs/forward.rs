@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use albert::heads::{ClassLabels, JointLabels, PreTrainingLabels, QuestionLabels};
 use albert::output::Output;
-use albert::{Albert, AlbertConfig, Cpu, Head, Keep, LoadOptions, MlmBias};
+use albert::{Albert, Cpu, Head, Keep, LoadOptions, MlmBias, ModelFolder};
 use albert_hub::Want;
 use anyhow::{Context, Result, bail};
 
@@ -27,7 +27,7 @@ position_ids, head_mask, labels, sentence_order_label, start_positions, end_posi
 Outputs: float32 under transformers' names; per-token outputs at masked positions are 0."
 )]
 pub(crate) struct Forward {
-    /// Model: a folder (config.json, model.safetensors), or ORG/NAME of the Hugging Face Hub
+    /// Model: a folder with configuration and weights, or ORG/NAME of the Hugging Face Hub
     #[arg(long, value_name = "DIR|ID")]
     model: PathBuf,
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub(crate) struct Forward {
 }
 
 /// The names of the library's classes.
-const CLASSES: [&str; 8] = [
+pub(super) const CLASSES: [&str; 8] = [
     "AlbertModel",
     "AlbertForPreTraining",
     "AlbertForMaskedLM",
@@ -75,8 +75,7 @@ impl Forward {
         let class = match &self.class {
             Some(class) => class.clone(),
             None => {
-                let (config, _) = AlbertConfig::from_file(&self.model.join("config.json"))
-                    .map_err(albert::Error::from)?;
+                let config = ModelFolder::open(&self.model)?.config;
                 config
                     .architectures
                     .first()

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use albert::config::ModelClass;
 use albert::quantize::memory_bytes;
-use albert::{AlbertConfig, Precision, heads_present, tensor_problems};
-use albert_formats::Checkpoint;
+use albert::{ModelFolder, Named, Precision, heads_present, tensor_problems};
 use anyhow::Result;
 
 use crate::hub;
@@ -41,15 +40,14 @@ fn megabytes(bytes: u64) -> String {
 impl Inspect {
     pub(crate) fn run(mut self) -> Result<()> {
         self.model = hub::folder(&self.model, Voice::default())?;
-        let (config, report) = AlbertConfig::from_file(&self.model.join("config.json"))
-            .map_err(albert::Error::from)?;
-        let checkpoint = Checkpoint::open(&self.model)?;
+        let ModelFolder {
+            config,
+            report,
+            checkpoint,
+        } = ModelFolder::open(&self.model)?;
+        let named = Named::of(&checkpoint);
         let mut lints: Vec<String> = config
-            .lint(
-                checkpoint
-                    .tensors()
-                    .map(|t| (t.name.as_str(), t.shape.as_slice())),
-            )
+            .lint(named.shapes())
             .iter()
             .map(ToString::to_string)
             .collect();
@@ -71,7 +69,7 @@ impl Inspect {
                     "file_bytes": checkpoint.total_bytes(), "memory_bytes": parameters * 4,
                     "memory_bytes_bf16": memory(Precision::Bf16), "memory_bytes_int8": memory(Precision::Int8),
                     "quantization": config.quantization().map(|quantization| quantization.version), "dtypes": dtypes, "labels": config.id2label,
-                    "unknown_keys": report.unknown, "legacy_keys": report.legacy, "notes": report.notes, "lint": lints, "tensors": tensors,
+                    "names": named.dialect.name(), "unknown_keys": report.unknown, "legacy_keys": report.legacy, "notes": report.notes, "lint": lints, "tensors": tensors,
                 })
             )?;
             return Ok(());
@@ -110,6 +108,7 @@ impl Inspect {
             megabytes(checkpoint.total_bytes()),
             dtypes.join(" ")
         )?;
+        writeln!(out, "names        {}", named.dialect.name())?;
         match config.quantization() {
             Some(quantization) => writeln!(
                 out,

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use albert::pipeline::{Limits, SentenceModules, check_trained_for};
-use albert::{Albert, AlbertConfig, Cpu, Head, LoadOptions};
+use albert::{Albert, AlbertConfig, Cpu, Head, LoadOptions, ModelFolder};
 use albert_hub::Want;
 use albert_tokenizer::{AlbertTokenizer, Mode};
 use anyhow::{Result, bail};
@@ -58,8 +58,7 @@ impl ModelFlags {
         let Some(folder) = self.folder(flags)? else {
             return Ok(None);
         };
-        let read = AlbertConfig::from_file(&folder.join("config.json"));
-        Ok(read.ok().map(|(config, _)| config))
+        Ok(ModelFolder::open(folder).ok().map(|opened| opened.config))
     }
 
     /// Loads the folder, or `demo` where none is named.

@@ -96,8 +96,7 @@ impl Quantize {
         // What is wrong with the examples shows before anything is written.
         let encoder = encoder_folder(&self.source)?;
         let source = below(&self.source, &encoder);
-        let (config, _) =
-            AlbertConfig::from_file(&source.join("config.json")).map_err(albert::Error::from)?;
+        let (config, _) = AlbertConfig::from_folder(&source).map_err(albert::Error::from)?;
         let labelled = self.labelled(&config)?;
         let texts = self.texts()?;
         let draft = interrupt::create_folder(|| {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use albert::AlbertConfig;
+use albert::{AlbertConfig, ModelFolder};
 use albert_hub::Want;
 use albert_tokenizer::AlbertTokenizer;
 use anyhow::{Context, Result, bail};
@@ -79,13 +79,12 @@ impl ShapeFlags {
         let words = tokenizer.vocab_size();
         let mut config = match (&self.model, &self.config) {
             (Some(folder), _) => {
-                let path = folder.join("config.json");
-                let (config, _) = AlbertConfig::from_file(&path).map_err(albert::Error::from)?;
+                let config = ModelFolder::open(folder)?.config;
                 if words > config.vocab_size {
                     bail!(
                         "{}: expected a word for each of the tokenizer's {words} tokens, found vocab_size {}; make the model's \
                          table larger with `albert vocab add`, or take its own tokenizer",
-                        path.display(),
+                        folder.display(),
                         config.vocab_size,
                     );
                 }
