@@ -24,7 +24,7 @@ pub(crate) use folder::head_class;
 pub use folder::{ModelFolder, Named, classifier_labels};
 pub use integers::tensor_problems;
 pub use load::Loader;
-pub use save::Saver;
+pub use save::{Parameter, Saver};
 pub(crate) use view::{Stored, View};
 
 /// What happened to every tensor of a checkpoint.

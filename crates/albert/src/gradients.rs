@@ -5,7 +5,6 @@ use std::path::Path;
 use albert_formats::Dtype;
 
 use crate::backward::Backward;
-use crate::checkpoint::Saver;
 use crate::config::PositionEmbeddingType;
 use crate::dropout::DropoutPlan;
 use crate::error::{Error, Result};
@@ -32,14 +31,7 @@ pub struct Training {
 impl<B: Gradient, H: Trainable<B>> Albert<H, B> {
     /// All parameters, in the layout of the variables.
     pub fn parameters(&self) -> (Vec<Variable>, Vec<f32>) {
-        let mut saver = Saver::new(
-            self.device(),
-            self.config(),
-            H::labels(self.config()),
-            H::CLASS != "AlbertModel",
-        );
-        saver.encoder(self.encoder());
-        self.head().save(&mut saver);
+        let saver = self.saver();
         let variables = arrange(saver.list());
         let len = variables.last().map_or(0, |v| v.range.end);
         let mut values = vec![0.0; len];

@@ -65,8 +65,8 @@ mod variables;
 pub mod vocabulary;
 
 pub use checkpoint::{
-    LoadOptions, LoadReport, Loader, MlmBias, ModelFolder, Named, Saver, classifier_labels,
-    heads_present, tensor_problems,
+    LoadOptions, LoadReport, Loader, MlmBias, ModelFolder, Named, Parameter, Saver,
+    classifier_labels, heads_present, tensor_problems,
 };
 pub use config::{
     Activation, AlbertConfig, ConfigDialect, ConfigError, ConfigReport, PositionEmbeddingType,

@@ -144,6 +144,10 @@ pub trait Backend: Sync {
     }
     /// Gives back one row of a weight matrix.
     fn weight_row(&self, weight: &Self::Weight, row: usize, out: &mut [f32]);
+    /// Gives back the whole numbers of one row of a weight matrix and their scale, where the device holds it so.
+    fn weight_integers(&self, _weight: &Self::Weight, _row: usize, _out: &mut [i8]) -> Option<f32> {
+        None
+    }
     /// (rows, cols) of a weight matrix.
     fn weight_shape(&self, weight: &Self::Weight) -> (usize, usize);
     /// Takes in a vector or a small table.

@@ -5,7 +5,7 @@ use std::path::Path;
 use albert_formats::{Checkpoint, Dtype, write_atomically};
 
 use crate::calibrate;
-use crate::checkpoint::{LoadOptions, LoadReport, Loader, ModelFolder, Saver};
+use crate::checkpoint::{LoadOptions, LoadReport, Loader, ModelFolder, Parameter, Saver};
 use crate::config::{AlbertConfig, ConfigDialect, ConfigReport};
 use crate::error::{Error, Result};
 use crate::inputs::{Inputs, Packed};
@@ -246,17 +246,23 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
         config.extra.remove("torch_dtype");
         config.extra.insert("dtype".to_owned(), name.into());
         let json = config.to_json(ConfigDialect::HuggingFace)?;
-        let mut saver = Saver::new(
-            &self.device,
-            &self.config,
-            H::labels(&self.config),
-            H::CLASS != "AlbertModel",
-        );
-        saver.encoder(&self.encoder);
-        self.head.save(&mut saver);
-        saver.write(folder, dtype, max_shard_bytes, exact)?;
+        self.saver().write(folder, dtype, max_shard_bytes, exact)?;
         write_atomically(&folder.join("config.json"), json.as_bytes())?;
         Ok(())
+    }
+
+    pub(crate) fn saver(&self) -> Saver<'_, B> {
+        let labels = H::labels(&self.config);
+        let prefixed = H::CLASS != "AlbertModel";
+        let mut saver = Saver::new(&self.device, &self.config, labels, prefixed);
+        saver.encoder(&self.encoder);
+        self.head.save(&mut saver);
+        saver
+    }
+
+    /// Every tensor that [`Albert::save_pretrained`] writes: tied ones once.
+    pub fn tensors(&self) -> Vec<Parameter<'_>> {
+        self.saver().into_tensors()
     }
 
     /// Runs the model.

@@ -11,6 +11,7 @@ mod decode;
 mod doctor;
 mod embed;
 mod evaluate;
+mod export;
 mod features;
 mod fill_mask;
 mod finetune;
@@ -57,6 +58,7 @@ pub(crate) enum Verb {
     Quantize(quantize::Quantize),
     Convert(convert::Convert),
     Pull(pull::Pull),
+    Export(export::Export),
     Inspect(inspect::Inspect),
     Doctor(doctor::Doctor),
     Forward(forward::Forward),
@@ -86,6 +88,7 @@ impl Verb {
             Self::Quantize(verb) => verb.run(),
             Self::Convert(verb) => verb.run(),
             Self::Pull(verb) => verb.run(),
+            Self::Export(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
             Self::Forward(verb) => verb.run(),

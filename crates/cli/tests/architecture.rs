@@ -66,7 +66,7 @@ fn dependencies(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn kernels_model_and_tokenizer_print_nothing_and_read_no_clock_and_no_environment() {
+fn kernels_model_tokenizer_and_export_print_nothing_and_read_no_clock_and_no_environment() {
     let words = [
         "println!",
         "eprintln!",
@@ -79,7 +79,7 @@ fn kernels_model_and_tokenizer_print_nothing_and_read_no_clock_and_no_environmen
         "std::process",
         "std::net",
     ];
-    let crates = ["kernels", "albert", "tokenizer"];
+    let crates = ["kernels", "albert", "tokenizer", "export"];
     let found = crates.map(|name| strangers(name, &words)).concat();
     assert!(found.is_empty(), "{}", found.join("\n"));
     // The search finds what is there.
@@ -176,6 +176,7 @@ fn dependencies_point_one_way() {
         ours("cli"),
         [
             "albert",
+            "albert-export",
             "albert-formats",
             "albert-hub",
             "albert-kernels",
@@ -187,9 +188,18 @@ fn dependencies_point_one_way() {
         ours("train"),
         ["albert", "albert-formats", "albert-tokenizer"]
     );
+    assert_eq!(ours("export"), ["albert", "albert-formats"]);
     // The tokenizers crate serves tests alone.
     assert!(!dependencies("cli").contains(&"tokenizers".to_owned()));
-    for name in ["kernels", "formats", "hub", "albert", "tokenizer", "train"] {
+    for name in [
+        "kernels",
+        "formats",
+        "hub",
+        "albert",
+        "tokenizer",
+        "train",
+        "export",
+    ] {
         let doors = dependencies(name)
             .into_iter()
             .filter(|name| ["clap", "anyhow", "tokenizers"].contains(&name.as_str()));

@@ -1244,6 +1244,7 @@ const VERBS: &[&[&str]] = &[
     &["quantize"],
     &["convert"],
     &["pull"],
+    &["export"],
     &["inspect"],
     &["doctor"],
     &["forward"],

@@ -19,20 +19,48 @@ pub struct Saver<'a, B: Backend> {
     labels: usize,
     /// Tensor names carry `albert.`.
     prefixed: bool,
-    tensors: Vec<Saved<'a>>,
+    tensors: Vec<Parameter<'a>>,
 }
 
-/// One tensor, its place and its elements.
-struct Saved<'a> {
-    site: Site,
-    field: Field,
-    name: String,
-    shape: Vec<usize>,
+/// One tensor of a model: its place, and its elements as the device holds them.
+pub struct Parameter<'a> {
+    /// Where it stands in the model.
+    pub site: Site,
+    /// Weight or bias.
+    pub field: Field,
+    /// Hugging Face name, with the prefix `albert.` in classes with a head.
+    pub name: String,
+    /// Row-major shape.
+    pub shape: Vec<usize>,
     elements: Elements<'a>,
+    /// Of a matrix alone.
+    integers: Option<Integers<'a>>,
 }
 
 /// Rows of one tensor of a model: fills `out` with elements first, first + 1, …
 type Elements<'a> = Box<dyn Fn(usize, &mut [f32]) + 'a>;
+
+/// The whole numbers of a row, and their scale.
+type Integers<'a> = Box<dyn Fn(usize, &mut [i8]) -> Option<f32> + 'a>;
+
+impl Parameter<'_> {
+    /// Fills `out` with elements `first`, `first` + 1, …; of a matrix both are whole rows.
+    ///
+    /// # Panics
+    /// When there are not as many elements.
+    pub fn read(&self, first: usize, out: &mut [f32]) {
+        (self.elements)(first, out);
+    }
+
+    /// Fills `out` with the whole numbers of row `row` of a matrix and gives their scale; `None` where the device does not
+    /// hold it so.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn integers(&self, row: usize, out: &mut [i8]) -> Option<f32> {
+        self.integers.as_ref()?(row, out)
+    }
+}
 
 impl<'a, B: Backend> Saver<'a, B> {
     pub(crate) fn new(
@@ -61,12 +89,13 @@ impl<'a, B: Backend> Saver<'a, B> {
         } else {
             tensor.name.replacen(names::BASE_PREFIX, "", 1)
         };
-        self.tensors.push(Saved {
+        self.tensors.push(Parameter {
             site,
             field,
             name,
             shape: tensor.shape,
             elements,
+            integers: None,
         });
     }
 
@@ -110,6 +139,10 @@ impl<'a, B: Backend> Saver<'a, B> {
                 }
             }),
         );
+        let added = self.tensors.last_mut().expect("just added");
+        added.integers = Some(Box::new(move |row, out| {
+            device.weight_integers(weight, first_row + row, out)
+        }));
     }
 
     pub(crate) fn linear(&mut self, site: Site, linear: &'a Linear<B>) {
@@ -169,8 +202,13 @@ impl<'a, B: Backend> Saver<'a, B> {
 
     /// Place, name and shape of each tensor.
     pub(crate) fn list(&self) -> Vec<(Site, Field, String, Vec<usize>)> {
-        let one = |t: &Saved<'_>| (t.site, t.field, t.name.clone(), t.shape.clone());
+        let one = |t: &Parameter<'_>| (t.site, t.field, t.name.clone(), t.shape.clone());
         self.tensors.iter().map(one).collect()
+    }
+
+    /// All tensors.
+    pub(crate) fn into_tensors(self) -> Vec<Parameter<'a>> {
+        self.tensors
     }
 
     /// All elements of a tensor.
@@ -191,7 +229,7 @@ impl<'a, B: Backend> Saver<'a, B> {
         let specs: Vec<TensorSpec<'_>> = self
             .tensors
             .iter()
-            .map(|Saved { name, shape, .. }| TensorSpec { name, dtype, shape })
+            .map(|Parameter { name, shape, .. }| TensorSpec { name, dtype, shape })
             .collect();
         let by_name: BTreeMap<&str, (&Vec<usize>, &Elements<'_>)> = self
             .tensors

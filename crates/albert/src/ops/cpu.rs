@@ -377,6 +377,15 @@ impl Backend for Cpu {
         weight.row(row, out);
     }
 
+    fn weight_integers(&self, weight: &PackedMatrix, row: usize, out: &mut [i8]) -> Option<f32> {
+        match &weight.form {
+            Form::Int8(panels, columns) => {
+                Some(weight.int8(panels, columns).unpack_integers(row, out))
+            }
+            Form::F32(_) | Form::Bf16(_) => None,
+        }
+    }
+
     fn weight_shape(&self, weight: &PackedMatrix) -> (usize, usize) {
         (weight.rows, weight.cols)
     }

@@ -1,7 +1,7 @@
 //! `albert convert`: a model's folder in another program's format, checked bit for bit.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use albert::config::ModelClass;
 use albert::convert::{ConvertOptions, Converted, Target, convert_into, home_of};
@@ -26,7 +26,7 @@ SOURCE is read in any of these formats and under any of these names. Tokenizer a
 written is read back: every tensor, and the model's outputs on a sample, must be equal to the source's bit for bit."
 )]
 pub(crate) struct Convert {
-    /// Model: a folder, a checkpoint in one (DIR/model.ckpt-1000), or ORG/NAME of the Hugging Face Hub
+    /// Model folder, a checkpoint in one (DIR/model.ckpt-1000), or ORG/NAME of the Hugging Face Hub
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
     /// Folder to write: new or empty; it appears when it is complete
@@ -96,7 +96,11 @@ impl Named<ModelClass> {
 
 impl Convert {
     pub(crate) fn run(mut self) -> Result<()> {
-        self.source = hub::folder(&self.source, self.voice)?;
+        // The prefix of a checkpoint is no file, but its folder is there.
+        let prefix = |path: &Path| path.parent().is_some_and(Path::is_dir);
+        if self.source.exists() || !prefix(&self.source) {
+            self.source = hub::folder(&self.source, self.voice)?;
+        }
         let options = ConvertOptions {
             to: self.to,
             class: self.class,

@@ -1,6 +1,6 @@
 //! `albert forward`: tensors in, tensors out; no tokenizer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use albert::heads::{ClassLabels, JointLabels, PreTrainingLabels, QuestionLabels};
 use albert::output::Output;
@@ -27,7 +27,7 @@ position_ids, head_mask, labels, sentence_order_label, start_positions, end_posi
 Outputs: float32 under transformers' names; per-token outputs at masked positions are 0."
 )]
 pub(crate) struct Forward {
-    /// Model: a folder with configuration and weights, or ORG/NAME of the Hugging Face Hub
+    /// Model: a folder of configuration and weights, or ORG/NAME of the Hugging Face Hub
     #[arg(long, value_name = "DIR|ID")]
     model: PathBuf,
     #[command(flatten)]
@@ -66,23 +66,43 @@ pub(super) const CLASSES: [&str; 8] = [
     "AlbertForMultipleChoice",
 ];
 
+/// The class that was asked for, or the one that the configuration of a folder names.
+pub(super) fn class(asked: Option<&str>, folder: &Path) -> Result<String> {
+    if let Some(class) = asked {
+        return Ok(class.to_owned());
+    }
+    let class = ModelFolder::open(folder)?
+        .config
+        .architectures
+        .into_iter()
+        .next();
+    class.context("config.json names no architectures: give --class")
+}
+
+/// What to say of a class that the configuration names and the library does not have.
+pub(super) fn unknown_class(name: &str) -> String {
+    format!(
+        "config.json names the class {name}: give --class, one of {}",
+        CLASSES.join(", ")
+    )
+}
+
+/// What --google-mlm-bias chooses.
+pub(super) fn mlm_bias(google: bool) -> MlmBias {
+    if google {
+        MlmBias::Google
+    } else {
+        MlmBias::Decoder
+    }
+}
+
 impl Forward {
     pub(crate) fn run(mut self) -> Result<()> {
         let located = self
             .revision
             .locate(&self.model, Want::Model, Voice::default())?;
         self.model = located.folder;
-        let class = match &self.class {
-            Some(class) => class.clone(),
-            None => {
-                let config = ModelFolder::open(&self.model)?.config;
-                config
-                    .architectures
-                    .first()
-                    .cloned()
-                    .context("config.json names no architectures: give --class")?
-            }
-        };
+        let class = class(self.class.as_deref(), &self.model)?;
         let file = InputFile::open(&self.inputs)?;
         match class.as_str() {
             "AlbertModel" => self.run_class::<albert::heads::Base>(&file, |_| Ok(None)),
@@ -143,10 +163,7 @@ impl Forward {
                         is_impossible: impossible.into_iter().map(|x| x != 0).collect(),
                     }))
                 }),
-            other => bail!(
-                "config.json names the class {other}: give --class, one of {}",
-                CLASSES.join(", ")
-            ),
+            other => bail!(unknown_class(other)),
         }
     }
 
@@ -158,13 +175,8 @@ impl Forward {
     where
         H::Output: Output<f32>,
     {
-        let mlm_bias = if self.google_mlm_bias {
-            MlmBias::Google
-        } else {
-            MlmBias::Decoder
-        };
         let options = LoadOptions {
-            mlm_bias,
+            mlm_bias: mlm_bias(self.google_mlm_bias),
             ..LoadOptions::default()
         };
         let (device, _) = self.device.open(Some(&self.model))?;

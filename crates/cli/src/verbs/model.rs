@@ -58,7 +58,7 @@ impl ModelFlags {
         let Some(folder) = self.folder(flags)? else {
             return Ok(None);
         };
-        Ok(ModelFolder::open(folder).ok().map(|opened| opened.config))
+        Ok(ModelFolder::open(folder).ok().map(|folder| folder.config))
     }
 
     /// Loads the folder, or `demo` where none is named.

@@ -177,11 +177,25 @@ impl<'a> Packed<'a> {
 
     /// Row `row` as f32: its whole numbers times its scale, exact.
     pub fn unpack_row(&self, row: usize, out: &mut [f32]) {
+        let scale = self.scale(row);
+        self.unpack(row, out, |q| f32::from(q) * scale);
+    }
+
+    /// The whole numbers of row `row`; gives their scale.
+    pub fn unpack_integers(&self, row: usize, out: &mut [i8]) -> f32 {
+        self.unpack(row, out, |q| q);
+        self.scale(row)
+    }
+
+    fn scale(&self, row: usize) -> f32 {
+        self.columns[row / LANES].scales.0[row % LANES]
+    }
+
+    fn unpack<T>(&self, row: usize, out: &mut [T], of: impl Fn(i8) -> T) {
         let (p, lane) = (row / LANES, row % LANES);
-        let scale = self.columns[p].scales.0[lane];
         for (out, words) in out.chunks_mut(QUAD).zip(self.panel(p)) {
             for (out, q) in out.iter_mut().zip(words.0[lane].to_le_bytes()) {
-                *out = f32::from(q as i8) * scale;
+                *out = of(q as i8);
             }
         }
     }
