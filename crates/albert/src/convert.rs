@@ -192,7 +192,8 @@ pub fn home_of(source: &Path) -> Result<PathBuf> {
     if !source.exists() && !Path::new(&index).exists() {
         return Err(Error::Folder {
             path: source.to_owned(),
-            problem: "expected the folder of a model or a checkpoint in one, found nothing (nothing is downloaded)".to_owned(),
+            problem: "expected the folder of a model or a checkpoint in one, found nothing"
+                .to_owned(),
         });
     }
     Ok(match source.parent() {
