@@ -77,8 +77,9 @@ mod tests {
                     for _ in 0..50 {
                         let lock = Lock::acquire(&path, || ()).expect("the lock");
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
-                        let _ = std::fs::remove_file(&path);
                         inside.fetch_sub(1, Ordering::SeqCst);
+                        // From here on another may come in, by a new file.
+                        let _ = std::fs::remove_file(&path);
                         drop(lock);
                     }
                 });

@@ -98,6 +98,10 @@ pub(crate) fn tile_of_rows<S: Simd, T: Terms<S>, const VECS: usize>(
 
 /// One register tile to `sums`.
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "iterators over arrays of vectors copy them in memory"
+)]
 fn add_product<S: Simd, T: Terms<S>, const ROWS: usize, const VECS: usize>(
     s: S,
     terms: T,
@@ -109,7 +113,6 @@ fn add_product<S: Simd, T: Terms<S>, const ROWS: usize, const VECS: usize>(
     let mut ahead = operands.ahead.map(|lines| lines.chunks(UNROLL));
     for i in 0..a.len().div_ceil(T::PARTS * PART) {
         let sums = chain::<S, T, ROWS, VECS, ROWS>(s, terms, i, a, operands.b, &mut ahead);
-        // By index: iterators over arrays of vectors copy them in memory.
         for i in 0..ROWS {
             let totals = &mut to.rows[i][to.at..][..VECS];
             for j in 0..VECS {
@@ -127,6 +130,10 @@ fn add_product<S: Simd, T: Terms<S>, const ROWS: usize, const VECS: usize>(
 /// Rows 0..ROWS of panel `a` ([k][WIDTH]) times VECS panels `b` ([k][16]) in f32: chains of [`super::CHAIN`] terms, added in
 /// order.
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "iterators over arrays of vectors copy them in memory"
+)]
 pub(crate) fn product<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
     s: S,
     a: &[[f32; WIDTH]],
