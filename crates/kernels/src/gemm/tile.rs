@@ -130,10 +130,6 @@ fn add_product<S: Simd, T: Terms<S>, const ROWS: usize, const VECS: usize>(
 /// Rows 0..ROWS of panel `a` ([k][WIDTH]) times VECS panels `b` ([k][16]) in f32: chains of [`super::CHAIN`] terms, added in
 /// order.
 #[inline(always)]
-#[expect(
-    clippy::needless_range_loop,
-    reason = "iterators over arrays of vectors copy them in memory"
-)]
 pub(crate) fn product<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
     s: S,
     a: &[[f32; WIDTH]],
@@ -155,6 +151,10 @@ pub(crate) fn product<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH
 /// Chain number `i` of a register tile: for each element multiply-adds in increasing k, from zero. Prefetches lines of
 /// `ahead` on the way.
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "a `map` over arrays of vectors is no loop in registers"
+)]
 fn chain<S: Simd, T: Terms<S>, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
     s: S,
     terms: T,
