@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test fmt lint doc unit readme columnar deny bench fuzz fixtures
+.PHONY: help build test fmt lint doc unit readme columnar deny bench fuzz fixtures interop
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -53,6 +53,10 @@ fuzz: ## five minutes of hostile input for each target (needs cargo-fuzz)
 	@for target in $$($(CARGO) fuzz list); do \
 	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run "$$target" -- -max_total_time=300 -rss_limit_mb=1024 -dict="fuzz/$$target.dict"; done
 
+interop: ## do PyTorch, TensorFlow and Flax load what albert convert writes? makes environments in target/interop, or takes PYTHON523 and PYTHONTF
+	$(CARGO) build --locked -p albert-cli
+	$(PYTHON) tools/interop.py "$${CARGO_TARGET_DIR:-target}/debug/albert"
+
 fixtures: ## write fixtures/ anew: PYTHON523 and PYTHON457 have PyTorch and that version of transformers, PYTHONTF TensorFlow
 	$(PYTHON) tools/make_demo_fixture.py
 	@if test -n "$(PYTHON523)"; then "$(PYTHON523)" tools/make_goldens.py; else echo "skipped: tools/make_goldens.py (PYTHON523 is not set)"; fi
@@ -61,5 +65,8 @@ fixtures: ## write fixtures/ anew: PYTHON523 and PYTHON457 have PyTorch and that
 	@if test -n "$(PYTHON523)"; then "$(PYTHON523)" tools/make_optimizer_goldens.py; else echo "skipped: tools/make_optimizer_goldens.py (PYTHON523 is not set)"; fi
 	@if test -n "$(PYTHON523)"; then "$(PYTHON523)" tools/make_gradients.py; else echo "skipped: tools/make_gradients.py (PYTHON523 is not set)"; fi
 	@if test -n "$(PYTHONTF)"; then "$(PYTHONTF)" tools/make_container_fixtures.py; else echo "skipped: tools/make_container_fixtures.py (PYTHONTF is not set)"; fi
+	@if test -n "$(PYTHONTF)"; then "$(PYTHONTF)" tools/make_dialect_fixtures.py tensorflow; else echo "skipped: tools/make_dialect_fixtures.py tensorflow (PYTHONTF is not set)"; fi
+	@if test -n "$(PYTHONFLAX)"; then "$(PYTHONFLAX)" tools/make_dialect_fixtures.py flax; else echo "skipped: tools/make_dialect_fixtures.py flax (PYTHONFLAX is not set)"; fi
+	@if test -n "$(PYTHON523)"; then "$(PYTHON523)" tools/make_dialect_fixtures.py torch; else echo "skipped: tools/make_dialect_fixtures.py torch (PYTHON523 is not set)"; fi
 	@if test -n "$(PYTHON457)"; then "$(PYTHON457)" tools/make_goldens_457.py; else echo "skipped: tools/make_goldens_457.py (PYTHON457 is not set)"; fi
 	@if test -n "$(PYTHON457)" -a -n "$(UTILS_QA)"; then "$(PYTHON457)" tools/make_task_fixtures.py "$(UTILS_QA)"; else echo "skipped: tools/make_task_fixtures.py (PYTHON457 and UTILS_QA are not set)"; fi

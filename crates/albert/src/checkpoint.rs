@@ -1,7 +1,8 @@
 //! From a checkpoint to a model's parameters and back, by walking the table of [`crate::names`].
 //!
-//! This file: how to load, and the report. `load` reads, `integers` says what is right of matrices of whole numbers, `save`
-//! writes.
+//! This file: how to load, and the report. `view` shows the tensors of any program's checkpoint under our names,
+//! `reader`
+//! gives their elements, `repeats` says what is there twice, `folder` opens a model's folder, `load` reads, `integers` says what is right of matrices of whole numbers, `save` writes.
 
 use std::path::Path;
 
@@ -11,13 +12,20 @@ use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::names::{self, HEAD_MODULES};
 
+mod folder;
 mod integers;
 mod load;
+mod reader;
+pub(crate) mod repeats;
 mod save;
+mod view;
 
+pub(crate) use folder::head_class;
+pub use folder::{ModelFolder, Named, classifier_labels};
 pub use integers::tensor_problems;
 pub use load::Loader;
 pub use save::{Parameter, Saver};
+pub(crate) use view::{Stored, View};
 
 /// What happened to every tensor of a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +38,8 @@ pub struct LoadReport {
     pub unused: Vec<String>,
     /// Tensors that no ALBERT model has.
     pub unexpected: Vec<String>,
+    /// Tensors that mean nothing to a model: buffers of numbers, the state of an optimiser, counters.
+    pub ignored: Vec<String>,
     /// Doubtful things: two different MLM biases, a missing pooler, …
     pub notes: Vec<String>,
 }
@@ -57,10 +67,11 @@ pub enum MlmBias {
 
 /// The heads that a checkpoint holds, in words.
 pub fn heads_present(checkpoint: &Checkpoint) -> Vec<String> {
-    let holds = |module| {
-        let mut tensors = checkpoint.tensors();
-        tensors.any(|tensor| is_in(&tensor.name, module))
-    };
+    heads_of(&View::new(checkpoint))
+}
+
+fn heads_of(view: &View<'_>) -> Vec<String> {
+    let holds = |module| view.holds(module);
     HEAD_MODULES
         .iter()
         .filter(|(module, _)| holds(module))
@@ -104,18 +115,8 @@ pub(crate) fn check_trained_for(class: &str, config: &AlbertConfig) -> Result<()
     }
 }
 
-/// What is wrong with a checkpoint whose tensors have the names of TensorFlow or Flax, which call a matrix `kernel`.
-fn foreign_names(checkpoint: &Checkpoint) -> Option<String> {
-    let mut tensors = checkpoint.tensors();
-    let foreign = tensors.find(|tensor| tensor.name.trim_end_matches(":0").ends_with("kernel"))?;
-    Some(format!(
-        "tensor {} has a name of TensorFlow or Flax, whose models are not read yet: load it with transformers 4.57 (from_tf=True or from_flax=True) and save it with save_pretrained",
-        foreign.name
-    ))
-}
-
 /// Why tensors that the class needs and the file lacks are an error, and what to do.
-fn refusal(class: &'static str, path: &Path, missing: &[String], checkpoint: &Checkpoint) -> Error {
+fn refusal(class: &'static str, path: &Path, missing: &[String], view: &View<'_>) -> Error {
     let mut names: Vec<&str> = missing.iter().take(4).map(String::as_str).collect();
     if missing.len() > names.len() {
         names.push("…");
@@ -126,7 +127,7 @@ fn refusal(class: &'static str, path: &Path, missing: &[String], checkpoint: &Ch
     let advice = if base_missing {
         "This is not a complete ALBERT checkpoint with the shape of its config.json; `albert inspect` lists what it holds".to_owned()
     } else {
-        let heads = heads_present(checkpoint);
+        let heads = heads_of(view);
         let held = if heads.is_empty() {
             "no head at all".to_owned()
         } else {
@@ -150,4 +151,23 @@ fn is_in(name: &str, module: &str) -> bool {
     let bare = name.strip_prefix(names::BASE_PREFIX).unwrap_or(name);
     bare.strip_prefix(module)
         .is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Whether two readers of `elements` elements give the same.
+pub(crate) fn equal<T: Copy + Default>(
+    elements: usize,
+    a: impl Fn(usize, &mut [T]) -> Result<()>,
+    b: impl Fn(usize, &mut [T]) -> Result<()>,
+    same: impl Fn(&T, &T) -> bool,
+) -> Result<bool> {
+    let (mut x, mut y) = (vec![T::default(); 1 << 14], vec![T::default(); 1 << 14]);
+    for first in (0..elements).step_by(x.len()) {
+        let count = x.len().min(elements - first);
+        a(first, &mut x[..count])?;
+        b(first, &mut y[..count])?;
+        if !x[..count].iter().zip(&y[..count]).all(|(x, y)| same(x, y)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

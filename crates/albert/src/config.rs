@@ -206,6 +206,15 @@ impl AlbertConfig {
         json::from_file(path)
     }
 
+    /// Reads the configuration of a model's folder: transformers' `config.json`, else Google's `albert_config.json`, else the
+    /// only file called `albert_config….json`.
+    ///
+    /// # Errors
+    /// As [`AlbertConfig::from_file`]; a folder with none of these, or with several of the last.
+    pub fn from_folder(folder: &Path) -> Result<(AlbertConfig, ConfigReport), ConfigError> {
+        json::from_file(&json::file_in(folder))
+    }
+
     /// The configuration as a file of this dialect: sorted keys, two spaces, a newline at the end.
     ///
     /// Hugging Face's form is the one `transformers` writes: base-class fields only where they

@@ -29,7 +29,7 @@
 //! 7. `pretrained`: [`Albert`], which holds all of it together: load, run, save, prune, resize.
 //! 8. [`pipeline`]: from text to answer, a type for each task.
 //! 9. [`metrics`], [`evaluate`]: how good answers are. [`quantize`]: folders whose matrices are 8-bit integers.
-//!    [`vocabulary`]: folders with more words.
+//!    [`vocabulary`]: folders with more words. [`convert`]: folders for other programs.
 //!
 //! # Shapes
 //! B batch, S padded length, T packed tokens, V vocabulary, E embedding, H hidden, A heads, D head size, F intermediate,
@@ -37,12 +37,13 @@
 //!
 //! # Invariants
 //! This crate prints nothing, reads no clock and no environment, and touches files only in `config`, `checkpoint`,
-//! `pretrained`, `quantize`, `vocabulary` and `pipeline/embed/modules.rs`, which reads a `modules.json` and what it names.
+//! `pretrained`, `quantize`, `convert`, `vocabulary` and `pipeline/embed/modules.rs`, which reads a `modules.json` and what it names.
 
 mod backward;
 mod calibrate;
 mod checkpoint;
 pub mod config;
+pub mod convert;
 mod dropout;
 mod error;
 pub mod evaluate;
@@ -64,7 +65,8 @@ mod variables;
 pub mod vocabulary;
 
 pub use checkpoint::{
-    LoadOptions, LoadReport, Loader, MlmBias, Parameter, Saver, heads_present, tensor_problems,
+    LoadOptions, LoadReport, Loader, MlmBias, ModelFolder, Named, Parameter, Saver,
+    classifier_labels, heads_present, tensor_problems,
 };
 pub use config::{
     Activation, AlbertConfig, ConfigDialect, ConfigError, ConfigReport, PositionEmbeddingType,

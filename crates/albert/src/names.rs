@@ -1,8 +1,16 @@
-//! The one table of tensors: where each stands in the model, its name and its shape.
+//! The one table of tensors: where each stands in the model, its name in every program's checkpoints, and its shape.
 //!
-//! Checkpoints are read and written by walking this table; no other code knows a tensor's name.
+//! Checkpoints are read and written by walking this table; no other code knows a tensor's name. This file: places and
+//! shapes; `table`: the names; `dialect`: from place to name and back, for each program.
 
 use crate::config::{AlbertConfig, PositionEmbeddingType};
+
+mod dialect;
+mod table;
+
+pub use dialect::Dialect;
+pub(crate) use dialect::Places;
+use table::{BLOCK_SITES, SITES};
 
 /// A place in the model that holds a weight and perhaps a bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,49 +111,6 @@ pub struct Tensor {
     pub shape: Vec<usize>,
 }
 
-/// Module name of a site outside the blocks, without `albert.`; whether it belongs to the base model.
-const SITES: &[(Site, &str, bool)] = &[
-    (Site::WordEmbeddings, "embeddings.word_embeddings", true),
-    (
-        Site::PositionEmbeddings,
-        "embeddings.position_embeddings",
-        true,
-    ),
-    (
-        Site::TokenTypeEmbeddings,
-        "embeddings.token_type_embeddings",
-        true,
-    ),
-    (Site::EmbeddingNorm, "embeddings.LayerNorm", true),
-    (Site::Mapping, "encoder.embedding_hidden_mapping_in", true),
-    (Site::Pooler, "pooler", true),
-    (Site::MlmDense, "predictions.dense", false),
-    (Site::MlmNorm, "predictions.LayerNorm", false),
-    (Site::MlmBias, "predictions", false),
-    (Site::Decoder, "predictions.decoder", false),
-    (Site::SentenceOrder, "sop_classifier.classifier", false),
-    (Site::Classifier, "classifier", false),
-    (Site::QaOutputs, "qa_outputs", false),
-    (Site::StartLogits, "start_logits.dense", false),
-    (Site::EndDense, "end_logits.dense_0", false),
-    (Site::EndNorm, "end_logits.LayerNorm", false),
-    (Site::EndLogits, "end_logits.dense_1", false),
-    (Site::AnswerDense, "answer_class.dense_0", false),
-    (Site::AnswerLogit, "answer_class.dense_1", false),
-];
-
-const BLOCK_SITES: &[(BlockSite, &str)] = &[
-    (BlockSite::Query, "attention.query"),
-    (BlockSite::Key, "attention.key"),
-    (BlockSite::Value, "attention.value"),
-    (BlockSite::AttentionOutput, "attention.dense"),
-    (BlockSite::AttentionNorm, "attention.LayerNorm"),
-    (BlockSite::Distance, "attention.distance_embedding"),
-    (BlockSite::Ffn, "ffn"),
-    (BlockSite::FfnOutput, "ffn_output"),
-    (BlockSite::LayerNorm, "full_layer_layer_norm"),
-];
-
 /// The heads a checkpoint may hold, by the module that gives them away, and the class that uses them.
 pub const HEAD_MODULES: &[(&str, &str)] = &[
     ("predictions", "AlbertForMaskedLM (masked language model)"),
@@ -195,22 +160,10 @@ impl Site {
         }
     }
 
-    fn module(self) -> (String, bool) {
-        if let Site::Block(part, Place { group, inner }) = self {
-            let (_, module) = BLOCK_SITES
-                .iter()
-                .find(|(site, _)| *site == part)
-                .expect("every part is in the table");
-            return (
-                format!("encoder.albert_layer_groups.{group}.albert_layers.{inner}.{module}"),
-                true,
-            );
-        }
-        let (_, module, base) = SITES
-            .iter()
-            .find(|(site, ..)| *site == self)
-            .expect("every site is in the table");
-        ((*module).to_owned(), *base)
+    /// Hugging Face name of a tensor, with the prefix of the base model.
+    pub(crate) fn name(self, field: Field) -> String {
+        let name = Dialect::Torch.name_of(self, field);
+        name.map_or_else(String::new, |(name, _)| name)
     }
 
     /// The tensors at this site for this configuration; `labels` is C (or 1 for multiple choice).
@@ -255,17 +208,15 @@ impl Site {
                 BlockSite::FfnOutput => (Some(vec![h, i]), Some(h)),
             },
         };
-        let (module, base) = self.module();
-        let prefix = if base { BASE_PREFIX } else { "" };
-        let weight = weight.map(|shape| (Field::Weight, "weight", shape));
-        let bias = bias.map(|len| (Field::Bias, "bias", vec![len]));
+        let weight = weight.map(|shape| (Field::Weight, shape));
+        let bias = bias.map(|len| (Field::Bias, vec![len]));
         [weight, bias]
             .into_iter()
             .flatten()
-            .map(|(field, suffix, shape)| Tensor {
+            .map(|(field, shape)| Tensor {
                 site: self,
                 field,
-                name: format!("{prefix}{module}.{suffix}"),
+                name: self.name(field),
                 shape,
             })
             .collect()
@@ -287,15 +238,10 @@ pub fn places(config: &AlbertConfig) -> impl Iterator<Item = Place> {
 /// Sites of the base model without the pooler.
 pub fn base_sites(config: &AlbertConfig) -> Vec<Site> {
     let relative = config.position_embedding_type != PositionEmbeddingType::Absolute;
-    let mut sites = vec![
-        Site::WordEmbeddings,
-        Site::PositionEmbeddings,
-        Site::TokenTypeEmbeddings,
-        Site::EmbeddingNorm,
-        Site::Mapping,
-    ];
+    let base = SITES.iter().filter(|row| row.base).map(|row| row.site);
+    let mut sites: Vec<Site> = base.filter(|site| *site != Site::Pooler).collect();
     for place in places(config) {
-        let parts = BLOCK_SITES.iter().map(|(part, _)| *part);
+        let parts = BLOCK_SITES.iter().map(|row| row.part);
         sites.extend(
             parts
                 .filter(|part| relative || *part != BlockSite::Distance)
@@ -305,32 +251,8 @@ pub fn base_sites(config: &AlbertConfig) -> Vec<Site> {
     sites
 }
 
-/// Whether a name is one of those that old files carry and that mean nothing: the buffer of position numbers.
-pub fn is_ignored(name: &str) -> bool {
-    let name = name.strip_prefix(BASE_PREFIX).unwrap_or(name);
-    name == "embeddings.position_ids" || name == "embeddings.token_type_ids"
-}
-
-/// Every name under which a tensor may stand in a file: with and without `albert.`, and the old names of
-/// a LayerNorm's γ and β.
-pub fn spellings(name: &str) -> Vec<String> {
-    let mut names = vec![name.to_owned()];
-    let old = if name.contains("LayerNorm") || name.contains("layer_norm") {
-        name.strip_suffix(".weight")
-            .map(|stem| format!("{stem}.gamma"))
-            .or_else(|| {
-                name.strip_suffix(".bias")
-                    .map(|stem| format!("{stem}.beta"))
-            })
-    } else {
-        None
-    };
-    names.extend(old);
-    let bare: Vec<String> = names
-        .iter()
-        .filter_map(|n| n.strip_prefix(BASE_PREFIX))
-        .map(str::to_owned)
-        .collect();
-    names.extend(bare);
-    names
+/// The pooler, and the sites of all heads.
+pub fn head_sites() -> impl Iterator<Item = Site> {
+    let own = |row: &&table::Row| !row.base || row.site == Site::Pooler;
+    SITES.iter().filter(own).map(|row| row.site)
 }

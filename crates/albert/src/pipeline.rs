@@ -133,7 +133,7 @@ impl Default for Limits {
 pub fn check_trained_for<H: crate::Head<B>, B: crate::ops::Backend>(
     folder: &std::path::Path,
 ) -> crate::Result<()> {
-    let (config, _) = crate::AlbertConfig::from_file(&folder.join("config.json"))?;
+    let config = crate::ModelFolder::open(folder)?.config;
     crate::checkpoint::check_trained_for(H::CLASS, &config)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use albert_formats::{Checkpoint, Dtype, write_atomically};
 
 use crate::calibrate;
-use crate::checkpoint::{LoadOptions, LoadReport, Loader, Parameter, Saver};
+use crate::checkpoint::{LoadOptions, LoadReport, Loader, ModelFolder, Parameter, Saver};
 use crate::config::{AlbertConfig, ConfigDialect, ConfigReport};
 use crate::error::{Error, Result};
 use crate::inputs::{Inputs, Packed};
@@ -93,7 +93,8 @@ pub struct Loaded {
 }
 
 impl<B: Backend, H: Head<B>> Albert<H, B> {
-    /// Loads a Hugging Face folder: config.json and model.safetensors, or its shards.
+    /// Loads a model's folder: its configuration ([`AlbertConfig::from_folder`]) and its checkpoint in any format and under
+    /// any names: transformers' PyTorch, TensorFlow and Flax classes, Google's code for TensorFlow 1 (docs/formats.md).
     ///
     /// # Errors
     /// Wrong configuration, wrong or missing tensors, unreadable files. A missing head is an error unless
@@ -103,8 +104,11 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
         device: B,
         options: LoadOptions,
     ) -> Result<(Self, Loaded)> {
-        let (config, report) = AlbertConfig::from_file(&folder.join("config.json"))?;
-        let checkpoint = Checkpoint::open(folder)?;
+        let ModelFolder {
+            config,
+            report,
+            checkpoint,
+        } = ModelFolder::open(folder)?;
         let (model, tensors) = Self::from_checkpoint(config, &checkpoint, folder, device, options)?;
         Ok((
             model,

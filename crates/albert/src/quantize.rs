@@ -64,7 +64,7 @@ pub struct Written {
 /// # Errors
 /// A config.json that cannot be read, or that names a version or a method that is not known here.
 pub fn stored_precision(folder: &Path) -> Result<Precision> {
-    let (config, _) = AlbertConfig::from_file(&folder.join("config.json"))?;
+    let (config, _) = AlbertConfig::from_folder(folder)?;
     Ok(match config.quantization() {
         Some(_) => Precision::Int8,
         None => Precision::F32,
@@ -100,7 +100,7 @@ pub fn encoder_folder(folder: &Path) -> Result<PathBuf> {
             let encoder = modules.model_folder(folder);
             Ok(encoder.strip_prefix(folder).map_or(here, Path::to_owned))
         }
-        Err(_) if folder.join("config.json").is_file() => Ok(here),
+        Err(_) if AlbertConfig::from_folder(folder).is_ok() => Ok(here),
         Err(error) => Err(error),
     }
 }

@@ -8,9 +8,10 @@ use albert_formats::{
     write_safetensors,
 };
 
+use crate::checkpoint::{ModelFolder, View};
 use crate::config::{AlbertConfig, ConfigDialect};
 use crate::error::{Error, Result};
-use crate::names::{self, Site};
+use crate::names::Site;
 use crate::quantize::{below, copy_others, encoder_folder, make};
 
 /// A word that the vocabulary gets.
@@ -49,8 +50,11 @@ pub struct Grown {
 pub fn grow_into(source: &Path, folder: &Path, words: &[NewWord]) -> Result<Grown> {
     let encoder = encoder_folder(source)?;
     let from = below(source, &encoder);
-    let (mut config, _) = AlbertConfig::from_file(&from.join("config.json"))?;
-    let checkpoint = Checkpoint::open(&from)?;
+    let ModelFolder {
+        mut config,
+        checkpoint,
+        ..
+    } = ModelFolder::open(&from)?;
     refuse_integers(source, &config, &checkpoint)?;
     let before = config.vocab_size;
     let pieces = words.iter().flat_map(|word| &word.pieces);
@@ -136,23 +140,16 @@ fn refuse_integers(source: &Path, config: &AlbertConfig, checkpoint: &Checkpoint
 
 /// Names of the tensors with a row for each word.
 fn tables(source: &Path, config: &AlbertConfig, checkpoint: &Checkpoint) -> Result<Vec<String>> {
+    let view = View::new(checkpoint);
+    view.require_torch(source)?;
     let sites = [Site::WordEmbeddings, Site::MlmBias, Site::Decoder];
-    let tensors = sites.into_iter().flat_map(|site| site.tensors(config, 1));
     let mut found = Vec::new();
-    for tensor in tensors {
-        for name in names::spellings(&tensor.name) {
-            let Some(info) = checkpoint.get(&name) else {
-                continue;
-            };
-            if info.shape != tensor.shape {
-                return Err(Error::Shape {
-                    path: source.to_owned(),
-                    name,
-                    expected: tensor.shape.clone(),
-                    found: info.shape.clone(),
-                });
+    for tensor in sites.into_iter().flat_map(|site| site.tensors(config, 1)) {
+        for stored in view.all(&tensor.name) {
+            if stored.shape() != tensor.shape {
+                return Err(stored.misshapen(source, &tensor.shape));
             }
-            found.push(name);
+            found.extend(stored.infos().map(|info| info.name.clone()));
         }
     }
     if found.is_empty() {

@@ -142,3 +142,17 @@ fn without_a_second_text_every_token_may_be_an_answer() {
     starts.dedup();
     assert_eq!(starts, [0, 1, 2, 3, 4]);
 }
+
+#[test]
+fn a_sequence_without_a_token_is_refused() {
+    let golden = golden();
+    let mut inputs = inputs(&golden);
+    let mut mask = vec![1.0; inputs.batch * inputs.length];
+    mask[inputs.length..2 * inputs.length].fill(0.0);
+    inputs.attention_mask = Some(mask);
+    let error = model(&golden, Reference)
+        .forward(&inputs, None, Keep::default())
+        .expect_err("no answer may be anywhere")
+        .to_string();
+    assert!(error.contains("attention_mask, sequence 1"), "{error}");
+}

@@ -1287,30 +1287,6 @@ fn a_file_of_another_class() {
     }
 }
 
-/// Containers are read, but nothing maps the names in them.
-#[test]
-fn models_of_tensorflow_and_flax_are_refused_by_what_they_are() {
-    let containers = albert_testing::fixtures().join("containers");
-    for file in ["keras.h5", "flax_model.msgpack", "tf_saver"] {
-        let checkpoint = Checkpoint::open(&containers.join(file)).expect("a container");
-        let config = NARROW.config("AlbertModel");
-        let path = Path::new(file);
-        let options = LoadOptions::default();
-        let loaded =
-            AlbertModel::<Cpu>::from_checkpoint(config.clone(), &checkpoint, path, cpu(), options);
-        let text = loaded.err().expect("not mapped").to_string();
-        assert_says(
-            &text,
-            &[file, "kernel", "TensorFlow or Flax", "save_pretrained"],
-        );
-        let problems = albert::tensor_problems(&config, &checkpoint).expect("problems");
-        assert!(
-            problems.len() == 1 && problems[0].contains("kernel"),
-            "{problems:?}"
-        );
-    }
-}
-
 /// A new model: matrices and tables from N(0, initializer_range²), norms the identity, biases 0; the same for the same seed.
 #[test]
 fn a_new_model() {

@@ -5,17 +5,22 @@ use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use albert_hub::Want;
 use albert_tokenizer::{AlbertTokenizer, LoadOptions, Mode};
 use anyhow::{Context, Result, bail};
 
-use crate::stream::Target;
+use crate::hub::RevisionFlag;
+use crate::stream::{Target, Voice};
 
 /// Which tokenizer, and where its lines come from and go to.
 #[derive(clap::Args)]
 pub(crate) struct LineFlags {
-    /// Model folder, or one of spiece.model, tokenizer.json and vocab.txt
-    #[arg(long, value_name = "PATH")]
+    /// Model folder, one of spiece.model, tokenizer.json and vocab.txt, or ORG/NAME of the Hugging Face Hub, of which
+    /// the tokenizer alone is downloaded
+    #[arg(long, value_name = "PATH|ID")]
     model: PathBuf,
+    #[command(flatten)]
+    revision: RevisionFlag,
     /// Whose behaviour: hf-fast (tokenizers), hf5 (transformers 5), hf-slow (transformers 4,
     /// use_fast=False), google (google-research/albert), sentencepiece
     #[arg(long, value_name = "MODE", default_value_t, value_parser = str::parse::<Mode>)]
@@ -34,7 +39,10 @@ pub(crate) struct LineFlags {
 impl LineFlags {
     pub(crate) fn tokenizer(&self) -> Result<AlbertTokenizer> {
         let options = LoadOptions::mode(self.mode);
-        Ok(AlbertTokenizer::from_pretrained(&self.model, options)?)
+        let located = self
+            .revision
+            .locate(&self.model, Want::Tokenizer, Voice::default())?;
+        Ok(AlbertTokenizer::from_pretrained(&located.folder, options)?)
     }
 
     pub(crate) fn threads(&self) -> NonZeroUsize {

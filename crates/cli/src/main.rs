@@ -3,6 +3,7 @@
 mod arrays;
 mod demo;
 mod device;
+mod hub;
 mod labelled;
 mod lines;
 mod ranks;

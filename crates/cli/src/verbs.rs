@@ -6,6 +6,7 @@ mod bench;
 mod choose;
 mod classify;
 mod completions;
+mod convert;
 mod decode;
 mod doctor;
 mod embed;
@@ -19,6 +20,7 @@ mod inspect;
 mod man;
 mod model;
 mod pretrain;
+mod pull;
 mod quantize;
 mod sentence_order;
 mod similarity;
@@ -54,6 +56,8 @@ pub(crate) enum Verb {
     Finetune(Box<finetune::Finetune>),
     Evaluate(evaluate::Evaluate),
     Quantize(quantize::Quantize),
+    Convert(convert::Convert),
+    Pull(pull::Pull),
     Export(export::Export),
     Inspect(inspect::Inspect),
     Doctor(doctor::Doctor),
@@ -82,6 +86,8 @@ impl Verb {
             Self::Finetune(verb) => verb.run(),
             Self::Evaluate(verb) => verb.run(),
             Self::Quantize(verb) => verb.run(),
+            Self::Convert(verb) => verb.run(),
+            Self::Pull(verb) => verb.run(),
             Self::Export(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),

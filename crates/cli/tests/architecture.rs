@@ -106,6 +106,48 @@ fn training_prints_nothing_and_reads_no_environment() {
     );
 }
 
+/// Sockets are opened by `hub` alone, and only the program asks it to.
+#[test]
+fn only_the_hub_opens_sockets() {
+    let words = [
+        "std::net",
+        "TcpStream",
+        "TcpListener",
+        "UdpSocket",
+        "ureq",
+        "rustls",
+    ];
+    for name in ["kernels", "formats", "tokenizer", "albert", "train", "cli"] {
+        assert_eq!(strangers(name, &words), Vec::<String>::new());
+        let known = dependencies(name);
+        let network = known
+            .iter()
+            .filter(|name| ["ureq", "rustls", "rustls-graviola"].contains(&name.as_str()));
+        assert_eq!(network.collect::<Vec<_>>(), Vec::<&String>::new(), "{name}");
+        assert!(
+            name == "cli" || !known.contains(&"albert-hub".to_owned()),
+            "{name} knows the hub"
+        );
+    }
+    assert!(dependencies("hub").contains(&"ureq".to_owned()));
+    // In the program, one door and one verb.
+    let doors: Vec<PathBuf> = sources("cli")
+        .into_iter()
+        .filter(|(_, text)| text.contains("albert_hub::Hub") || text.contains("Hub::new"))
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(doors.len(), 2, "{doors:?}");
+    assert!(
+        doors
+            .iter()
+            .all(|path| path.ends_with("src/hub.rs") || path.ends_with("verbs/pull.rs"))
+    );
+    assert_eq!(
+        strangers("hub", &["println!", "eprintln!", "print!"]),
+        Vec::<String>::new()
+    );
+}
+
 #[test]
 fn kernels_know_no_files() {
     assert_eq!(
@@ -129,12 +171,14 @@ fn dependencies_point_one_way() {
         ["albert-formats", "albert-kernels", "albert-tokenizer"]
     );
     assert_eq!(ours("tokenizer"), Vec::<String>::new());
+    assert_eq!(ours("hub"), ["albert-formats"]);
     assert_eq!(
         ours("cli"),
         [
             "albert",
             "albert-export",
             "albert-formats",
+            "albert-hub",
             "albert-kernels",
             "albert-tokenizer",
             "albert-train"
@@ -150,6 +194,7 @@ fn dependencies_point_one_way() {
     for name in [
         "kernels",
         "formats",
+        "hub",
         "albert",
         "tokenizer",
         "train",

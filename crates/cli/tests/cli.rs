@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use albert_formats::{Checkpoint, TensorInfo};
+use albert_testing::{HubRepository, HubServer};
 use serde_json::Value;
 
 fn fixtures() -> PathBuf {
@@ -577,6 +578,7 @@ fn inspect_json_has_the_same_facts() {
         "quantization",
         "dtypes",
         "labels",
+        "names",
         "unknown_keys",
         "legacy_keys",
         "notes",
@@ -883,7 +885,7 @@ fn wrong_flags_exit_with_2_and_say_what_was_meant() {
     refused(
         &["tokenize", "a"],
         2,
-        &["required arguments were not provided", "--model <PATH>"],
+        &["required arguments were not provided", "--model <PATH|ID>"],
     );
     refused(
         &[&masked[..], &["--top-k", "0"]].concat(),
@@ -952,12 +954,12 @@ fn missing_files_exit_with_1_and_are_named() {
     refused(
         &["fill-mask", "[MASK]", "--model", "no/such/folder"],
         1,
-        &["no/such/folder: no such folder"],
+        &["no/such/folder: no such file or folder"],
     );
     refused(
         &["embed", "a", "--model", "no/such/folder"],
         1,
-        &["no/such/folder: no such folder"],
+        &["no/such/folder: no such file or folder"],
     );
     refused(
         &["fill-mask", "[MASK]", "--model", &bare],
@@ -1240,6 +1242,8 @@ const VERBS: &[&[&str]] = &[
     &["finetune"],
     &["evaluate"],
     &["quantize"],
+    &["convert"],
+    &["pull"],
     &["export"],
     &["inspect"],
     &["doctor"],
@@ -1312,6 +1316,10 @@ fn every_help_opens_with_three_examples_that_run() {
         let from = fixtures().join("vocab").join(fixture);
         std::fs::copy(from, scratch.path().join(file)).expect("copied");
     }
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let published =
+        HubRepository::of_folder("albert/albert-base-v2", commit, &fixtures().join("demo"));
+    let hub = HubServer::start(vec![published]);
     let small = fixtures().join("pretrain/config.json");
     std::fs::copy(small, scratch.path().join("small.json")).expect("copied");
     std::fs::create_dir_all(scratch.path().join("GLUE/SST-2")).expect("a folder");
@@ -1354,6 +1362,9 @@ fn every_help_opens_with_three_examples_that_run() {
             };
             let mut program = command(&[]);
             program.current_dir(scratch.path());
+            program
+                .env("HF_ENDPOINT", hub.endpoint())
+                .env("HF_HOME", scratch.path().join("hf"));
             program.args(
                 words(line)
                     .into_iter()

@@ -80,7 +80,7 @@ fn what_cannot_be_exported_is_refused_and_leaves_nothing() {
     refused(
         &format!("export --model none {TO}"),
         1,
-        &["none", "folder of a model"],
+        &["none", "no such file or folder"],
     );
     refused(masked_lm, 2, &["--to", "--output"]);
     refused(

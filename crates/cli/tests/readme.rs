@@ -3,12 +3,15 @@
 //!
 //! A block ```` ```console ```` holds commands after `$ ` and what they print; a block ```` ```sh ````
 //! holds commands alone. Commands of the program run here, on the binary that cargo built, in a
-//! folder with a copy of `fixtures/`; `DIR` stands for a model folder and becomes `fixtures/demo`.
+//! folder with a copy of `fixtures/`; `DIR` stands for a model folder and becomes `fixtures/demo`, and a hub on this machine
+//! has it as `albert/albert-base-v2`.
 //! Every other command is in [`NOT_RUN`] with the reason.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use albert_testing::{HubRepository, HubServer};
 
 /// Commands that no test runs, and why; one that ends with `…` is a beginning. An entry that no document holds any more
 /// fails the test.
@@ -153,10 +156,11 @@ fn commands(block: &Block) -> Result<Vec<Shown>, String> {
                 output: String::new(),
             }));
         }
-        "rust" | "toml" | "text" | "json" => {}
+        // Python's are what users run in other programs, which the tests do not have.
+        "rust" | "toml" | "text" | "json" | "python" => {}
         other => {
             return Err(format!(
-                "line {}: a block in {other:?}: expected console, sh, rust, toml, text or json",
+                "line {}: a block in {other:?}: expected console, sh, rust, toml, text, json or python",
                 block.line
             ));
         }
@@ -229,6 +233,13 @@ fn copy(from: &Path, to: &Path) {
 fn every_command_of_the_documents_runs() {
     let folder = tempfile::tempdir().expect("a folder");
     copy(&root().join("fixtures"), &folder.path().join("fixtures"));
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let published = HubRepository::of_folder(
+        "albert/albert-base-v2",
+        commit,
+        &root().join("fixtures/demo"),
+    );
+    let hub = HubServer::start(vec![published]);
     let (mut failures, mut listed, mut ran) = (Vec::new(), BTreeSet::new(), 0);
     for document in documents() {
         let name = document.display().to_string();
@@ -252,6 +263,8 @@ fn every_command_of_the_documents_runs() {
                     .args(arguments.clone())
                     .current_dir(folder.path())
                     .env_remove("ALBERT_ISA")
+                    .env("HF_ENDPOINT", hub.endpoint())
+                    .env("HF_HOME", folder.path().join("hf"))
                     .envs(environment)
                     .output()
                     .expect("the program starts");

@@ -418,7 +418,7 @@ fn what_cannot_be_is_refused_and_nothing_is_written() {
     for (arguments, words) in [
         (format!("{train} --train-file nowhere.tsv"), vec!["nowhere.tsv"]),
         (train.clone(), vec!["--train-file"]),
-        (format!("finetune classification --model nowhere {ok} --output none"), vec!["nowhere/config.json", "check the path"]),
+        (format!("finetune classification --model nowhere {ok} --output none"), vec!["nowhere: no such file or folder", "check the path"]),
         (format!("finetune cola {SHORT} --output none"), vec!["--data"]),
         (format!("finetune cola {SHORT} --output none --data race"), vec!["CoLA"]),
         (format!("{train} {ok} --text-column title"), vec!["sentences.tsv, line 1", "\"title\"", "text"]),

@@ -467,7 +467,7 @@ fn mistakes_of_add_are_named_and_leave_nothing() {
         &home.path("none"),
         &["--tokens", "qqq"],
         1,
-        &["expected the folder of a model"],
+        &["none: no such file or folder"],
     );
     with(&demo, &[], 2, &["--tokens"]);
     refused(

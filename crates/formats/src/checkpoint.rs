@@ -16,7 +16,7 @@ use std::{
 };
 
 /// What a folder's checkpoint may be called, the preferred first: one file, or an index (`.json`).
-const NAMES: [&str; 8] = [
+pub const CHECKPOINT_NAMES: [&str; 8] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
@@ -101,7 +101,7 @@ impl Checkpoint {
         if !kind.is_dir() {
             return Self::open_named(path);
         }
-        for name in NAMES {
+        for name in CHECKPOINT_NAMES {
             let path = path.join(name);
             // `symlink_metadata`: a dangling link is a broken checkpoint, not an absent one.
             if path.symlink_metadata().is_ok() {

@@ -93,7 +93,7 @@ mod write;
 
 pub use atomic::{Pending, write_atomically};
 pub use bundle::{write_tf_bundle, write_tf_variables};
-pub use checkpoint::{Checkpoint, TensorInfo};
+pub use checkpoint::{CHECKPOINT_NAMES, Checkpoint, TensorInfo};
 pub use crc32c::{crc32c, crc32c_append};
 pub use dtype::Dtype;
 pub use error::FormatError;

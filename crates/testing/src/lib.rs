@@ -18,15 +18,20 @@
 //! 2. `bits`: equality of f32 bits, where results must not depend on the path.
 //! 3. `golden`: a folder below `fixtures/model`; which elements of an output count.
 //! 4. `random`: seeded numbers for made-up models and inputs.
+//! 5. `hub` over `http`: a server that speaks the protocol of the Hugging Face Hub, well or badly.
 //!
 //! Everything here panics where a file is missing or wrong: no test may quietly not run.
 
 mod bits;
 mod compare;
 mod golden;
+mod http;
+mod hub;
 mod random;
 
 pub use bits::same_bits;
 pub use compare::{Array64, Deviation, Mismatch, Precision, measure, measure_where};
 pub use golden::{Golden, Numbers, Tensor, case_names, fixtures, read_f64};
+pub use http::{HubRequest, Manner, Reply};
+pub use hub::{HubFile, HubRepository, HubServer};
 pub use random::Random;

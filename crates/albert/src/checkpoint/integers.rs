@@ -1,13 +1,13 @@
 //! What must be so of matrices that are stored as whole numbers with scales, and whether config.json says that they are.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use albert_formats::{Checkpoint, Dtype, TensorInfo};
 
+use super::View;
 use crate::config::{AlbertConfig, QUANTIZATION_METHOD, QUANTIZATION_VERSION};
 use crate::error::{Error, Result};
-use crate::names::{self, DELTA_LEFT, DELTA_RIGHT, Field, SCALE, Site, Tensor};
+use crate::names::{self, DELTA_LEFT, DELTA_RIGHT, Field, SCALE, Site};
 
 const WHOLE: &str = "take the file that its maker wrote, whole";
 
@@ -79,38 +79,29 @@ pub(super) fn wrong_companion(
 }
 
 /// The tensors that `albert quantize` makes whole numbers, as far as the checkpoint holds them.
-fn matrices<'a>(config: &AlbertConfig, checkpoint: &'a Checkpoint) -> Vec<&'a TensorInfo> {
+fn matrices<'a>(config: &AlbertConfig, view: &View<'a>) -> Vec<&'a TensorInfo> {
     names::base_sites(config)
         .into_iter()
         .chain([Site::Pooler, Site::MlmDense, Site::Decoder])
         .filter(|site| site.quantized_bits() == 8)
         .flat_map(|site| site.tensors(config, config.num_labels()))
         .filter(|tensor| tensor.field == Field::Weight)
-        .filter_map(|tensor| find(checkpoint, &tensor))
+        .filter_map(|tensor| view.get(&tensor.name)?.info())
         .collect()
-}
-
-fn find<'a>(checkpoint: &'a Checkpoint, tensor: &Tensor) -> Option<&'a TensorInfo> {
-    let names = names::spellings(&tensor.name);
-    names.iter().find_map(|name| checkpoint.get(name))
 }
 
 /// Refuses weights that are stored in another way than config.json says, and a layout that is not known here. A note where
 /// config.json says nothing of what `albert quantize` wrote.
-pub(super) fn agree(
-    path: &Path,
-    config: &AlbertConfig,
-    checkpoint: &Checkpoint,
-) -> Result<Option<String>> {
-    match disagreement(config, checkpoint) {
+pub(super) fn agree(path: &Path, config: &AlbertConfig, view: &View<'_>) -> Result<Option<String>> {
+    match disagreement(config, view) {
         Some((true, problem)) => Err(folder(path, problem)),
         other => Ok(other.map(|(_, note)| note)),
     }
 }
 
 /// What config.json and the weights say differently, and whether that is an error.
-fn disagreement(config: &AlbertConfig, checkpoint: &Checkpoint) -> Option<(bool, String)> {
-    let metadata = checkpoint.metadata();
+fn disagreement(config: &AlbertConfig, view: &View<'_>) -> Option<(bool, String)> {
+    let metadata = view.checkpoint.metadata();
     let (method, version) = (metadata.get("quant_method"), metadata.get("quant_version"));
     if let Some(method) = method
         && method != QUANTIZATION_METHOD
@@ -132,7 +123,7 @@ fn disagreement(config: &AlbertConfig, checkpoint: &Checkpoint) -> Option<(bool,
             ),
         ));
     }
-    let matrices = matrices(config, checkpoint);
+    let matrices = matrices(config, view);
     let wide = matrices.iter().find(|info| info.dtype != Dtype::I8);
     match (config.quantization(), wide) {
         (Some(_), Some(info)) => Some((
@@ -157,22 +148,23 @@ fn disagreement(config: &AlbertConfig, checkpoint: &Checkpoint) -> Option<(bool,
 /// # Errors
 /// Scales that cannot be read.
 pub fn tensor_problems(config: &AlbertConfig, checkpoint: &Checkpoint) -> Result<Vec<String>> {
-    if let Some(problem) = super::foreign_names(checkpoint) {
+    let view = View::new(checkpoint);
+    if let Some(problem) = view.refusal() {
         return Ok(vec![problem]);
     }
-    let mut problems: Vec<String> = disagreement(config, checkpoint)
+    let mut problems: Vec<String> = disagreement(config, &view)
         .into_iter()
         .map(|(_, problem)| problem)
         .collect();
     let decoder = Site::Decoder.tensors(config, config.num_labels());
     let copy = decoder
         .iter()
-        .any(|tensor| tensor.field == Field::Weight && find(checkpoint, tensor).is_some());
+        .any(|tensor| tensor.field == Field::Weight && view.get(&tensor.name).is_some());
     for site in names::base_sites(config) {
         for tensor in site.tensors(config, config.num_labels()) {
             let repeated = site == Site::WordEmbeddings && copy;
             let spared = repeated || site == Site::Pooler;
-            if !spared && find(checkpoint, &tensor).is_none() {
+            if !spared && view.get(&tensor.name).is_none() {
                 problems.push(format!(
                     "tensor {} of shape {:?} is not there; take a complete checkpoint",
                     tensor.name, tensor.shape
@@ -180,25 +172,9 @@ pub fn tensor_problems(config: &AlbertConfig, checkpoint: &Checkpoint) -> Result
             }
         }
     }
-    let known: BTreeSet<String> = names::base_sites(config)
-        .into_iter()
-        .chain([
-            Site::Pooler,
-            Site::MlmDense,
-            Site::MlmNorm,
-            Site::MlmBias,
-            Site::Decoder,
-            Site::SentenceOrder,
-            Site::Classifier,
-            Site::QaOutputs,
-            Site::EndDense,
-            Site::AnswerDense,
-        ])
-        .flat_map(|site| site.tensors(config, config.num_labels()))
-        .flat_map(|tensor| names::spellings(&tensor.name))
-        .collect();
-    for info in checkpoint.tensors() {
-        if info.dtype == Dtype::I8 && known.contains(&info.name) {
+    let repeats = view.all_repeats();
+    for (_, stored) in view.known().chain(repeats) {
+        if let Some(info) = stored.info().filter(|info| info.dtype == Dtype::I8) {
             whole_numbers(checkpoint, info, &mut problems)?;
         }
     }

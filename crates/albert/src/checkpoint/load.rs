@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use albert_formats::{Checkpoint, Dtype, FormatError, TensorInfo};
+use albert_formats::{Checkpoint, Dtype, TensorInfo};
 
-use super::{LoadOptions, LoadReport, integers, is_in, refusal};
+use super::reader::Reader;
+use super::view::{Stored, View};
+use super::{LoadOptions, LoadReport, integers, is_in, refusal, repeats};
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::names::{self, BlockSite, Field, HEAD_MODULES, Place, Site, Tensor};
@@ -16,7 +18,7 @@ use crate::params::{Block, Embeddings, Encoder, Linear};
 pub struct Loader<'a, B: Backend> {
     pub(crate) device: &'a B,
     pub(crate) config: &'a AlbertConfig,
-    checkpoint: &'a Checkpoint,
+    view: View<'a>,
     path: PathBuf,
     pub(crate) options: LoadOptions,
     /// C of the head that is being loaded.
@@ -29,7 +31,7 @@ pub struct Loader<'a, B: Backend> {
 
 /// Where the elements of one tensor come from.
 enum Source<'a> {
-    File(&'a TensorInfo),
+    File(Reader<'a>),
     /// Whole numbers, each times the scale of its row, and a difference.
     Scaled(&'a TensorInfo, Vec<f32>, Option<Delta>),
     /// Seed of a normal distribution with this standard deviation.
@@ -54,7 +56,7 @@ impl<'a, B: Backend> Loader<'a, B> {
         Self {
             device,
             config,
-            checkpoint,
+            view: View::new(checkpoint),
             path: path.to_owned(),
             options,
             labels: config.num_labels(),
@@ -65,10 +67,8 @@ impl<'a, B: Backend> Loader<'a, B> {
     }
 
     /// The file's tensor for a table entry, under whichever of its names.
-    fn find(&self, tensor: &Tensor) -> Option<&'a TensorInfo> {
-        names::spellings(&tensor.name)
-            .iter()
-            .find_map(|name| self.checkpoint.get(name))
+    fn find(&self, tensor: &Tensor) -> Option<Stored<'a>> {
+        self.view.get(&tensor.name)
     }
 
     /// Whether the checkpoint holds this tensor.
@@ -81,20 +81,18 @@ impl<'a, B: Backend> Loader<'a, B> {
     /// Chooses where a tensor's elements come from, checks its shape, and accounts for it. A missing tensor is
     /// noted and read as zeros; [`Loader::finish`] then refuses.
     fn source(&mut self, tensor: &Tensor) -> Result<Source<'a>> {
-        if let Some(info) = self.find(tensor) {
-            if info.shape != tensor.shape {
-                return Err(Error::Shape {
-                    path: self.path.clone(),
-                    name: info.name.clone(),
-                    expected: tensor.shape.clone(),
-                    found: info.shape.clone(),
-                });
+        if let Some(stored) = self.find(tensor) {
+            if stored.shape() != tensor.shape {
+                return Err(stored.misshapen(&self.path, &tensor.shape));
             }
-            self.report.loaded.push(info.name.clone());
-            if info.dtype == Dtype::I8 {
-                return self.scaled(info);
+            self.count(stored);
+            for repeat in repeats::of(&self.path, &self.view, &tensor.name, stored)? {
+                self.count(repeat);
             }
-            return Ok(Source::File(info));
+            return match stored {
+                Stored::Plain(info) if info.dtype == Dtype::I8 => self.scaled(info),
+                _ => Ok(Source::File(self.view.reader(stored)?)),
+            };
         }
         let fresh = self.options.fresh_body
             || !tensor.name.starts_with(names::BASE_PREFIX)
@@ -109,6 +107,12 @@ impl<'a, B: Backend> Loader<'a, B> {
         }
         self.missing.push(tensor.name.clone());
         Ok(Source::Zero)
+    }
+
+    /// Counts a tensor of the file as loaded.
+    fn count(&mut self, stored: Stored<'_>) {
+        let names = stored.infos().map(|info| info.name.clone());
+        self.report.loaded.extend(names);
     }
 
     /// A matrix X of dtype I8 [N, K] comes with `X_scale` [N, 1]: row i of the matrix is X\[i\] · scale\[i\]. Where there
@@ -145,14 +149,14 @@ impl<'a, B: Backend> Loader<'a, B> {
         shape: [usize; 2],
     ) -> Result<Option<Vec<f32>>> {
         let name = format!("{}{suffix}", info.name);
-        let Some(found) = self.checkpoint.get(&name) else {
+        let Some(found) = self.view.checkpoint.get(&name) else {
             return Ok(None);
         };
         if found.shape != shape {
             return Err(integers::wrong_companion(&self.path, info, found, shape));
         }
         let mut values = vec![0.0; found.elements()];
-        self.checkpoint.read_f32(found, 0, &mut values)?;
+        self.view.checkpoint.read_f32(found, 0, &mut values)?;
         self.report.loaded.push(name);
         Ok(Some(values))
     }
@@ -172,11 +176,11 @@ impl<'a, B: Backend> Loader<'a, B> {
         out: &mut [f32],
     ) -> Result<()> {
         match source {
-            Source::File(info) => self.checkpoint.read_f32(info, first, out)?,
+            Source::File(reader) => reader.read(first, out)?,
             Source::Scaled(info, scales, delta) => {
                 let cols = info.elements() / scales.len();
                 let mut whole = vec![0; out.len()];
-                self.checkpoint.read_i8(info, first, &mut whole)?;
+                self.view.checkpoint.read_i8(info, first, &mut whole)?;
                 for (at, (x, q)) in (first..).zip(out.iter_mut().zip(whole)) {
                     let (i, j) = (at / cols, at % cols);
                     if let Some(problem) = integers::wrong_element(q, scales[i]) {
@@ -306,7 +310,7 @@ impl<'a, B: Backend> Loader<'a, B> {
     fn is_quantized(&self) -> bool {
         let place = Place { group: 0, inner: 0 };
         let ffn = self.tensor(Site::Block(BlockSite::Ffn, place), Field::Weight);
-        self.find(&ffn).is_some_and(|info| info.dtype == Dtype::I8)
+        self.find(&ffn).is_some_and(|stored| stored.is_integer())
     }
 
     /// Whether the blocks should be loaded again with moments of their inputs.
@@ -316,14 +320,13 @@ impl<'a, B: Backend> Loader<'a, B> {
 
     /// Everything below the heads; the pooler only when wanted.
     pub(crate) fn encoder(&mut self, pooler: bool) -> Result<Encoder<B>> {
-        if let Some(problem) = super::foreign_names(self.checkpoint) {
-            return Err(Error::input(
-                self.path.display().to_string(),
-                "tensors with the names of PyTorch's classes",
+        if let Some(problem) = self.view.refusal() {
+            return Err(Error::Folder {
+                path: self.path.clone(),
                 problem,
-            ));
+            });
         }
-        let note = integers::agree(&self.path, self.config, self.checkpoint)?;
+        let note = integers::agree(&self.path, self.config, &self.view)?;
         self.report.notes.extend(note);
         // A file that holds only the decoder's copy of the word table is complete.
         let word = if self.has(Site::WordEmbeddings, Field::Weight)
@@ -356,105 +359,63 @@ impl<'a, B: Backend> Loader<'a, B> {
 
     /// Counts a tensor as loaded that is equal to another one which was read.
     pub(crate) fn account_for(&mut self, site: Site, field: Field) {
-        let Some(info) = self.find(&self.tensor(site, field)) else {
+        let Some(stored) = self.find(&self.tensor(site, field)) else {
             return;
         };
-        let suffixes = ["", names::SCALE, names::DELTA_LEFT, names::DELTA_RIGHT];
+        self.count(stored);
+        let Stored::Plain(info) = stored else {
+            return;
+        };
+        let suffixes = [names::SCALE, names::DELTA_LEFT, names::DELTA_RIGHT];
         let names = suffixes.map(|suffix| format!("{}{suffix}", info.name));
-        let stored = names
-            .into_iter()
-            .filter(|name| self.checkpoint.get(name).is_some());
-        self.report.loaded.extend(stored);
+        let held = |name: &String| self.view.checkpoint.get(name).is_some();
+        self.report.loaded.extend(names.into_iter().filter(held));
     }
 
     /// Whether two tensors of the file differ in any element; they have the same shape.
     pub(crate) fn differ(&self, a: (Site, Field), b: (Site, Field)) -> Result<bool> {
         let [a, b] = [a, b].map(|(site, field)| self.find(&self.tensor(site, field)));
-        let (Some(a), Some(b)) = (a, b) else {
-            return Ok(false);
-        };
-        if a.shape != b.shape {
-            return Ok(true);
+        match (a, b) {
+            (Some(a), Some(b)) => repeats::differ(&self.view, a, b),
+            _ => Ok(false),
         }
-        if a.dtype == Dtype::I8 || b.dtype == Dtype::I8 {
-            return self.integers_differ(a, b);
-        }
-        let read =
-            |info: &TensorInfo, first, out: &mut [f32]| self.checkpoint.read_f32(info, first, out);
-        let same = |x: &f32, y: &f32| x.to_bits() == y.to_bits();
-        Ok(!equal(a, b, read, same)?)
-    }
-
-    /// Whether two matrices differ of which at least one is I8: in type, in an integer, in a scale.
-    fn integers_differ(&self, a: &TensorInfo, b: &TensorInfo) -> Result<bool> {
-        if a.dtype != b.dtype {
-            return Ok(true);
-        }
-        let read =
-            |info: &TensorInfo, first, out: &mut [i8]| self.checkpoint.read_i8(info, first, out);
-        if !equal(a, b, read, i8::eq)? {
-            return Ok(true);
-        }
-        // What is missing or misshapen is told when the matrix is read.
-        let suffixes = [names::SCALE, names::DELTA_LEFT, names::DELTA_RIGHT];
-        for suffix in suffixes {
-            let [a, b] = [a, b].map(|info| self.checkpoint.get(&format!("{}{suffix}", info.name)));
-            let read = |info: &TensorInfo, first, out: &mut [f32]| {
-                self.checkpoint.read_f32(info, first, out)
-            };
-            match (a, b) {
-                (None, None) => {}
-                (Some(a), Some(b)) if a.shape == b.shape => {
-                    let same = |x: &f32, y: &f32| x.to_bits() == y.to_bits();
-                    if !equal(a, b, read, same)? {
-                        return Ok(true);
-                    }
-                }
-                _ => return Ok(true),
-            }
-        }
-        Ok(false)
     }
 
     /// The account, or the refusal: tensors that the class needs and the file lacks.
     pub(crate) fn finish(mut self, class: &'static str) -> Result<LoadReport> {
         if !self.missing.is_empty() {
-            return Err(refusal(class, &self.path, &self.missing, self.checkpoint));
+            return Err(refusal(class, &self.path, &self.missing, &self.view));
         }
-        let loaded: BTreeSet<&String> = self.report.loaded.iter().collect();
-        for tensor in self.checkpoint.tensors() {
-            if loaded.contains(&tensor.name) || names::is_ignored(&tensor.name) {
+        let loaded: BTreeSet<String> = self.report.loaded.iter().cloned().collect();
+        let known = self.view.known().chain(self.view.all_repeats());
+        let known = known.flat_map(|(name, stored)| stored.infos().map(move |info| (name, info)));
+        let unknown = self
+            .view
+            .unknown
+            .iter()
+            .map(|info| (info.name.as_str(), *info));
+        let (mut unused, mut unexpected) = (Vec::new(), Vec::new());
+        for (name, info) in known.chain(unknown) {
+            if loaded.contains(&info.name) {
                 continue;
             }
-            let list = if HEAD_MODULES
-                .iter()
-                .any(|(module, _)| is_in(&tensor.name, module))
-            {
-                &mut self.report.unused
+            let in_head = HEAD_MODULES.iter().any(|(module, _)| is_in(name, module));
+            let list = if in_head {
+                &mut unused
             } else {
-                &mut self.report.unexpected
+                &mut unexpected
             };
-            list.push(tensor.name.clone());
+            list.push(info.name.clone());
+        }
+        let ignored = self.view.ignored.iter().map(|info| info.name.clone());
+        self.report.ignored = ignored.collect();
+        for (list, mut found) in [
+            (&mut self.report.unused, unused),
+            (&mut self.report.unexpected, unexpected),
+        ] {
+            found.sort();
+            *list = found;
         }
         Ok(self.report)
     }
-}
-
-/// Whether two tensors of the same shape have the same elements.
-fn equal<T: Copy + Default>(
-    a: &TensorInfo,
-    b: &TensorInfo,
-    read: impl Fn(&TensorInfo, usize, &mut [T]) -> std::result::Result<(), FormatError>,
-    same: impl Fn(&T, &T) -> bool,
-) -> Result<bool> {
-    let (mut x, mut y) = (vec![T::default(); 1 << 14], vec![T::default(); 1 << 14]);
-    for first in (0..a.elements()).step_by(x.len()) {
-        let count = x.len().min(a.elements() - first);
-        read(a, first, &mut x[..count])?;
-        read(b, first, &mut y[..count])?;
-        if !x[..count].iter().zip(&y[..count]).all(|(x, y)| same(x, y)) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{Error as IoError, ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{AlbertConfig, ConfigError};
 
@@ -63,6 +63,31 @@ pub struct ConfigReport {
     pub defaults: Vec<(&'static str, String)>,
     /// Anything else worth a line, each a sentence.
     pub notes: Vec<String>,
+}
+
+/// The configuration file of a folder; where there is none, the name that it should have.
+pub(super) fn file_in(folder: &Path) -> PathBuf {
+    let (usual, google) = (
+        folder.join("config.json"),
+        folder.join("albert_config.json"),
+    );
+    // `symlink_metadata`: a dangling link is a broken file, not an absent one.
+    if let Some(found) = [&usual, &google]
+        .into_iter()
+        .find(|path| path.symlink_metadata().is_ok())
+    {
+        return found.clone();
+    }
+    // albert_zh's are called `albert_config_base.json` and the like.
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut named = entries.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("albert_config") && name.ends_with(".json")
+    });
+    match (named.next(), named.next()) {
+        (Some(only), None) => only,
+        _ => usual,
+    }
 }
 
 /// See [`AlbertConfig::from_file`].

@@ -15,7 +15,7 @@ use albert_kernels::Activation;
 use super::{linear_values, number};
 use crate::checkpoint::{Loader, Saver};
 use crate::config::AlbertConfig;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loss::binary_cross_entropy;
 use crate::model::plain;
 use crate::names::Site;
@@ -60,7 +60,7 @@ fn best(values: &[f64]) -> Vec<usize> {
 }
 
 impl<B: Backend> JointQuestionAnswering<B> {
-    fn starts(&self, pass: &Pass<'_, B>) -> Starts {
+    fn starts(&self, pass: &Pass<'_, B>) -> Result<Starts> {
         let Pass {
             device,
             config,
@@ -84,11 +84,19 @@ impl<B: Backend> JointQuestionAnswering<B> {
                 places,
             }
         };
-        Starts {
+        let places = places(inputs, packed);
+        if let Some(hidden) = places.iter().position(Vec::is_empty) {
+            return Err(Error::input(
+                format!("attention_mask, sequence {hidden}"),
+                "a token that is not masked, where an answer may be",
+                "none",
+            ));
+        }
+        Ok(Starts {
             hidden: host(device.values(&encoded.hidden)),
             size: config.hidden_size,
-            sequences: places(inputs, packed).into_iter().map(sequence).collect(),
-        }
+            sequences: places.into_iter().map(sequence).collect(),
+        })
     }
 
     /// Scores of the ends, from \[h_t; h_s\] [n, 2H].
@@ -186,7 +194,7 @@ impl<B: Backend> Head<B> for JointQuestionAnswering<B> {
             encoded,
             ..
         } = pass;
-        let starts = self.starts(&pass);
+        let starts = self.starts(&pass)?;
         let batch = starts.sequences.len();
         let mut activated = device.buffer(batch, starts.size);
         let tanh = Epilogue {

@@ -170,7 +170,7 @@ impl<B: Backend> Head<B> for MaskedLm<B> {
         };
         let bias = loader.vector(site, Field::Bias)?;
         if both {
-            loader.report.loaded.push("predictions.bias".to_owned());
+            loader.account_for(Site::MlmBias, Field::Bias);
         }
         Ok(Self {
             dense,

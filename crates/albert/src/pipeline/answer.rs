@@ -17,7 +17,8 @@ use crate::error::{Error, Result};
 use crate::ops::{Backend, Cpu};
 use crate::pretrained::Head;
 use crate::{
-    AlbertConfig, AlbertForJointQuestionAnswering, AlbertForQuestionAnswering, Loaded, heads,
+    AlbertConfig, AlbertForJointQuestionAnswering, AlbertForQuestionAnswering, Loaded, ModelFolder,
+    heads,
 };
 use spans::{Candidates, Scores};
 
@@ -94,7 +95,7 @@ impl<B: Backend> QuestionAnswering<B> {
     /// # Errors
     /// The model or the tokenizer cannot be read, the model has no head for answers.
     pub fn from_pretrained(folder: &Path, device: B) -> Result<(Self, Loaded)> {
-        let (config, _) = AlbertConfig::from_file(&folder.join("config.json"))?;
+        let config = ModelFolder::open(folder)?.config;
         if Self::is_joint(&config) {
             let (model, tokenizer, loaded) = load(folder, device)?;
             return Ok((Self::joint(model, tokenizer), loaded));

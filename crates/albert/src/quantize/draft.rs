@@ -343,9 +343,15 @@ fn list(
         let source = from.join(&path);
         let name = name.to_string_lossy();
         let mut leave = |why: &str| left_out.push(format!("{}: {why}", path.display()));
-        if below == encoder && (name == "config.json" || is_weights(&name)) {
+        let configures =
+            name == "config.json" || name.starts_with("albert_config") && name.ends_with(".json");
+        if below == encoder && (configures || is_weights(&name)) {
             if name != "config.json" && name != WEIGHTS {
-                leave("weights in floating point");
+                leave(if configures {
+                    "config.json says the same"
+                } else {
+                    "weights in floating point"
+                });
             }
             continue;
         }
@@ -375,17 +381,15 @@ fn copy_file(source: &Path, target: &Path) -> Result<()> {
     to.sync_all().map_err(Error::file("write", target))
 }
 
-/// Files that hold the encoder's weights, in any form that transformers knows.
+/// Files that hold the encoder's weights, in any form that transformers or TensorFlow 1 knows, or that list them.
 fn is_weights(name: &str) -> bool {
     let model = name.starts_with("model") || name.starts_with("pytorch_model");
-    let ends = [
-        ".safetensors",
-        ".safetensors.index.json",
-        ".bin",
-        ".bin.index.json",
-    ];
-    let others = [".h5", ".msgpack", ".ot", ".onnx"];
+    let ends = [".safetensors", ".bin"];
+    let others = [".h5", ".msgpack", ".ot", ".onnx", ".index", ".meta"];
+    let name = name.strip_suffix(".index.json").unwrap_or(name);
     model && ends.iter().any(|end| name.ends_with(end))
         || others.iter().any(|end| name.ends_with(end))
         || name.starts_with("model.ckpt")
+        || name.contains(".data-0")
+        || name == "checkpoint"
 }

@@ -11,6 +11,7 @@ use albert_kernels::pack::{LANES, Words};
 
 use super::quantized_already;
 use crate::calibrate;
+use crate::checkpoint::View;
 use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::names::{self, Field, Site};
@@ -58,9 +59,11 @@ pub(super) fn plan<'a>(
             format!("tensor {} of type I8", tensor.name),
         ));
     }
-    let matrices = matrices(config);
+    let view = View::new(checkpoint);
+    view.require_torch(folder)?;
+    let matrices = matrices(config, &view);
     let moments = moments(folder, config, checkpoint)?;
-    let copy = copy_of_the_word_table(config, checkpoint)?;
+    let copy = copy_of_the_word_table(config, &view)?;
     let mut planned = Vec::new();
     for info in checkpoint.tensors() {
         if copy == Some(&info.name) {
@@ -133,8 +136,11 @@ fn moments(
     calibrate::of_checkpoint(config, checkpoint, folder, &device)
 }
 
-/// Names under which a matrix that loses bits may stand in a file, its shape and its place.
-fn matrices(config: &AlbertConfig) -> BTreeMap<String, (Vec<usize>, Site)> {
+/// The tensors of the file that are matrices which lose bits, by their names there: shape and place.
+fn matrices<'a>(
+    config: &AlbertConfig,
+    view: &View<'a>,
+) -> BTreeMap<&'a String, (Vec<usize>, Site)> {
     let sites =
         names::base_sites(config)
             .into_iter()
@@ -145,8 +151,8 @@ fn matrices(config: &AlbertConfig) -> BTreeMap<String, (Vec<usize>, Site)> {
         .filter(|tensor| tensor.field == Field::Weight);
     let mut found = BTreeMap::new();
     for tensor in tensors {
-        for name in names::spellings(&tensor.name) {
-            found.insert(name, (tensor.shape.clone(), tensor.site));
+        for info in view.all(&tensor.name).flat_map(|stored| stored.infos()) {
+            found.insert(&info.name, (tensor.shape.clone(), tensor.site));
         }
     }
     found
@@ -155,30 +161,17 @@ fn matrices(config: &AlbertConfig) -> BTreeMap<String, (Vec<usize>, Site)> {
 /// The name of a decoder that repeats the word table, bit for bit, in a file that ties the two.
 fn copy_of_the_word_table<'a>(
     config: &AlbertConfig,
-    checkpoint: &'a Checkpoint,
+    view: &View<'a>,
 ) -> Result<Option<&'a String>> {
-    let find = |site: Site| {
-        let tensor = site.tensors(config, config.num_labels()).swap_remove(0);
-        let mut names = names::spellings(&tensor.name).into_iter();
-        names.find_map(|name| checkpoint.get(&name))
-    };
+    let find = |site: Site| view.get(&site.name(Field::Weight));
     let (Some(words), Some(decoder)) = (find(Site::WordEmbeddings), find(Site::Decoder)) else {
         return Ok(None);
     };
-    if !config.tie_word_embeddings || words.shape != decoder.shape {
+    let tied = config.tie_word_embeddings && words.shape() == decoder.shape();
+    if !tied || !view.same(words, decoder)? {
         return Ok(None);
     }
-    let (mut x, mut y) = (vec![0.0; AT_ONCE], vec![0.0; AT_ONCE]);
-    for first in (0..words.elements()).step_by(AT_ONCE) {
-        let count = AT_ONCE.min(words.elements() - first);
-        checkpoint.read_f32(words, first, &mut x[..count])?;
-        checkpoint.read_f32(decoder, first, &mut y[..count])?;
-        let same = |(x, y): (&f32, &f32)| x.to_bits() == y.to_bits();
-        if !x[..count].iter().zip(&y[..count]).all(same) {
-            return Ok(None);
-        }
-    }
-    Ok(Some(&decoder.name))
+    Ok(decoder.info().map(|info| &info.name))
 }
 
 /// Calls `each` with the number of each row and its elements.

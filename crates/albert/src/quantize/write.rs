@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::plan::{AT_ONCE, Kind, Planned, for_integers, for_rows, plan};
 use super::{MatrixError, Written, quantized_already};
-use crate::config::{AlbertConfig, ConfigDialect, Quantization};
+use crate::checkpoint::ModelFolder;
+use crate::config::{ConfigDialect, Quantization};
 use crate::error::{Error, Result};
 use crate::names::SCALE;
 use albert_formats::{
@@ -17,14 +18,17 @@ pub(super) const WEIGHTS: &str = "model.safetensors";
 
 /// Reads the model in `source`, writes it to `folder`, which is there.
 pub(super) fn write(source: &Path, folder: &Path) -> Result<Written> {
-    let (mut config, _) = AlbertConfig::from_file(&source.join("config.json"))?;
+    let ModelFolder {
+        mut config,
+        checkpoint,
+        ..
+    } = ModelFolder::open(source)?;
     if let Some(Quantization { version }) = config.quantization() {
         return Err(quantized_already(
             source,
             format!("quantization_config of version {version} in config.json"),
         ));
     }
-    let checkpoint = Checkpoint::open(source)?;
     let mut left_out = Vec::new();
     let planned = plan(source, &config, &checkpoint, &mut left_out)?;
 

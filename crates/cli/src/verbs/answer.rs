@@ -120,7 +120,7 @@ impl Answer {
         let demo = Demo::None("question answering");
         let answer = if self
             .model
-            .config()
+            .config(&self.flags)?
             .is_some_and(|config| QuestionAnswering::<Cpu>::is_joint(&config))
         {
             let Opened { model, tokenizer } = self.model.open(demo, &self.flags)?;

@@ -2,18 +2,21 @@
 
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use albert::{
     AlbertConfig, AlbertForMaskedLM, AlbertModel, Inputs, LoadOptions, Precision, Training,
 };
+use albert_hub::Want;
 use albert_kernels::peak::{PEAK_OPERATIONS, run_peak};
 use albert_train::optim::norm::norm;
 use albert_train::optim::{Form, Method, Optimizer, OptimizerOptions};
 use anyhow::{Result, bail};
 
 use crate::device::{ComputeFlags, DeviceFlags};
+use crate::hub::RevisionFlag;
+use crate::stream::Voice;
 
 /// Measure how fast a model runs here
 #[derive(clap::Args)]
@@ -42,9 +45,11 @@ Examples:
   albert bench forward --model DIR --batch 8 --seq 128 --threads 1 --isa portable
   albert bench forward --model DIR --lengths 12,7,40,128 --json")]
 struct ForwardBench {
-    /// Model folder
-    #[arg(long, value_name = "DIR")]
+    /// Model: a folder, or ORG/NAME of the Hugging Face Hub
+    #[arg(long, value_name = "DIR|ID")]
     model: PathBuf,
+    #[command(flatten)]
+    revision: RevisionFlag,
     /// Sequences
     #[arg(long, default_value_t = 1)]
     batch: usize,
@@ -72,9 +77,11 @@ Examples:
   albert bench train --model DIR --batch 8 --seq 128 --gradient-checkpointing
   albert bench train --model DIR --batch 8 --seq 128 --dtype bf16 --json")]
 struct TrainBench {
-    /// Model folder
-    #[arg(long, value_name = "DIR")]
+    /// Model: a folder, or ORG/NAME of the Hugging Face Hub
+    #[arg(long, value_name = "DIR|ID")]
     model: PathBuf,
+    #[command(flatten)]
+    revision: RevisionFlag,
     /// Sequences
     #[arg(long, default_value_t = 8)]
     batch: usize,
@@ -116,6 +123,12 @@ impl Bench {
     }
 }
 
+fn located(revision: &RevisionFlag, model: &Path) -> Result<PathBuf> {
+    Ok(revision
+        .locate(model, Want::Model, Voice::default())?
+        .folder)
+}
+
 /// f32 operations of the encoder: matrix products of every block, for sequences of these lengths.
 fn operations(config: &AlbertConfig, lengths: &[usize]) -> f64 {
     let (h, i) = (config.hidden_size as f64, config.intermediate_size as f64);
@@ -141,12 +154,13 @@ fn random_tokens(count: usize, vocabulary: usize) -> Vec<i64> {
 
 impl ForwardBench {
     fn run(self) -> Result<()> {
+        let folder = located(&self.revision, &self.model)?;
         let lengths = self
             .lengths
             .clone()
             .unwrap_or_else(|| vec![self.seq; self.batch]);
-        let (device, _) = self.device.open(Some(&self.model))?;
-        let (model, _) = AlbertModel::from_pretrained(&self.model, device, LoadOptions::default())?;
+        let (device, _) = self.device.open(Some(&folder))?;
+        let (model, _) = AlbertModel::from_pretrained(&folder, device, LoadOptions::default())?;
         let vocabulary = model.config().vocab_size;
         if lengths.is_empty() || lengths.contains(&0) {
             bail!("at least one sequence of at least one token");
@@ -189,10 +203,11 @@ impl ForwardBench {
 
 impl TrainBench {
     fn run(self) -> Result<()> {
-        let (device, _) = self.device.open(Some(&self.model))?;
+        let folder = located(&self.revision, &self.model)?;
+        let (device, _) = self.device.open(Some(&folder))?;
         let threads = device.threads();
         let options = LoadOptions::default();
-        let (mut model, _) = AlbertForMaskedLM::from_pretrained(&self.model, device, options)?;
+        let (mut model, _) = AlbertForMaskedLM::from_pretrained(&folder, device, options)?;
         model.device().keep_memory(8 << 30);
         let (tokens, vocabulary) = (self.batch * self.seq, model.config().vocab_size);
         if tokens == 0 {

@@ -1,13 +1,14 @@
-//! `albert doctor`: what this machine offers and what is used of it.
+//! `albert doctor`: what this machine offers and what is used of it; where models of the hub come from.
 
 use std::io::Write;
 
+use albert_hub::Environment;
 use albert_kernels::Isa;
 use anyhow::Result;
 
 use crate::device::DeviceFlags;
 
-/// Show the processor's abilities and what is used of them
+/// Show the processor's abilities, what is used of them, and where models of the hub are
 #[derive(clap::Args)]
 #[command(before_help = "\
 Examples:
@@ -38,6 +39,27 @@ fn abilities() -> Vec<(&'static str, bool)> {
     Vec::new()
 }
 
+/// What the environment says about models of the hub; nobody is asked.
+fn hub() -> serde_json::Map<String, serde_json::Value> {
+    let mut facts = serde_json::Map::new();
+    let mut fact = |name: &str, value: serde_json::Value| facts.insert(name.to_owned(), value);
+    match Environment::of_process() {
+        Ok(environment) => {
+            fact("cache", environment.cache().display().to_string().into());
+            fact("server", environment.endpoint().into());
+            fact("offline", environment.offline().is_some().into());
+            match environment.has_token() {
+                Ok(has) => fact("token", has.into()),
+                Err(error) => fact("token", error.to_string().into()),
+            };
+        }
+        Err(error) => {
+            fact("error", error.to_string().into());
+        }
+    }
+    facts
+}
+
 impl Doctor {
     pub(crate) fn run(self) -> Result<()> {
         let options = self.device.options();
@@ -55,7 +77,7 @@ impl Doctor {
                 serde_json::json!({
                     "version": env!("CARGO_PKG_VERSION"), "architecture": std::env::consts::ARCH, "abilities": abilities,
                     "instruction_sets": sets, "isa": options.isa.name(), "cores": cores, "threads": options.threads,
-                    "dtypes": DTYPES,
+                    "dtypes": DTYPES, "hub": hub(),
                 })
             )?;
             return Ok(());
@@ -78,6 +100,12 @@ impl Doctor {
             options.threads
         )?;
         writeln!(out, "dtypes            {}", DTYPES.join(", "))?;
+        for (name, value) in hub() {
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            writeln!(out, "hub {name:<13} {value}")?;
+        }
         if options.isa == Isa::PORTABLE {
             eprintln!(
                 "hint: portable code is many times slower than avx2 or avx512; results are the same"

@@ -7,8 +7,9 @@ use albert::heads::{
     JointQuestionAnswering, MultipleChoice, QuestionAnswering, SequenceClassification,
     TokenClassification,
 };
-use albert::{Albert, AlbertConfig, Cpu, Head, LoadOptions};
+use albert::{Albert, AlbertConfig, Cpu, Head, LoadOptions, ModelFolder};
 use albert_formats::write_atomically;
+use albert_hub::Want;
 use albert_tokenizer::AlbertTokenizer;
 use albert_train::learner::Metrics;
 use albert_train::recipe::{Recipe, Source};
@@ -20,6 +21,7 @@ use albert_train::tasks::tagging::TaggedDataset;
 use anyhow::{Context, Result};
 
 use crate::device::ComputeFlags;
+use crate::hub::RevisionFlag;
 use crate::stream::Voice;
 use crate::training::{
     DataFlags, EVALUATION_TOKENS, Split, TaskName, Windowing, max_seq_length, metrics_line,
@@ -37,9 +39,11 @@ pub(crate) struct Evaluate {
     /// What the model learned
     #[arg(value_enum)]
     task: TaskName,
-    /// Model folder
-    #[arg(long, short, value_name = "DIR", alias = "model_name_or_path")]
+    /// Model: a folder, or ORG/NAME of the Hugging Face Hub
+    #[arg(long, short, value_name = "DIR|ID", alias = "model_name_or_path")]
     model: PathBuf,
+    #[command(flatten)]
+    revision: RevisionFlag,
     /// Which examples
     #[arg(long, value_enum, default_value = "dev")]
     split: Split,
@@ -81,7 +85,9 @@ pub(crate) struct Evaluate {
 }
 
 impl Evaluate {
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(mut self) -> Result<()> {
+        let located = self.revision.locate(&self.model, Want::Model, self.voice)?;
+        self.model = located.folder;
         let metrics = match self.task {
             TaskName::Classification | TaskName::MultiLabel | TaskName::Regression => {
                 self.table()?
@@ -170,8 +176,7 @@ impl Evaluate {
     }
 
     fn squad(&self) -> Result<Metrics> {
-        let (config, _) = AlbertConfig::from_file(&self.model.join("config.json"))
-            .map_err(albert::Error::from)?;
+        let config = ModelFolder::open(&self.model)?.config;
         let file = self.data.squad(self.split, self.voice)?;
         let windows = self.windowing(&config)?.squad();
         let choice = AnswerChoice {

@@ -6,9 +6,11 @@ use albert::config::ModelClass;
 use albert::{Precision, stored_precision};
 use albert_export::onnx::{self, Int8, OPSET, Options};
 use albert_export::saved_model;
+use albert_hub::Want;
 use anyhow::{Context, Result, bail};
 
 use super::forward;
+use crate::hub::RevisionFlag;
 use crate::stream::Voice;
 
 /// Write a model as a file of another runtime
@@ -25,9 +27,11 @@ SavedModel's serving_default int32 as transformers has it (int64_serving takes i
 Outputs: float32 under transformers' names. A SavedModel's variables can be trained."
 )]
 pub(crate) struct Export {
-    /// Model folder: config.json and weights
-    #[arg(long, short, value_name = "DIR")]
+    /// Model: a folder of configuration and weights, or ORG/NAME of the Hugging Face Hub
+    #[arg(long, short, value_name = "DIR|ID")]
     model: PathBuf,
+    #[command(flatten)]
+    revision: RevisionFlag,
     /// Form of the file
     #[arg(long, value_enum, value_name = "FORMAT")]
     to: Form,
@@ -68,12 +72,11 @@ enum Dtype {
 }
 
 impl Export {
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(mut self) -> Result<()> {
+        let located = self.revision.locate(&self.model, Want::Model, self.voice)?;
+        self.model = located.folder;
         if !self.model.is_dir() {
-            bail!(
-                "{}: expected the folder of a model (nothing is downloaded)",
-                self.model.display()
-            );
+            bail!("{}: expected the folder of a model", self.model.display());
         }
         let name = forward::class(self.class.as_deref(), &self.model)?;
         let class = ModelClass::from_name(&name).with_context(|| forward::unknown_class(&name))?;

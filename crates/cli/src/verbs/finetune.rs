@@ -10,8 +10,11 @@ use albert::heads::{
     JointQuestionAnswering, MultipleChoice, QuestionAnswering, SequenceClassification,
     TokenClassification, Trainable,
 };
-use albert::{Albert, AlbertConfig, Cpu, DropoutPlan, LoadOptions, Precision, ProblemType};
+use albert::{
+    Albert, AlbertConfig, Cpu, DropoutPlan, LoadOptions, ModelFolder, Precision, ProblemType,
+};
 use albert_formats::Checkpoint;
+use albert_hub::Want;
 use albert_tokenizer::AlbertTokenizer;
 use albert_train::dataset::Dataset;
 use albert_train::exchange::Ranks;
@@ -28,6 +31,7 @@ use albert_train::trainer::options::{Best, Cadence, Micro, Resume, TrainOptions}
 use anyhow::{Result, bail};
 
 use crate::device::ComputeFlags;
+use crate::hub::RevisionFlag;
 use crate::ranks;
 use crate::stream::Voice;
 use crate::training::{
@@ -50,9 +54,14 @@ pub(crate) struct Finetune {
     /// What to learn
     #[arg(value_enum)]
     task: TaskName,
-    /// Model folder to begin from
-    #[arg(long, short, value_name = "DIR", alias = "model_name_or_path")]
+    /// Model to begin from: a folder, or ORG/NAME of the Hugging Face Hub
+    #[arg(long, short, value_name = "DIR|ID", alias = "model_name_or_path")]
     model: PathBuf,
+    #[command(flatten)]
+    revision: RevisionFlag,
+    /// The name of the model, and where it came from.
+    #[arg(skip)]
+    base: (String, String),
     /// Folder of checkpoints and of the result: new, empty, or that of a run to go on with
     #[arg(long, short, value_name = "DIR", alias = "output_dir")]
     output: PathBuf,
@@ -99,8 +108,10 @@ impl Finetune {
                 crate::training::name(self.task)
             );
         }
-        let (config, _) = AlbertConfig::from_file(&self.model.join("config.json"))
-            .map_err(albert::Error::from)?;
+        let located = self.revision.locate(&self.model, Want::Model, self.voice)?;
+        self.base = (located.name, located.origin);
+        self.model = located.folder;
+        let config = ModelFolder::open(&self.model)?.config;
         let recipe = self.settings.recipe(self.task, &config)?;
         let length = recipe.max_seq_length;
         let windows = self.data.windowing(length);
@@ -336,8 +347,7 @@ impl Finetune {
         config: &AlbertConfig,
         labels: &[String],
     ) -> Result<()> {
-        let classifier = checkpoint.get("classifier.weight");
-        let Some(&found) = classifier.and_then(|tensor| tensor.shape.first()) else {
+        let Some(found) = albert::classifier_labels(checkpoint) else {
             return Ok(());
         };
         let own = &config.id2label;
@@ -405,7 +415,7 @@ impl Finetune {
             .micro(settings.updates.memory(config, 0, 0.0), longest);
         let facts = [
             ("task", format!("{:?}", self.task)),
-            ("model", self.model.display().to_string()),
+            ("model", self.base.1.clone()),
             ("dtype", crate::device::name(precision).to_owned()),
             ("max_seq_length", recipe.max_seq_length.to_string()),
             (
@@ -449,7 +459,7 @@ impl Finetune {
     fn card(&self) -> Card {
         Card {
             name: file_name(&self.output),
-            base_model: Some(file_name(&self.model)),
+            base_model: Some(self.base.0.clone()),
             task: Some(self.task.hub().to_owned()),
             dataset: Some(file_name(Path::new(&self.data.origin()))),
             versions: vec![("albert".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use albert::heads::{ClassLabels, JointLabels, PreTrainingLabels, QuestionLabels};
 use albert::output::Output;
-use albert::{Albert, AlbertConfig, Cpu, Head, Keep, LoadOptions, MlmBias};
+use albert::{Albert, Cpu, Head, Keep, LoadOptions, MlmBias, ModelFolder};
+use albert_hub::Want;
 use anyhow::{Context, Result, bail};
 
 use crate::arrays::{self, InputFile};
 use crate::device::ComputeFlags;
+use crate::hub::RevisionFlag;
+use crate::stream::Voice;
 
 /// Run a model on tensors from a safetensors file and write its outputs to another
 #[derive(clap::Args)]
@@ -24,9 +27,11 @@ position_ids, head_mask, labels, sentence_order_label, start_positions, end_posi
 Outputs: float32 under transformers' names; per-token outputs at masked positions are 0."
 )]
 pub(crate) struct Forward {
-    /// Model folder (config.json, model.safetensors)
-    #[arg(long, value_name = "DIR")]
+    /// Model: a folder of configuration and weights, or ORG/NAME of the Hugging Face Hub
+    #[arg(long, value_name = "DIR|ID")]
     model: PathBuf,
+    #[command(flatten)]
+    revision: RevisionFlag,
     /// Input tensors
     #[arg(long, value_name = "FILE")]
     inputs: PathBuf,
@@ -66,9 +71,11 @@ pub(super) fn class(asked: Option<&str>, folder: &Path) -> Result<String> {
     if let Some(class) = asked {
         return Ok(class.to_owned());
     }
-    let (config, _) =
-        AlbertConfig::from_file(&folder.join("config.json")).map_err(albert::Error::from)?;
-    let class = config.architectures.into_iter().next();
+    let class = ModelFolder::open(folder)?
+        .config
+        .architectures
+        .into_iter()
+        .next();
     class.context("config.json names no architectures: give --class")
 }
 
@@ -90,7 +97,11 @@ pub(super) fn mlm_bias(google: bool) -> MlmBias {
 }
 
 impl Forward {
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(mut self) -> Result<()> {
+        let located = self
+            .revision
+            .locate(&self.model, Want::Model, Voice::default())?;
+        self.model = located.folder;
         let class = class(self.class.as_deref(), &self.model)?;
         let file = InputFile::open(&self.inputs)?;
         match class.as_str() {
@@ -170,7 +181,7 @@ impl Forward {
         };
         let (device, _) = self.device.open(Some(&self.model))?;
         let (model, loaded) = Albert::<H>::from_pretrained(&self.model, device, options)?;
-        super::tell(&loaded, crate::stream::Voice::default());
+        super::tell(&loaded, Voice::default());
         let inputs = file.inputs(model.config())?;
         let keep = Keep {
             hidden_states: self.hidden_states,
@@ -181,7 +192,7 @@ impl Forward {
         for (name, array) in &outputs {
             let wrong = array.data.iter().filter(|x| !x.is_finite()).count();
             if wrong > 0 {
-                crate::stream::Voice::default().note(format_args!(
+                Voice::default().note(format_args!(
                     "output {name}: {wrong} of {} numbers are not finite (NaN or infinite); is that so of the inputs, or are the weights damaged?",
                     array.data.len()
                 ));

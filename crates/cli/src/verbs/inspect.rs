@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use albert::config::ModelClass;
 use albert::quantize::memory_bytes;
-use albert::{AlbertConfig, Precision, heads_present, tensor_problems};
-use albert_formats::Checkpoint;
+use albert::{ModelFolder, Named, Precision, heads_present, tensor_problems};
 use anyhow::Result;
+
+use crate::hub;
+use crate::stream::Voice;
 
 /// Show a model's family, size and heads, and check its configuration against its tensors
 #[derive(clap::Args)]
@@ -17,8 +19,8 @@ Examples:
   albert inspect DIR --tensors
   albert inspect DIR --json")]
 pub(crate) struct Inspect {
-    /// Model folder
-    #[arg(value_name = "DIR")]
+    /// Model: a folder, or ORG/NAME of the Hugging Face Hub
+    #[arg(value_name = "DIR|ID")]
     model: PathBuf,
     /// List every tensor
     #[arg(long)]
@@ -36,16 +38,16 @@ fn megabytes(bytes: u64) -> String {
 }
 
 impl Inspect {
-    pub(crate) fn run(self) -> Result<()> {
-        let (config, report) = AlbertConfig::from_file(&self.model.join("config.json"))
-            .map_err(albert::Error::from)?;
-        let checkpoint = Checkpoint::open(&self.model)?;
+    pub(crate) fn run(mut self) -> Result<()> {
+        self.model = hub::folder(&self.model, Voice::default())?;
+        let ModelFolder {
+            config,
+            report,
+            checkpoint,
+        } = ModelFolder::open(&self.model)?;
+        let named = Named::of(&checkpoint);
         let mut lints: Vec<String> = config
-            .lint(
-                checkpoint
-                    .tensors()
-                    .map(|t| (t.name.as_str(), t.shape.as_slice())),
-            )
+            .lint(named.shapes())
             .iter()
             .map(ToString::to_string)
             .collect();
@@ -67,7 +69,7 @@ impl Inspect {
                     "file_bytes": checkpoint.total_bytes(), "memory_bytes": parameters * 4,
                     "memory_bytes_bf16": memory(Precision::Bf16), "memory_bytes_int8": memory(Precision::Int8),
                     "quantization": config.quantization().map(|quantization| quantization.version), "dtypes": dtypes, "labels": config.id2label,
-                    "unknown_keys": report.unknown, "legacy_keys": report.legacy, "notes": report.notes, "lint": lints, "tensors": tensors,
+                    "names": named.dialect.name(), "unknown_keys": report.unknown, "legacy_keys": report.legacy, "notes": report.notes, "lint": lints, "tensors": tensors,
                 })
             )?;
             return Ok(());
@@ -106,6 +108,7 @@ impl Inspect {
             megabytes(checkpoint.total_bytes()),
             dtypes.join(" ")
         )?;
+        writeln!(out, "names        {}", named.dialect.name())?;
         match config.quantization() {
             Some(quantization) => writeln!(
                 out,

@@ -1,23 +1,31 @@
 //! Which model a verb runs: a folder, or the demo inside the program.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use albert::pipeline::{Limits, SentenceModules, check_trained_for};
-use albert::{Albert, AlbertConfig, Cpu, Head, LoadOptions};
+use albert::{Albert, AlbertConfig, Cpu, Head, LoadOptions, ModelFolder};
+use albert_hub::Want;
 use albert_tokenizer::{AlbertTokenizer, Mode};
 use anyhow::{Result, bail};
 
 use crate::demo::{self, Demo};
 use crate::device;
+use crate::hub::RevisionFlag;
 use crate::stream::{Long, TextFlags};
 
 /// The model, and how much text it reads at once.
 #[derive(clap::Args)]
 pub(crate) struct ModelFlags {
-    /// Model folder: config.json, weights and the tokenizer's files; without it, the demo model inside the program,
-    /// where there is one for the task
-    #[arg(long, short, value_name = "DIR")]
+    /// Model: a folder with config.json, weights and the tokenizer's files, or ORG/NAME of the Hugging Face Hub;
+    /// without it, the demo model inside the program, where there is one for the task
+    #[arg(long, short, value_name = "DIR|ID")]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    revision: RevisionFlag,
+    /// Where the model is.
+    #[arg(skip)]
+    folder: OnceCell<PathBuf>,
     /// Whose tokenizer: hf-fast, hf5, hf-slow, google, sentencepiece
     #[arg(long, value_name = "MODE", default_value_t, value_parser = str::parse::<Mode>)]
     tokenizer_mode: Mode,
@@ -36,15 +44,26 @@ pub(crate) struct Opened<H: Head<Cpu>> {
 }
 
 impl ModelFlags {
+    /// The folder of the model, where one is named; it is brought from the hub when it is asked for first.
+    fn folder(&self, flags: &TextFlags) -> Result<Option<&Path>> {
+        if let (None, Some(given)) = (self.folder.get(), &self.model) {
+            let located = self.revision.locate(given, Want::Model, flags.voice)?;
+            let _ = self.folder.set(located.folder);
+        }
+        Ok(self.folder.get().map(PathBuf::as_path))
+    }
+
     /// The configuration of the folder, where one is named that has any.
-    pub(crate) fn config(&self) -> Option<AlbertConfig> {
-        let file = self.model.as_ref()?.join("config.json");
-        Some(AlbertConfig::from_file(&file).ok()?.0)
+    pub(crate) fn config(&self, flags: &TextFlags) -> Result<Option<AlbertConfig>> {
+        let Some(folder) = self.folder(flags)? else {
+            return Ok(None);
+        };
+        Ok(ModelFolder::open(folder).ok().map(|folder| folder.config))
     }
 
     /// Loads the folder, or `demo` where none is named.
     pub(crate) fn open<H: Head<Cpu>>(&self, demo: Demo, flags: &TextFlags) -> Result<Opened<H>> {
-        self.load(self.model.as_deref(), demo, flags)
+        self.load(self.folder(flags)?, demo, flags)
     }
 
     fn load<H: Head<Cpu>>(
@@ -68,12 +87,10 @@ impl ModelFlags {
             return demo::open(demo, device, options);
         };
         if !folder.is_dir() {
-            let what = if folder.exists() {
-                "it is a file: give the folder of a model"
-            } else {
-                "no such folder (nothing is downloaded: give the folder of a model)"
-            };
-            bail!("{}: {what}", folder.display());
+            bail!(
+                "{}: it is a file: give the folder of a model",
+                folder.display()
+            );
         }
         let (device, precision) = flags.device.open(Some(folder))?;
         let place = place(&device, precision);
@@ -92,14 +109,12 @@ impl ModelFlags {
         &self,
         flags: &TextFlags,
     ) -> Result<(Opened<H>, SentenceModules)> {
-        let modules = match &self.model {
+        let folder = self.folder(flags)?;
+        let modules = match folder {
             Some(folder) => SentenceModules::read(folder)?,
             None => SentenceModules::default(),
         };
-        let folder = self
-            .model
-            .as_ref()
-            .map(|folder| modules.model_folder(folder));
+        let folder = folder.map(|folder| modules.model_folder(folder));
         Ok((
             self.load(folder.as_deref(), Demo::Language, flags)?,
             modules,

@@ -71,6 +71,7 @@ impl Pretrain {
         if ranks.rank() > 0 {
             self.voice = Voice::silenced();
         }
+        self.shape.locate(self.voice)?;
         let folder = self.shape.tokenizer_folder()?;
         let tokenizer =
             AlbertTokenizer::from_pretrained(folder, albert_tokenizer::LoadOptions::default())?;
@@ -183,7 +184,7 @@ impl Pretrain {
             options,
             card: Card {
                 name: file_name(output),
-                base_model: self.shape.model().map(file_name),
+                base_model: self.shape.base(),
                 task: Some("fill-mask".to_owned()),
                 dataset: Some(data.origin()),
                 versions: vec![("albert".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],

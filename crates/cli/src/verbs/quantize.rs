@@ -11,6 +11,7 @@ use albert::{AlbertConfig, Precision};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::device::DeviceFlags;
+use crate::hub;
 use crate::labelled::{self, Labelled, LabelledFormat};
 use crate::stream::{Field, Format, TableFlags, Voice, interrupt, read_all, usage};
 
@@ -30,7 +31,7 @@ Examples:
 Without --evaluate nothing but the weights and the hidden states is compared: measure before you trust the answers."
 )]
 pub(crate) struct Quantize {
-    /// Model folder, in floating point
+    /// Model in floating point: a folder, or ORG/NAME of the Hugging Face Hub
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
     /// Folder to write: new or empty; it appears when it is complete
@@ -87,18 +88,15 @@ fn finite(text: &str) -> Result<f64, String> {
 }
 
 impl Quantize {
-    pub(crate) fn run(self) -> Result<()> {
+    pub(crate) fn run(mut self) -> Result<()> {
+        self.source = hub::folder(&self.source, self.voice)?;
         if !self.source.is_dir() {
-            bail!(
-                "{}: expected the folder of a model (nothing is downloaded)",
-                self.source.display()
-            );
+            bail!("{}: expected the folder of a model", self.source.display());
         }
         // What is wrong with the examples shows before anything is written.
         let encoder = encoder_folder(&self.source)?;
         let source = below(&self.source, &encoder);
-        let (config, _) =
-            AlbertConfig::from_file(&source.join("config.json")).map_err(albert::Error::from)?;
+        let (config, _) = AlbertConfig::from_folder(&source).map_err(albert::Error::from)?;
         let labelled = self.labelled(&config)?;
         let texts = self.texts()?;
         let draft = interrupt::create_folder(|| {

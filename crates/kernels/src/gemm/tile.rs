@@ -98,6 +98,10 @@ pub(crate) fn tile_of_rows<S: Simd, T: Terms<S>, const VECS: usize>(
 
 /// One register tile to `sums`.
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "iterators over arrays of vectors copy them in memory"
+)]
 fn add_product<S: Simd, T: Terms<S>, const ROWS: usize, const VECS: usize>(
     s: S,
     terms: T,
@@ -109,7 +113,6 @@ fn add_product<S: Simd, T: Terms<S>, const ROWS: usize, const VECS: usize>(
     let mut ahead = operands.ahead.map(|lines| lines.chunks(UNROLL));
     for i in 0..a.len().div_ceil(T::PARTS * PART) {
         let sums = chain::<S, T, ROWS, VECS, ROWS>(s, terms, i, a, operands.b, &mut ahead);
-        // By index: iterators over arrays of vectors copy them in memory.
         for i in 0..ROWS {
             let totals = &mut to.rows[i][to.at..][..VECS];
             for j in 0..VECS {
@@ -148,6 +151,10 @@ pub(crate) fn product<S: Simd, const ROWS: usize, const VECS: usize, const WIDTH
 /// Chain number `i` of a register tile: for each element multiply-adds in increasing k, from zero. Prefetches lines of
 /// `ahead` on the way.
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "a `map` over arrays of vectors is no loop in registers"
+)]
 fn chain<S: Simd, T: Terms<S>, const ROWS: usize, const VECS: usize, const WIDTH: usize>(
     s: S,
     terms: T,

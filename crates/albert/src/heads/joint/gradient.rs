@@ -43,7 +43,7 @@ impl<B: Gradient> Trainable<B> for JointQuestionAnswering<B> {
     ) -> Result<HeadGradient<B>> {
         let Pass { device, packed, .. } = pass;
         let (encoded, t) = (pass.encoded, packed.rows.len());
-        let starts = self.starts(&pass);
+        let starts = self.starts(&pass)?;
         let (h, batch) = (starts.size, starts.sequences.len());
         let golds = starts.golds(pass.inputs, packed, labels)?;
         let scale = 0.5 * weight(step.terms[0]);

@@ -2,33 +2,62 @@
 
 use std::path::{Path, PathBuf};
 
-use albert::AlbertConfig;
+use albert::{AlbertConfig, ModelFolder};
+use albert_hub::Want;
 use albert_tokenizer::AlbertTokenizer;
 use anyhow::{Context, Result, bail};
+
+use crate::hub::RevisionFlag;
+use crate::stream::Voice;
 
 /// What is trained.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Model")]
 pub(super) struct ShapeFlags {
-    /// Folder of the tokenizer, as `albert vocab train` writes it [default: that of --model]
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the tokenizer, as `albert vocab train` writes it, or ORG/NAME of the Hugging Face Hub [default: that of
+    /// --model]
+    #[arg(long, value_name = "DIR|ID")]
     tokenizer: Option<PathBuf>,
     /// Shape of a new model: a file like config.json, or the name of a published model (albert-base-v2). Its vocabulary
     /// becomes the tokenizer's
     #[arg(long, value_name = "FILE|NAME", required_unless_present = "model")]
     config: Option<String>,
-    /// Model folder to go on with
+    /// Model to go on with: a folder, or ORG/NAME of the Hugging Face Hub
     #[arg(
         long,
         short,
-        value_name = "DIR",
+        value_name = "DIR|ID",
         alias = "model_name_or_path",
         conflicts_with = "config"
     )]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    revision: RevisionFlag,
+    /// The name of the model to go on with.
+    #[arg(skip)]
+    base: Option<String>,
 }
 
 impl ShapeFlags {
+    /// Finds the folders, and brings those of the hub.
+    pub(super) fn locate(&mut self, voice: Voice) -> Result<()> {
+        if let Some(given) = &self.tokenizer {
+            let located = RevisionFlag::default().locate(given, Want::Tokenizer, voice)?;
+            self.tokenizer = Some(located.folder);
+        }
+        if let Some(given) = &self.model {
+            let located = self.revision.locate(given, Want::Model, voice)?;
+            self.base = Some(located.name);
+            self.model = Some(located.folder);
+        }
+        Ok(())
+    }
+
+    /// The name of the model to go on with.
+    pub(super) fn base(&self) -> Option<String> {
+        self.base.clone()
+    }
+
     /// The folder to go on with.
     pub(super) fn model(&self) -> Option<&Path> {
         self.model.as_deref()
@@ -50,13 +79,12 @@ impl ShapeFlags {
         let words = tokenizer.vocab_size();
         let mut config = match (&self.model, &self.config) {
             (Some(folder), _) => {
-                let path = folder.join("config.json");
-                let (config, _) = AlbertConfig::from_file(&path).map_err(albert::Error::from)?;
+                let config = ModelFolder::open(folder)?.config;
                 if words > config.vocab_size {
                     bail!(
                         "{}: expected a word for each of the tokenizer's {words} tokens, found vocab_size {}; make the model's \
                          table larger with `albert vocab add`, or take its own tokenizer",
-                        path.display(),
+                        folder.display(),
                         config.vocab_size,
                     );
                 }

@@ -9,6 +9,7 @@ use albert_tokenizer::{AddedToken, AlbertTokenizer, LoadOptions};
 use albert_train::lines::open_lines;
 use anyhow::{Result, bail};
 
+use crate::hub;
 use crate::stream::{Voice, interrupt};
 use crate::text::shown;
 
@@ -24,7 +25,7 @@ Examples:
 The row of a new token is the mean of the rows of the pieces that stood for it. Train the model before you use it."
 )]
 pub(super) struct VocabAdd {
-    /// Model folder, in floating point
+    /// Model in floating point: a folder, or ORG/NAME of the Hugging Face Hub
     #[arg(value_name = "CHECKPOINT")]
     checkpoint: PathBuf,
     /// Tokens, with commas between them
@@ -52,10 +53,11 @@ pub(super) struct VocabAdd {
 }
 
 impl VocabAdd {
-    pub(super) fn run(self) -> Result<()> {
+    pub(super) fn run(mut self) -> Result<()> {
+        self.checkpoint = hub::folder(&self.checkpoint, self.voice)?;
         if !self.checkpoint.is_dir() {
             bail!(
-                "{}: expected the folder of a model (nothing is downloaded)",
+                "{}: expected the folder of a model",
                 self.checkpoint.display()
             );
         }
