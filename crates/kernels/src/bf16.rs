@@ -199,7 +199,7 @@ impl<S: Simd, P: Pairs<S>> Terms<S> for ByPairs<P> {
     }
 
     fn wide(stored: usize) -> usize {
-        (P::STEPS - 1) * P::STEPS * stored
+        if P::STEPS == 1 { 0 } else { P::STEPS * stored }
     }
 
     #[inline(always)]
