@@ -22,8 +22,9 @@ Examples:
   albert export --model DIR --to onnx --output model-int8.onnx --dtype int8
   albert export --model DIR --to saved-model --output FOLDER --class AlbertModel",
     after_help = "\
-Inputs: input_ids, attention_mask, token_type_ids [B, S] ([B, K, S] for multiple choice), of any batch and length; int64, of a
-SavedModel's serving_default int32 as transformers has it (int64_serving takes int64).
+Inputs: input_ids, attention_mask, token_type_ids [B, S] ([B, K, S] for multiple choice), of any
+batch and length. ONNX takes int64; a SavedModel int32, as transformers has it, or int64
+(int64_serving).
 Outputs: float32 under transformers' names. A SavedModel's variables can be trained."
 )]
 pub(crate) struct Export {
