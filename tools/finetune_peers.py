@@ -97,12 +97,13 @@ def main():
         for name, sentences in (("train", train), ("dev", dev)):
             rows = []
             for words, tags in sentences:
-                ids, labels = [tokenizer.cls_token_id], [-100]
+                ids, labels, seen = [tokenizer.cls_token_id], [-100], []
                 for word, tag in zip(words, tags):
                     pieces = tokenizer.encode(word, add_special_tokens=False)
+                    seen.append(bool(pieces))  # a word without pieces has no label, and is predicted to be O
                     ids += pieces
                     labels += [names.index(tag)] + [-100] * (len(pieces) - 1) if pieces else []
-                rows.append((ids + [tokenizer.sep_token_id], labels + [-100], tags))
+                rows.append((ids + [tokenizer.sep_token_id], labels + [-100], tags, seen))
             encoded[name] = rows
     elif a.task == "squad":
         encoded = {"train": windows(tokenizer, a.data, a.length), "dev": []}
@@ -158,7 +159,7 @@ def main():
                 if a.task == "tagging":
                     for row, best, labels_of in zip(rows, logits.argmax(-1).tolist(), y.tolist()):
                         tags = iter(names[b] for b, label in zip(best, labels_of) if label != -100)
-                        found.append([next(tags) for _ in row[2]])
+                        found.append([next(tags) if seen else "O" for seen in row[3]])
                 else:
                     found += logits[:, 0].tolist() if a.task == "stsb" else logits.argmax(-1).tolist()
         if a.task == "tagging":
