@@ -21,6 +21,7 @@ use run::{ALL, AnyModel, Arrays, Labels};
 use tempfile::TempDir;
 use toy::{CLASSES, NARROW, RELATIVE, Sizes, WIDE};
 
+const PLAIN: (Precision, Isa) = (Precision::F32, Isa::PORTABLE);
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
 
 /// A text: token numbers and their types.
@@ -225,19 +226,46 @@ fn compare(
     }
 }
 
-/// Each text alone on one thread of portable code.
+/// [`every_cpu`] in groups of equal bits, each with an instruction set that gives them: AMX adds bfloat16 in its own order.
+fn alike(precision: Precision) -> Vec<(Isa, Vec<(String, Cpu)>)> {
+    let of_its_own = |name: &str| precision == Precision::Bf16 && name.contains(" amx ");
+    let (own, others): (Vec<_>, Vec<_>) = every_cpu(precision)
+        .into_iter()
+        .partition(|(name, _)| of_its_own(name));
+    let mut groups = vec![(Isa::PORTABLE, others)];
+    groups.extend(Isa::from_name("amx").map(|amx| (amx, own)));
+    groups
+}
+
+/// Each text alone on one thread.
 fn baseline(
     class: &str,
     folder: &TempDir,
     texts: &[Text],
     keep: Keep,
-    precision: Precision,
+    (precision, isa): (Precision, Isa),
 ) -> Vec<BTreeMap<String, Vec<f32>>> {
-    let model = load(class, folder, cpu(precision, Isa::PORTABLE, 1));
+    let model = load(class, folder, cpu(precision, isa, 1));
     texts
         .iter()
         .map(|text| alone(&*model, text, keep))
         .collect()
+}
+
+/// [`every_cpu`], with what each must give for the texts.
+fn with_baselines(
+    class: &str,
+    folder: &TempDir,
+    texts: &[Text],
+    precision: Precision,
+) -> Vec<(String, Cpu, Vec<BTreeMap<String, Vec<f32>>>)> {
+    let groups = alike(precision).into_iter();
+    let with_expected = groups.flat_map(|(isa, cpus)| {
+        let expected = baseline(class, folder, texts, ALL, (precision, isa));
+        let cpus = cpus.into_iter();
+        cpus.map(move |(name, cpu)| (name, cpu, expected.clone()))
+    });
+    with_expected.collect()
 }
 
 /// The arrangements of some texts in a batch, by name, and whether position 0 is a text's own.
@@ -312,9 +340,8 @@ fn all_classes(sizes: Sizes, precision: Precision) {
         let folder = sizes.folder(class);
         let config = sizes.config(class);
         let texts = ragged(&mut random, &config, 6);
-        let expected = baseline(class, &folder, &texts, ALL, precision);
         let arrangements = arrangements(&mut random, &config, &texts);
-        for (name, cpu) in every_cpu(precision) {
+        for (name, cpu, expected) in with_baselines(class, &folder, &texts, precision) {
             let model = load(class, &folder, cpu);
             let alone_here: Vec<_> = texts.iter().map(|text| alone(&*model, text, ALL)).collect();
             for (b, (found, expected)) in alone_here.iter().zip(&expected).enumerate() {
@@ -366,8 +393,7 @@ fn anywhere_in_a_batch_of_64() {
         let folder = sizes.folder(class);
         let config = sizes.config(class);
         let texts = ragged(&mut random, &config, 64);
-        let expected = baseline(class, &folder, &texts, ALL, precision);
-        for (name, cpu) in every_cpu(precision) {
+        for (name, cpu, expected) in with_baselines(class, &folder, &texts, precision) {
             let model = load(class, &folder, cpu);
             for turn in [0, 31] {
                 let (mut texts, mut expected) = (texts.clone(), expected.clone());
@@ -411,7 +437,7 @@ fn long_texts() {
         let texts: Vec<Text> = [300, 1, 129, 257]
             .map(|length| text(&mut random, &config, length))
             .into();
-        let expected = baseline(class, &folder, &texts, ALL, Precision::F32);
+        let expected = baseline(class, &folder, &texts, ALL, PLAIN);
         for (name, cpu) in every_cpu(Precision::F32) {
             let model = load(class, &folder, cpu);
             for (how, length, pooled) in [
@@ -441,7 +467,7 @@ fn relative_positions() {
     let folder = RELATIVE.folder(class);
     let config = RELATIVE.config(class);
     let texts = ragged(&mut random, &config, 12);
-    let expected = baseline(class, &folder, &texts, ALL, Precision::F32);
+    let expected = baseline(class, &folder, &texts, ALL, PLAIN);
     for (name, cpu) in every_cpu(Precision::F32) {
         let model = load(class, &folder, cpu);
         for length in [40, 64] {
@@ -475,7 +501,7 @@ fn keeping_and_labels() {
         let folder = NARROW.folder(class);
         let config = NARROW.config(class);
         let texts = ragged(&mut random, &config, 5);
-        let mut expected = baseline(class, &folder, &texts, Keep::default(), Precision::F32);
+        let mut expected = baseline(class, &folder, &texts, Keep::default(), PLAIN);
         let model = load(class, &folder, cpu(Precision::F32, Isa::best(), 2));
         let batch = batch(
             &mut random,
@@ -609,7 +635,7 @@ fn many_callers_at_once() {
                     let own = (caller % 2 == 1).then(|| load(class, folder, shared));
                     let model = own.as_deref().unwrap_or(model);
                     let texts = ragged(&mut random, config, 4);
-                    let expected = baseline(class, folder, &texts, ALL, Precision::F32);
+                    let expected = baseline(class, folder, &texts, ALL, PLAIN);
                     for round in 0..8 {
                         let length = 40 + round * 3;
                         let batch = batch(

@@ -14,7 +14,7 @@ pub(crate) struct DeviceFlags {
     /// Threads; results do not depend on it [default: all cores, of which the processes of mpirun share a machine's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     threads: Option<u16>,
-    /// Instruction set (portable, avx2, avx2-vnni, avx512, avx512-vnni, avx512-bf16); results do not depend on it [default: the best here]
+    /// Instruction set (portable, avx2, avx2-vnni, avx512, avx512-vnni, avx512-bf16, amx); results do not depend on it, but for bf16 with amx [default: the best here]
     #[arg(long, env = "ALBERT_ISA", value_name = "NAME", hide_env_values = true, value_parser = isa)]
     isa: Option<Isa>,
 }

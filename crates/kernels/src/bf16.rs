@@ -3,15 +3,19 @@
 //! Rounding is to nearest, ties to even; magnitudes below 2⁻⁵⁶ become 0, so that no product and no sum is ever subnormal:
 //! instructions for bfloat16 flush those to zero. Sums are those of [`crate::gemm`], but for the order inside of each
 //! pair: element 2i + 1 comes before element 2i, as `VDPBF16PS` adds them.
+//!
+//! AMX adds in an order of its own, that no other instruction has: of each 32 terms the even and the odd elements are two
+//! chains of fused multiply-adds from zero, in increasing k; their sum is added to the total.
 
 use std::ops::Range;
 
 use crate::Isa;
-use crate::gemm::{CHAIN, Epilogue, Left, LinearTask, Operands, PART, Target, Terms};
+use crate::activation::Finish;
+use crate::gemm::{CHAIN, Epilogue, GROUP, Left, LinearTask, Operands, PART, Target, Terms};
 use crate::pack::{LANES, Line, pack_panel};
 use crate::parallel::Pool;
 use crate::scratch::Scratch;
-use crate::simd::{Kernel, PairKernel, Pairs, Simd, Words};
+use crate::simd::{Kernel, PairKernel, PairTiles, PairTilesKernel, Pairs, Simd, Tiles, Words};
 
 /// Magnitudes below this become 0.
 const SMALLEST: f32 = f32::from_bits((127 - 56) << 23);
@@ -172,6 +176,95 @@ impl PairKernel for LinearTask<'_, Words> {
     #[inline(always)]
     fn eval<S: Simd, P: Pairs<S>>(self, s: S, pairs: P) {
         self.multiply(s, ByPairs(pairs));
+    }
+}
+
+impl PairTilesKernel for LinearTask<'_, Words> {
+    #[inline(always)]
+    fn eval<S: Simd, T: PairTiles>(self, s: S, tiles: T) {
+        let Self {
+            operands,
+            epilogue,
+            add,
+            mut tile,
+            scratch,
+        } = self;
+        let words = operands.cols.div_ceil(2);
+        let stride = words.next_multiple_of(LANES);
+        let (rows, cols) = (tile.rows(), tile.cols());
+        let room = rows.len().next_multiple_of(LANES);
+        let (a, sums) = scratch.get(room * stride, room * GROUP);
+        let sums = sums.as_chunks_mut::<GROUP>().0;
+        let mut ends = [[Words::default(); LANES]; GROUP];
+        side_by_side(s, operands.x, rows.clone(), operands.cols, a);
+        let mut col = cols.start;
+        while col < cols.end {
+            let col_end = cols.end.min(col + GROUP * LANES);
+            let panels = (col_end - col).div_ceil(LANES);
+            // Panels that are not there are the first one again.
+            let b = std::array::from_fn(|j| {
+                let panel = col / LANES + if j < panels { j } else { 0 };
+                &operands.panels[panel * words..][..words]
+            });
+            sums.fill(Default::default());
+            let all = Tiles {
+                a: &*a,
+                stride,
+                b,
+                to: &mut *sums,
+            };
+            all.add_all(&mut ends, |part| tiles.add(part));
+            let then = Finish {
+                sums: &mut sums[..rows.len()],
+                bias: epilogue.bias.map(|b| &b[col..col_end]),
+                residual: epilogue.residual.map(|r| (r, operands.rows)),
+                add,
+            };
+            epilogue.activation.finish(s, then, &mut tile, col..col_end);
+            col = col_end;
+        }
+    }
+}
+
+/// Rows of `x` [T, K] as pairs, each row in whole blocks of 16 words, zeros at its end.
+#[inline(always)]
+fn side_by_side<S: Simd>(s: S, x: Left<'_>, rows: Range<usize>, k: usize, out: &mut [f32]) {
+    let words = k.div_ceil(2);
+    let width = words.next_multiple_of(LANES);
+    match x {
+        Left::Rows(x) => {
+            let rows = x[rows.start * k..rows.end * k].chunks_exact(k);
+            for (row, out) in rows.zip(out.chunks_exact_mut(width)) {
+                let (out, beyond) = out.split_at_mut(words);
+                let (pairs, last) = row.as_chunks::<2>();
+                for (out, [even, odd]) in out.iter_mut().zip(pairs) {
+                    *out = f32::from_bits(word(*even, *odd));
+                }
+                if let [even] = last {
+                    out[words - 1] = f32::from_bits(word(*even, 0.0));
+                }
+                beyond.fill(0.0);
+            }
+        }
+        Left::Columns(x) => {
+            let stride = x.len() / k;
+            for first in rows.clone().step_by(LANES) {
+                let cols = first..rows.end.min(first + LANES);
+                for (block, pairs) in x.chunks(2 * LANES * stride).enumerate() {
+                    let mut lines = [s.splat(0.0); LANES];
+                    for (line, pair) in lines.iter_mut().zip(pairs.chunks(2 * stride)) {
+                        let (even, odd) = pair.split_at(stride);
+                        let odd = odd.get(cols.clone()).unwrap_or_default();
+                        let words = pair_columns(&even[cols.clone()], odd);
+                        *line = s.load(&words.0.map(|word| f32::from_bits(word as u32)));
+                    }
+                    for (i, row) in s.transpose(lines).into_iter().take(cols.len()).enumerate() {
+                        let at = (first - rows.start + i) * width + block * LANES;
+                        s.store_partial(row, &mut out[at..at + LANES]);
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -215,11 +215,11 @@ impl<P: Copy + Sync> Operands<'_, P> {
 
 /// One task of a product.
 pub(crate) struct LinearTask<'a, P> {
-    operands: Operands<'a, P>,
-    epilogue: Epilogue<'a>,
-    add: bool,
-    tile: TileMut<'a>,
-    scratch: &'a mut Scratch,
+    pub(crate) operands: Operands<'a, P>,
+    pub(crate) epilogue: Epilogue<'a>,
+    pub(crate) add: bool,
+    pub(crate) tile: TileMut<'a>,
+    pub(crate) scratch: &'a mut Scratch,
 }
 
 impl Kernel for LinearTask<'_, Line> {

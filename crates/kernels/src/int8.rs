@@ -19,7 +19,7 @@ use crate::gemm::{Epilogue, GROUP, RowTiles, tasks};
 use crate::pack::{LANES, pack_panel};
 use crate::parallel::{MatMut, Pool, TileMut};
 use crate::scratch::{Scratch, WordScratch};
-use crate::simd::{Dot, DotKernel, Simd, Words};
+use crate::simd::{Dot, DotKernel, Simd, Tiles, Words};
 
 mod activations;
 mod weights;
@@ -41,6 +41,9 @@ const QUAD: usize = 4;
 /// Words of one panel that are multiplied at a time where bytes must be widened first: widened, they stay in the
 /// first-level cache.
 const BLOCK: usize = 96;
+
+/// Rows from which on tiles of 16 rows are faster than register tiles.
+const TILED_ROWS: usize = 4;
 
 /// y [T, N] = epilogue(x [T, K] · Wᵀ).
 ///
@@ -91,9 +94,15 @@ impl DotKernel for LinearTask<'_> {
             scratch,
         } = self;
         let (k, quads) = (w.cols, w.quads());
-        let steps = quads * D::STEPS;
         let (rows, cols) = (tile.rows(), tile.cols());
         let count = rows.len();
+        // Tiles read rows side by side, in whole blocks; register tiles read panels of rows.
+        let in_tiles = D::TILES && count >= TILED_ROWS;
+        let (steps, room) = if in_tiles {
+            (quads.next_multiple_of(LANES), count.next_multiple_of(LANES))
+        } else {
+            (quads * D::STEPS, count)
+        };
         let block = if D::STEPS == 1 { quads } else { BLOCK };
         let WordScratch {
             flat,
@@ -101,19 +110,28 @@ impl DotKernel for LinearTask<'_> {
             words,
             rows: quantized,
         } = scratch.words(
-            (count + S::TILE_ROWS) * steps + 2 * LANES,
+            (room + S::TILE_ROWS) * steps + 2 * LANES,
             count * GROUP,
-            count * GROUP + D::STEPS * BLOCK * GROUP,
+            room * GROUP + D::STEPS * BLOCK * GROUP,
             count,
         );
-        let (activations, row_words) = flat.split_at_mut(count * steps + LANES);
-        let (sums, wide) = words.split_at_mut(count * GROUP);
+        let (activations, row_words) = flat.split_at_mut(room * steps + LANES);
+        let (sums, wide) = words.split_at_mut(room * GROUP);
         let (sums, lines) = (
             sums.as_chunks_mut::<GROUP>().0,
             lines.as_chunks_mut::<GROUP>().0,
         );
 
-        let tiles = RowTiles::new(count, S::TILE_ROWS);
+        let mut ends = [[Words::default(); LANES]; GROUP];
+        let tiles = RowTiles::new(if in_tiles { 0 } else { count }, S::TILE_ROWS);
+        if in_tiles {
+            for (i, words) in activations.chunks_exact_mut(steps).take(count).enumerate() {
+                let row = &x[(rows.start + i) * k..][..k];
+                let (words, beyond) = words.split_at_mut(quads);
+                quantized[i] = quantize::<S, D>(s, row, words);
+                beyond.fill(0.0);
+            }
+        }
         for (first, count) in tiles {
             for i in 0..count {
                 let row = &x[(rows.start + first + i) * k..][..k];
@@ -136,7 +154,19 @@ impl DotKernel for LinearTask<'_> {
             let col_end = cols.end.min(col + GROUP * LANES);
             let panel = col / LANES;
             let panels = (col_end - col).div_ceil(LANES);
-            for at in (0..panels).step_by(S::TILE_VECS) {
+            if in_tiles {
+                // Panels that are not there are the first one again.
+                let b = std::array::from_fn(|j| w.panel(panel + if j < panels { j } else { 0 }));
+                sums.fill(Default::default());
+                let tiles = Tiles {
+                    a: activations,
+                    stride: steps,
+                    b,
+                    to: &mut *sums,
+                };
+                tiles.add_all(&mut ends, |tiles| dot.add_tiles(tiles));
+            }
+            for at in (0..if in_tiles { 0 } else { panels }).step_by(S::TILE_VECS) {
                 let vecs = (panels - at).min(S::TILE_VECS);
                 for start in (0..quads).step_by(block) {
                     let part = start..quads.min(start + block);

@@ -5,12 +5,14 @@ use std::fmt;
 use crate::arch::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::arch::{
+    x86_amx::{Amx, AmxBf16},
     x86_avx2::{Avx2, AvxVnni},
     x86_avx512::{Avx512, Avx512Bf16, Avx512Vnni},
 };
-use crate::simd::{ByHalves, ByWidened, DotKernel, Kernel, PairKernel};
+use crate::simd::{ByHalves, ByWidened, DotKernel, Kernel, PairKernel, PairTilesKernel};
 
-/// An instruction set that this machine has; results do not depend on it.
+/// An instruction set that this machine has; results do not depend on it, but for those in bfloat16 with AMX: see
+/// [`crate::bf16`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Isa(Name);
 
@@ -27,6 +29,8 @@ enum Name {
     Avx512Vnni,
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+    #[cfg(target_arch = "x86_64")]
+    Amx,
 }
 
 /// Every name that [`Isa::from_name`] knows, slowest first.
@@ -37,6 +41,7 @@ pub const ISA_NAMES: &[&str] = &[
     "avx512",
     "avx512-vnni",
     "avx512-bf16",
+    "amx",
 ];
 
 impl Isa {
@@ -74,6 +79,8 @@ impl Isa {
             "avx512-bf16" => {
                 (Avx512Vnni::detected() && Avx512Bf16::detected()).then_some(Isa(Name::Avx512Bf16))
             }
+            #[cfg(target_arch = "x86_64")]
+            "amx" => AmxBf16::detected().then_some(Isa(Name::Amx)),
             _ => None,
         }
     }
@@ -92,6 +99,8 @@ impl Isa {
             Name::Avx512Vnni => "avx512-vnni",
             #[cfg(target_arch = "x86_64")]
             Name::Avx512Bf16 => "avx512-bf16",
+            #[cfg(target_arch = "x86_64")]
+            Name::Amx => "amx",
         }
     }
 
@@ -103,7 +112,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Name::Avx2 | Name::AvxVnni => Avx2::run(kernel),
             #[cfg(target_arch = "x86_64")]
-            Name::Avx512 | Name::Avx512Vnni | Name::Avx512Bf16 => Avx512::run(kernel),
+            Name::Avx512 | Name::Avx512Vnni | Name::Avx512Bf16 | Name::Amx => Avx512::run(kernel),
         }
     }
 
@@ -114,15 +123,19 @@ impl Isa {
             Name::AvxVnni => AvxVnni::run(kernel),
             #[cfg(target_arch = "x86_64")]
             Name::Avx512Vnni | Name::Avx512Bf16 => Avx512Vnni::run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Name::Amx => Amx::run(kernel),
             _ => self.run(ByHalves(kernel)),
         }
     }
 
     /// As [`Isa::run`], with the machine's products of pairs of bfloat16.
-    pub(crate) fn run_pairs<K: PairKernel>(self, kernel: K) {
+    pub(crate) fn run_pairs<K: PairKernel + PairTilesKernel>(self, kernel: K) {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Name::Avx512Bf16 => Avx512Bf16::run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Name::Amx => AmxBf16::run(kernel),
             _ => self.run(ByWidened(kernel)),
         }
     }

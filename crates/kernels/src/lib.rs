@@ -21,7 +21,7 @@
 //! # Equal bits
 //! Results do not depend on the instruction set, the number of threads or the rest of the batch: every sum has one
 //! order, written down where it is computed, and every other operation is IEEE 754 on single lanes. The tests compare
-//! bits.
+//! bits. One exception: AMX adds products in bfloat16 in an order of its own, see [`bf16`].
 //!
 //! # Modules in reading order
 //! 1. `simd`: the vector of 16 lanes that every kernel is written in; `arch`: its three implementations; [`Isa`].

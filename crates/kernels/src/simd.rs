@@ -5,6 +5,7 @@
 //! are IEEE 754 operations on each lane (a fused multiply-add rounds once), or exact, so a kernel written over
 //! [`Simd`] gives the same bits on every instruction set.
 
+use crate::gemm::GROUP;
 use crate::pack::Line;
 
 /// Lanes of one vector and columns of one packed panel.
@@ -157,8 +158,58 @@ pub(crate) trait Dot<S: Simd>: Copy {
     /// Steps in which four products are taken. 1: a word holds four bytes; 2: bytes 0 and 2 as 16-bit numbers, then
     /// bytes 1 and 3.
     const STEPS: usize;
+    /// Whether there are instructions for many rows at once, [`Dot::add_tiles`].
+    const TILES: bool = false;
     /// sum + w · x for one step.
     fn add(self, s: S, sum: S::I, w: S::I, x: S::I) -> S::I;
+    /// Products of tiles, where [`Dot::TILES`].
+    fn add_tiles(self, _: Tiles<'_, Words>) {
+        unreachable!("this instruction set has no tiles");
+    }
+}
+
+/// Rows times three panels, whose sums are `C`. Rows come in multiples of 16, and so do the lines of each panel.
+pub(crate) struct Tiles<'a, C> {
+    /// Rows of words, as f32 that are only moved: unsigned bytes or pairs of bfloat16. The first word goes with the panels'
+    /// first line.
+    pub(crate) a: &'a [f32],
+    /// Words from one row to the next.
+    pub(crate) stride: usize,
+    /// Line k has a word of each of 16 columns: signed bytes or pairs of bfloat16.
+    pub(crate) b: [&'a [Words]; GROUP],
+    /// What the products are added to, one for each row.
+    pub(crate) to: &'a mut [[C; GROUP]],
+}
+
+impl<'a, C> Tiles<'a, C> {
+    /// Adds all products of `a` with `b`, by `add`; `end` has room for the last lines of the panels, after which `a` has
+    /// zeros up to a multiple of 16.
+    #[inline(always)]
+    pub(crate) fn add_all(self, end: &mut [[Words; LANES]; GROUP], add: impl Fn(Tiles<'_, C>)) {
+        let Self { a, stride, b, to } = self;
+        let lines = b[0].len();
+        let whole = lines / LANES * LANES;
+        add(Tiles {
+            a,
+            stride,
+            b: b.map(|panel| &panel[..whole]),
+            to: &mut *to,
+        });
+        if whole < lines {
+            // Behind the last line of a panel stands another one.
+            for (end, panel) in end.iter_mut().zip(b) {
+                let (last, beyond) = end.split_at_mut(lines - whole);
+                last.copy_from_slice(&panel[whole..]);
+                beyond.fill(Words::default());
+            }
+            add(Tiles {
+                a: &a[whole..],
+                stride,
+                b: end.each_ref().map(|end| &end[..]),
+                to,
+            });
+        }
+    }
 }
 
 /// Without an instruction for it: products of 16-bit numbers.
@@ -266,6 +317,19 @@ impl<S: Simd> Pairs<S> for Widened {
     fn add(self, s: S, sum: S::V, x: S::V, w: S::V) -> S::V {
         s.fma(x, w, sum)
     }
+}
+
+/// Sums of products of pairs of bfloat16 in tiles: for each 16 pairs the even and the odd elements are two chains of fused
+/// multiply-adds from zero, whose sum is added.
+pub(crate) trait PairTiles: Copy {
+    /// Adds the products to the sums.
+    fn add(self, tiles: Tiles<'_, Line>);
+}
+
+/// A computation that takes products of pairs of bfloat16 in tiles.
+pub(crate) trait PairTilesKernel {
+    /// The computation; implementations are `#[inline(always)]`.
+    fn eval<S: Simd, T: PairTiles>(self, simd: S, tiles: T);
 }
 
 /// A computation that takes products of pairs of bfloat16.

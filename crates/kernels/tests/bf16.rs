@@ -24,14 +24,27 @@ fn pair(sum: f32, x: [f32; 2], w: [f32; 2]) -> f32 {
     flush(flush(x[0]).mul_add(flush(w[0]), first))
 }
 
-/// Chains of [`CHAIN`] terms from zero, added in order.
-fn by_definition(x: &[f32], w: &[f32]) -> f32 {
+/// Of 16 pairs the even and the odd elements in a chain each, from zero; the sum of both: what `TDPBF16PS` adds.
+fn tile_row(x: &[[f32; 2]], w: &[[f32; 2]]) -> f32 {
+    let chain = |element: usize| {
+        let terms = x.iter().zip(w);
+        terms.fold(0.0, |sum, (x, w)| x[element].mul_add(w[element], sum))
+    };
+    chain(0) + chain(1)
+}
+
+/// Chains of [`CHAIN`] terms from zero, added in order; with tiles, rows of tiles.
+fn by_definition(isa: Isa, x: &[f32], w: &[f32]) -> f32 {
     let rounded = |x: &[f32]| {
         let mut x: Vec<f32> = x.iter().map(|x| round(*x)).collect();
         x.resize(x.len().next_multiple_of(2), 0.0);
         x
     };
     let (x, w) = (rounded(x), rounded(w));
+    if isa.name() == "amx" {
+        let (x, w) = (x.as_chunks().0.chunks(16), w.as_chunks().0.chunks(16));
+        return x.zip(w).fold(0.0, |sum, (x, w)| sum + tile_row(x, w));
+    }
     let chains = x.chunks(CHAIN).zip(w.chunks(CHAIN)).map(|(x, w)| {
         let pairs = x.as_chunks().0.iter().zip(w.as_chunks().0);
         pairs.fold(0.0, |sum, (x, w)| pair(sum, *x, *w))
@@ -72,13 +85,13 @@ fn every_product_equals_its_definition_on_every_instruction_set_and_thread_count
             x.iter_mut().step_by(11).for_each(|x| *x *= 1e-15);
             w.iter_mut().step_by(5).for_each(|x| *x *= 1e-12);
             let (bias, residual) = (numbers.take(n), numbers.take(count * n));
-            let expected: Vec<f32> = (0..count * n)
-                .map(|i| {
-                    let y = by_definition(&x[i / n * k..][..k], &w[i % n * k..][..k]);
-                    residual[i] + (y + bias[i % n])
-                })
-                .collect();
             for isa in Isa::available() {
+                let expected: Vec<f32> = (0..count * n)
+                    .map(|i| {
+                        let y = by_definition(isa, &x[i / n * k..][..k], &w[i % n * k..][..k]);
+                        residual[i] + (y + bias[i % n])
+                    })
+                    .collect();
                 let panels = pack(isa, &w, n, k);
                 for pool in &pools {
                     let mut y = vec![f32::NAN; count * n];
@@ -126,13 +139,13 @@ fn products_over_rows_equal_their_definition_and_are_added() {
         let column = |from: &[f32], cols: usize, i: usize| -> Vec<f32> {
             from.chunks(cols).map(|row| row[i]).collect()
         };
-        let expected: Vec<f32> = (0..n * k)
-            .map(|i| {
-                let sum = by_definition(&column(&gradient, n, i / k), &column(&x, k, i % k));
-                before[i] + sum
-            })
-            .collect();
         for isa in Isa::available() {
+            let expected: Vec<f32> = (0..n * k)
+                .map(|i| {
+                    let (row, line) = (column(&gradient, n, i / k), column(&x, k, i % k));
+                    before[i] + by_definition(isa, &row, &line)
+                })
+                .collect();
             let mut panels = vec![Words([-1; LANES]); packed_len(k, t)];
             for (p, panel) in panels.chunks_mut(t.div_ceil(2)).enumerate() {
                 pack_transposed_panel(isa, &x, k, p, panel);

@@ -175,13 +175,19 @@ impl Avx512Vnni {
     /// # Panics
     /// Where [`Avx512Vnni::detected`] is false.
     pub(crate) fn run<K: DotKernel>(kernel: K) {
+        Self::run_with(kernel, |dot| dot);
+    }
+
+    /// As [`Self::run`], with what `made` makes of the proof.
+    pub(crate) fn run_with<K: DotKernel, D: Dot<Avx512>>(kernel: K, made: fn(Self) -> D) {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma,avx2")]
-        fn inner<K: DotKernel>(kernel: K) {
-            kernel.eval(Avx512(()), Avx512Vnni(()));
+        fn inner<K: DotKernel, D: Dot<Avx512>>(kernel: K, dot: D) {
+            kernel.eval(Avx512(()), dot);
         }
         assert!(Self::detected(), "VNNI kernel on a machine without VNNI");
+        let dot = made(Self(()));
         // SAFETY: the features were just detected.
-        unsafe { inner(kernel) }
+        unsafe { inner(kernel, dot) }
     }
 }
 
