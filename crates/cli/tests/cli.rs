@@ -598,6 +598,26 @@ fn inspect_json_has_the_same_facts() {
 }
 
 #[test]
+fn inspect_tells_the_sizes_of_a_configuration_alone() {
+    let out = quiet(&["inspect", "--config", "albert-base-v2"]);
+    for expected in [
+        "family       ALBERT base v2",
+        "shape        H 768 L 12 A 12 (D 64) I 3072 E 128, groups 1 x 1, V 30000 P 512",
+    ] {
+        assert!(out.lines().any(|line| line == expected), "{out}");
+    }
+    let value = json(&quiet(&["inspect", "--config", "base-v2", "--json"]));
+    // transformers' AlbertModel has as many.
+    assert_eq!(value["parameters_with_pooler"], 11_683_584);
+    refused(
+        &["inspect", "--config", "huge"],
+        1,
+        &["--config", "albert-base-v2", "huge"],
+    );
+    refused(&["inspect"], 2, &["--config"]);
+}
+
+#[test]
 fn inspect_names_a_contradiction() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = std::fs::read_to_string(fixtures().join("demo/config.json")).expect("config.json");
@@ -693,6 +713,16 @@ fn bench_measures() {
                 .all(|ms| ms.as_f64().is_some_and(|ms| ms > 0.0)),
         "{times:?}"
     );
+    let config = path(&fixtures().join("pretrain/config.json"));
+    let arguments = ["bench", "train", "--config", &config, "--json"];
+    let sizes = ["--batch", "2", "--seq", "16", "--iterations", "3"];
+    let value = json(&quiet(&[&arguments[..], &sizes].concat()));
+    assert_eq!(list(&value["ms"]).len(), 3);
+    // E 16, H 32, F 64: tables, their norm, mapping, a block, the masked-LM head.
+    let tables = (30_000 + 64 + 2) * 16 + 32 + 17 * 32;
+    let block = 4 * 33 * 32 + 2 * 64 + 33 * 64 + 65 * 32;
+    let head = 33 * 16 + 32 + 30_000;
+    assert_eq!(value["parameters"], tables + block + head);
     let peak = quiet(&["bench", "peak", "--threads", "1"]);
     assert!(
         peak.contains(" GFLOP/s (") && peak.contains(", 1 threads)"),

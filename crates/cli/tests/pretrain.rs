@@ -160,6 +160,51 @@ fn one_segment_and_words_of_other_documents() {
     }
 }
 
+/// What is written loads as a model with a group for each layer, and says nothing that such a model does not say.
+#[test]
+fn layers_share_what_is_asked_for() {
+    let home = home();
+    let length = "--max-seq-length 32 --max-steps 2 --cache tokens";
+    let parameters = |share: &str| -> u64 {
+        let out = home.done(&format!(
+            "{NEW} {length} --share {share} --output none --dry-run"
+        ));
+        let (before, after) = out.split_once(" parameters").expect("their number");
+        let shared = match share {
+            "attention" => " (attention is shared); about ",
+            "ffn" => " (the feed-forward part is shared); about ",
+            _ => "; about ",
+        };
+        assert!(after.starts_with(shared), "{out}");
+        let number = before.rsplit(' ').next().expect("a word");
+        number.parse().expect("a number")
+    };
+    // H 32, F 64, two layers.
+    let (attention, ffn) = (4 * 33 * 32 + 64, 33 * 64 + 65 * 32 + 64);
+    let all = parameters("all");
+    assert_eq!(parameters("attention"), all + ffn);
+    assert_eq!(parameters("ffn"), all + attention);
+    assert_eq!(parameters("none"), all + attention + ffn);
+    let keys = |config: &Value| -> Vec<String> {
+        let fields = config.as_object().expect("an object");
+        fields.keys().cloned().collect()
+    };
+    for share in ["none", "ffn"] {
+        home.done(&format!("{NEW} {length} --share {share} --output {share}"));
+        home.done(&format!("inspect {share}"));
+    }
+    let (none, ffn) = (home.json("none/config.json"), home.json("ffn/config.json"));
+    assert_eq!(ffn["num_hidden_groups"], 2);
+    assert_eq!(keys(&ffn), keys(&none));
+    home.refused(
+        &format!("{NEW} {length} --share attention --output ffn"),
+        1,
+        &["tied", "ffn", "attention"],
+    );
+    let (code, ..) = home.run("pretrain corpus.txt --model none --share all --output more");
+    assert_eq!(code, Some(2));
+}
+
 #[test]
 fn what_cannot_be_is_refused() {
     let home = home();

@@ -49,6 +49,7 @@ const NOT_RUN: &[(&str, &str)] = &[
         "python tools/vocab_peers.py …",
         "it needs sentencepiece and measures for minutes",
     ),
+    ("python tools/paper.py …", "it measures for minutes"),
 ];
 
 /// Commands that run here but whose output is another one on each machine.

@@ -5,7 +5,7 @@
 //!    [`pretrain`]: text of any size as samples of pre-training; `random`: the draws for them. `measure`: a model over all
 //!    samples.
 //! 2. [`learner`]: what a trainer improves; [`model`]: a model and its data as one.
-//! 3. [`optim`]: AdamW and LAMB; [`schedule`]: the learning rate at a step.
+//! 3. [`optim`]: AdamW and LAMB; [`schedule`]: the learning rate at a step; [`tie`]: tensors that layers share.
 //! 4. [`watch`]: whether anything is learned at all.
 //! 5. [`exchange`]: what the ranks of a distributed run tell each other.
 //! 6. [`trainer`]: steps, logs, evaluations, checkpoints. In it `options`, `order` (of samples), `parts` (the gradient of a
@@ -32,6 +32,7 @@ pub mod report;
 pub mod schedule;
 pub mod state;
 pub mod tasks;
+pub mod tie;
 pub mod trainer;
 pub mod vocab;
 pub mod watch;

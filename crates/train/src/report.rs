@@ -38,7 +38,7 @@ pub fn train_results(
     with_origin(
         [
             ("epoch", json!(outcome.epoch)),
-            ("total_flos", json!(0.0)),
+            ("total_flos", json!(state.total_flos)),
             ("train_loss", json!(outcome.train_loss)),
             ("train_runtime", json!(rounded(seconds))),
             ("train_samples", json!(samples)),

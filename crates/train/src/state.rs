@@ -42,6 +42,9 @@ pub struct State {
     pub rollbacks: u32,
     /// Tokens that were trained on.
     pub tokens: u64,
+    /// Operations as transformers' trainer estimates them: 6 for each token and parameter, tables of embeddings aside.
+    #[serde(default)]
+    pub total_flos: f64,
     /// Sum and number of the losses since the last log.
     pub since_log: (f64, u64),
     /// Sum and number of all losses.

@@ -66,6 +66,7 @@ use crate::optim::norm::norm;
 use crate::schedule::Schedule;
 use crate::state::State;
 use crate::state::folder::Folder;
+use crate::tie::Ties;
 use crate::watch::Verdict;
 use error::Result;
 use observer::{Observer, Warning};
@@ -113,6 +114,9 @@ pub struct Trainer<L: Learner> {
     schedule: Schedule,
     optimizer: Optimizer,
     parameters: Vec<f32>,
+    ties: Ties,
+    /// Parameters that every token is multiplied with, once or more.
+    computing: usize,
     /// The gradient of a batch, and those of subtrees of its parts that are to be added.
     gradients: Vec<Vec<f32>>,
     state: State,
@@ -211,6 +215,7 @@ impl<L: Learner> Trainer<L> {
         let Batch::Done { loss, tokens } = self.batch(stop)? else {
             return Ok(false);
         };
+        self.ties.gather(&mut self.gradients[0]);
         let length = norm(&self.gradients[0], self.options.threads);
         let rate = self.schedule.rate(self.options.learning_rate, step) * self.state.rate_scale;
         match self
@@ -224,6 +229,7 @@ impl<L: Learner> Trainer<L> {
                 let (w, g) = (&mut self.parameters, &mut self.gradients[0]);
                 self.optimizer
                     .update(w, g, length, rate, self.options.threads);
+                self.ties.spread(&mut self.parameters);
                 self.learner.assign(&self.parameters);
                 for (sum, count) in [&mut self.state.since_log, &mut self.state.overall] {
                     *sum += loss;
@@ -255,6 +261,7 @@ impl<L: Learner> Trainer<L> {
         let state = &mut self.state;
         state.step += 1;
         state.tokens += tokens;
+        state.total_flos = 6.0 * state.tokens as f64 * self.computing as f64;
         state.epoch = state.step as f64 / per_epoch as f64;
         state.batch_in_epoch = state.step % per_epoch;
     }

@@ -209,6 +209,34 @@ fn losses_of_ten_updates_are_pytorchs() {
     }
 }
 
+/// `6 * input_ids.numel() * model.num_parameters(exclude_embeddings=True)` for two steps, by transformers 5.23.
+#[test]
+fn operations_are_estimated_as_transformers_does() {
+    let golden = Golden::read(&albert_testing::fixtures().join("gradients/pretraining"));
+    let given = run::labels(&golden);
+    let labels = PreTrainingLabels {
+        labels: given.whole,
+        sentence_order_label: given.order,
+    };
+    let (model, _) = Albert::<PreTraining<Cpu>, Cpu>::from_pretrained(
+        &golden.folder,
+        device(1),
+        LoadOptions::default(),
+    )
+    .expect("loads");
+    let data = Whole(run::inputs(&golden), labels);
+    let learner = ModelLearner::new(model, None, &data, None, options(no_dropout()));
+    let folder = common::folder(&[]);
+    let mut how = TrainOptions::new(folder.path());
+    how.length = Length::Steps(2);
+    let mut trainer = Trainer::new(learner, how).expect("a trainer");
+    let stop = AtomicBool::new(false);
+    trainer.run(&mut (), &stop).expect("an end");
+    let text = std::fs::read(folder.path().join("trainer_state.json")).expect("written");
+    let state: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    assert_eq!(state["total_flos"], 3_651_024.0);
+}
+
 /// The loss that PyTorch gives for both labels, and what it is made of.
 #[test]
 fn pre_training_is_measured_as_pytorch_computes_its_loss() {

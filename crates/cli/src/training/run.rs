@@ -16,6 +16,7 @@ use albert_train::model::{Evaluate, ModelLearner, ModelOptions};
 use albert_train::report::card::Card;
 use albert_train::report::tensorboard::TensorBoard;
 use albert_train::report::{eval_results, train_results, write_card, write_results};
+use albert_train::tie::Tied;
 use albert_train::trainer::options::{Micro, TrainOptions};
 use albert_train::trainer::{End, Trainer};
 use anyhow::{Context, Result, anyhow};
@@ -39,6 +40,8 @@ pub(crate) struct Run<'a, H: Trainable<Cpu>> {
     /// The tokenizer's files, which go with the model.
     pub(crate) files: Vec<PathBuf>,
     pub(crate) memory: Memory,
+    /// Parameters of the model, those that layers share counted once.
+    pub(crate) parameters: u64,
     /// Tokens of the largest micro-batch that is usual.
     pub(crate) largest: usize,
     pub(crate) options: TrainOptions,
@@ -69,12 +72,20 @@ impl<H: Trainable<Cpu>> Run<'_, H> {
             Micro::Samples(n) => format!("{n} samples"),
             Micro::Tokens(n) => format!("{n} tokens"),
         };
+        let shared = match options.tied[..] {
+            [] => "",
+            [Tied::Attention] => " (attention is shared)",
+            [Tied::Ffn] => " (the feed-forward part is shared)",
+            _ => " (blocks are shared)",
+        };
         writeln!(
             out,
-            "{samples} samples, {} steps of {}, micro-batches of {micro}, learning rate {:e}; about {} MB of memory",
+            "{samples} samples, {} steps of {}, micro-batches of {micro}, learning rate {:e}; {} parameters{shared}; about {} MB \
+             of memory",
             options.total_steps(samples),
             options.batch,
             options.learning_rate,
+            self.parameters,
             self.needed() / 1_000_000,
         )?;
         Ok(())

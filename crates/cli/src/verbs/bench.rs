@@ -17,6 +17,7 @@ use anyhow::{Result, bail};
 use crate::device::{ComputeFlags, DeviceFlags};
 use crate::hub::RevisionFlag;
 use crate::stream::Voice;
+use crate::verbs::model::configuration;
 
 /// Measure how fast a model runs here
 #[derive(clap::Args)]
@@ -74,14 +75,17 @@ struct ForwardBench {
 #[command(before_help = "\
 Examples:
   albert bench train --model DIR --batch 8 --seq 128
-  albert bench train --model DIR --batch 8 --seq 128 --gradient-checkpointing
+  albert bench train --config small.json --batch 8 --seq 64 --gradient-checkpointing
   albert bench train --model DIR --batch 8 --seq 128 --dtype bf16 --json")]
 struct TrainBench {
     /// Model: a folder, or ORG/NAME of the Hugging Face Hub
-    #[arg(long, value_name = "DIR|ID")]
-    model: PathBuf,
+    #[arg(long, value_name = "DIR|ID", required_unless_present = "config")]
+    model: Option<PathBuf>,
     #[command(flatten)]
     revision: RevisionFlag,
+    /// A model of random weights instead: a file like config.json, or the name of a published model
+    #[arg(long, value_name = "FILE|NAME", conflicts_with = "model")]
+    config: Option<String>,
     /// Sequences
     #[arg(long, default_value_t = 8)]
     batch: usize,
@@ -94,7 +98,7 @@ struct TrainBench {
     /// Compute what happens inside of blocks twice instead of keeping it
     #[arg(long)]
     gradient_checkpointing: bool,
-    /// Print one JSON line: {"ms": […]}
+    /// Print one JSON line: {"ms": […], "loss": […], "parameters": …}
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -203,11 +207,18 @@ impl ForwardBench {
 
 impl TrainBench {
     fn run(self) -> Result<()> {
-        let folder = located(&self.revision, &self.model)?;
-        let (device, _) = self.device.open(Some(&folder))?;
+        let folder = match &self.model {
+            Some(model) => Some(located(&self.revision, model)?),
+            None => None,
+        };
+        let (device, _) = self.device.open(folder.as_deref())?;
         let threads = device.threads();
         let options = LoadOptions::default();
-        let (mut model, _) = AlbertForMaskedLM::from_pretrained(&folder, device, options)?;
+        let mut model = match (folder, &self.config) {
+            (Some(folder), _) => AlbertForMaskedLM::from_pretrained(&folder, device, options)?.0,
+            (None, Some(name)) => AlbertForMaskedLM::from_config(configuration(name)?, device, 1)?,
+            (None, None) => bail!("--model or --config is missing"),
+        };
         model.device().keep_memory(8 << 30);
         let (tokens, vocabulary) = (self.batch * self.seq, model.config().vocab_size);
         if tokens == 0 {
@@ -250,7 +261,7 @@ impl TrainBench {
             writeln!(
                 out,
                 "{}",
-                serde_json::json!({ "ms": times, "loss": losses })
+                serde_json::json!({ "ms": times, "loss": losses, "parameters": values.len() })
             )?;
             return Ok(());
         }

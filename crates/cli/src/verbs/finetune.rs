@@ -326,6 +326,7 @@ impl Finetune {
             checkpointing: updates.gradient_checkpointing,
             files: tokenizer_files(&self.model),
             memory: updates.memory(&config, parameters, 0.0),
+            parameters,
             largest,
             options,
             card: self.card(),

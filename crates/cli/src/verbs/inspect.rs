@@ -5,23 +5,27 @@ use std::path::PathBuf;
 
 use albert::config::ModelClass;
 use albert::quantize::memory_bytes;
-use albert::{ModelFolder, Named, Precision, heads_present, tensor_problems};
+use albert::{AlbertConfig, ModelFolder, Named, Precision, heads_present, tensor_problems};
 use anyhow::Result;
 
 use crate::hub;
 use crate::stream::Voice;
+use crate::verbs::model::configuration;
 
 /// Show a model's family, size and heads, and check its configuration against its tensors
 #[derive(clap::Args)]
 #[command(before_help = "\
 Examples:
   albert inspect DIR
-  albert inspect DIR --tensors
-  albert inspect DIR --json")]
+  albert inspect DIR --json
+  albert inspect --config albert-xxlarge-v2")]
 pub(crate) struct Inspect {
     /// Model: a folder, or ORG/NAME of the Hugging Face Hub
-    #[arg(value_name = "DIR|ID")]
-    model: PathBuf,
+    #[arg(value_name = "DIR|ID", required_unless_present = "config")]
+    model: Option<PathBuf>,
+    /// A configuration alone instead: a file like config.json, or the name of a published model
+    #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["model", "tensors"])]
+    config: Option<String>,
     /// List every tensor
     #[arg(long)]
     tensors: bool,
@@ -37,14 +41,69 @@ fn megabytes(bytes: u64) -> String {
     }
 }
 
+/// The lines that a configuration decides.
+fn tell_shape(out: &mut impl Write, config: &AlbertConfig) -> Result<()> {
+    let parameters = config.parameter_count(ModelClass::ModelWithoutPooler);
+    let memory = |precision| megabytes(memory_bytes(config, precision));
+    writeln!(
+        out,
+        "family       {}",
+        config.family().unwrap_or("an ALBERT of its own shape")
+    )?;
+    writeln!(
+        out,
+        "shape        H {} L {} A {} (D {}) I {} E {}, groups {} x {}, V {} P {}",
+        config.hidden_size,
+        config.num_hidden_layers,
+        config.num_attention_heads,
+        config.head_size(),
+        config.intermediate_size,
+        config.embedding_size,
+        config.num_hidden_groups,
+        config.inner_group_num,
+        config.vocab_size,
+        config.max_position_embeddings
+    )?;
+    writeln!(out, "activation   {}", config.hidden_act)?;
+    writeln!(
+        out,
+        "encoder      {parameters} parameters, in memory {} as f32, {} as bf16, {} as int8",
+        memory(Precision::F32),
+        memory(Precision::Bf16),
+        memory(Precision::Int8)
+    )?;
+    Ok(())
+}
+
 impl Inspect {
-    pub(crate) fn run(mut self) -> Result<()> {
-        self.model = hub::folder(&self.model, Voice::default())?;
+    /// What `--config` names: its shape, and the sizes that follow from it.
+    fn tell_config(&self) -> Result<()> {
+        let config = configuration(self.config.as_deref().unwrap_or_default())?;
+        let mut out = std::io::stdout().lock();
+        if !self.json {
+            return tell_shape(&mut out, &config);
+        }
+        let parameters = config.parameter_count(ModelClass::ModelWithoutPooler);
+        writeln!(
+            out,
+            "{}",
+            serde_json::json!({
+                "family": config.family(), "parameters": parameters,
+                "parameters_with_pooler": config.parameter_count(ModelClass::Model),
+            })
+        )?;
+        Ok(())
+    }
+
+    pub(crate) fn run(self) -> Result<()> {
+        let Some(model) = &self.model else {
+            return self.tell_config();
+        };
         let ModelFolder {
             config,
             report,
             checkpoint,
-        } = ModelFolder::open(&self.model)?;
+        } = ModelFolder::open(&hub::folder(model, Voice::default())?)?;
         let named = Named::of(&checkpoint);
         let mut lints: Vec<String> = config
             .lint(named.shapes())
@@ -74,33 +133,7 @@ impl Inspect {
             )?;
             return Ok(());
         }
-        writeln!(
-            out,
-            "family       {}",
-            config.family().unwrap_or("an ALBERT of its own shape")
-        )?;
-        writeln!(
-            out,
-            "shape        H {} L {} A {} (D {}) I {} E {}, groups {} x {}, V {} P {}",
-            config.hidden_size,
-            config.num_hidden_layers,
-            config.num_attention_heads,
-            config.head_size(),
-            config.intermediate_size,
-            config.embedding_size,
-            config.num_hidden_groups,
-            config.inner_group_num,
-            config.vocab_size,
-            config.max_position_embeddings
-        )?;
-        writeln!(out, "activation   {}", config.hidden_act)?;
-        writeln!(
-            out,
-            "encoder      {parameters} parameters, in memory {} as f32, {} as bf16, {} as int8",
-            megabytes(memory(Precision::F32)),
-            megabytes(memory(Precision::Bf16)),
-            megabytes(memory(Precision::Int8))
-        )?;
+        tell_shape(&mut out, &config)?;
         writeln!(
             out,
             "checkpoint   {} tensors, {}, {}",

@@ -37,6 +37,24 @@ pub(crate) struct ModelFlags {
     stride: Option<usize>,
 }
 
+/// The configuration that `--config` names: a file, or a published model.
+pub(crate) fn configuration(name: &str) -> Result<AlbertConfig> {
+    if let Some(config) = AlbertConfig::preset(name) {
+        return Ok(config);
+    }
+    let path = Path::new(name);
+    if !path.exists() {
+        let presets = albert::config::PRESETS.iter();
+        let known: Vec<&str> = presets.map(|preset| preset.name).collect();
+        bail!(
+            "--config: expected a file or one of {}, found {name}",
+            known.join(", ")
+        );
+    }
+    let (config, _) = AlbertConfig::from_file(path).map_err(albert::Error::from)?;
+    Ok(config)
+}
+
 /// A model with its tokenizer.
 pub(crate) struct Opened<H: Head<Cpu>> {
     pub(crate) model: Albert<H, Cpu>,

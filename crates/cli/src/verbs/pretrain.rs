@@ -15,6 +15,7 @@ use albert_train::exchange::Ranks;
 use albert_train::pretrain::{Objective, evaluate};
 use albert_train::recipe;
 use albert_train::report::card::Card;
+use albert_train::tie::copied;
 use albert_train::trainer::options::{Best, Cadence, Micro, Order, Resume, TrainOptions};
 use anyhow::{Context, Result, bail};
 
@@ -122,6 +123,7 @@ impl Pretrain {
         let memory = self.updates.memory(&config, parameters, logits);
         options.micro = self.updates.micro(memory, longest);
         options.threads = device.threads();
+        options.tied = self.shape.tied();
         if data.held_out().is_none() {
             options.evaluate = Cadence::Never;
             options.best = None;
@@ -180,6 +182,7 @@ impl Pretrain {
             checkpointing: self.updates.gradient_checkpointing,
             files: tokenizer_files(folder),
             memory,
+            parameters: parameters - copied(&config, &options.tied),
             largest,
             options,
             card: Card {

@@ -35,7 +35,7 @@ pub fn trainer_state(state: &State, options: &TrainOptions, samples: usize) -> V
         "num_train_epochs": epochs,
         "save_steps": steps(options.save),
         "stateful_callbacks": {},
-        "total_flos": 0.0,
+        "total_flos": state.total_flos,
         "train_batch_size": options.batch,
         "trial_name": null,
         "trial_params": null,

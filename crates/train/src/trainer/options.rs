@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::error::{Result, TrainError};
 use crate::optim::{Form, Method, OptimizerOptions};
 use crate::schedule::{Kind, Schedule};
+use crate::tie::Tied;
 use crate::watch::WatchOptions;
 
 /// How long to train.
@@ -113,6 +114,8 @@ pub struct TrainOptions {
     pub warmup: Warmup,
     /// The rule of updates.
     pub optimizer: OptimizerOptions,
+    /// Parts of the blocks of which all groups have equal copies: from the first step on those of the first group.
+    pub tied: Vec<Tied>,
     /// How often losses are reported, in updates; 0: never.
     pub log_every: u64,
     /// Whether the first update is reported.
@@ -155,6 +158,7 @@ impl TrainOptions {
             schedule: Kind::Linear,
             warmup: Warmup::Steps(0),
             optimizer: OptimizerOptions::new(Method::AdamW, Form::Standard),
+            tied: Vec::new(),
             log_every: 500,
             log_first: false,
             evaluate: Cadence::Never,
@@ -229,6 +233,9 @@ impl TrainOptions {
         }
         if self.order != Order::Shuffled {
             all.insert("order".into(), value(&self.order));
+        }
+        if !self.tied.is_empty() {
+            all.insert("tied".into(), value(&self.tied));
         }
         if let Value::Object(optimizer) = value(&self.optimizer) {
             all.extend(

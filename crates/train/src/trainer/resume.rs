@@ -1,10 +1,14 @@
 //! Where a run begins: anew, or from a checkpoint; and where it goes back to.
 
+use albert::Variable;
+use albert::names::Site;
+
 use crate::exchange::Ranks;
 use crate::learner::Learner;
 use crate::optim::Optimizer;
 use crate::state::folder::Folder;
 use crate::state::{Saved, State, compare, fnv, hash, read, read_state};
+use crate::tie::Ties;
 use crate::watch::{Alarm, Watch};
 
 use super::Trainer;
@@ -28,11 +32,11 @@ impl<L: Learner> Trainer<L> {
     ///
     /// # Errors
     /// As [`Trainer::new`]; more ranks than parts, ranks that differ.
-    pub fn with_ranks(learner: L, options: TrainOptions, mut ranks: Ranks) -> Result<Self> {
+    pub fn with_ranks(mut learner: L, options: TrainOptions, mut ranks: Ranks) -> Result<Self> {
         let samples = learner.samples();
         options.check(samples)?;
         options.check_ranks(ranks.size())?;
-        let parameters = learner.values().to_vec();
+        let mut parameters = learner.values().to_vec();
         let mut end = 0;
         for variable in learner.variables() {
             if variable.range.start != end || variable.range.end < end {
@@ -50,6 +54,11 @@ impl<L: Learner> Trainer<L> {
                 expected: format!("{end} values"),
                 found: parameters.len().to_string(),
             });
+        }
+        let ties = Ties::new(learner.variables(), &options.tied)?;
+        if ties.copies() > 0 {
+            ties.spread(&mut parameters);
+            learner.assign(&parameters);
         }
         let fingerprint = options.fingerprint(samples, layout(&learner));
         let mut warnings = Vec::new();
@@ -78,6 +87,8 @@ impl<L: Learner> Trainer<L> {
         let mut trainer = Self {
             schedule: options.schedule(samples),
             optimizer: Optimizer::new(options.optimizer.clone(), learner.variables()),
+            computing: computing(learner.variables()) - ties.copies(),
+            ties,
             gradients: vec![vec![0.0; parameters.len()]; depth + 1],
             state: State {
                 rate_scale: 1.0,
@@ -198,6 +209,19 @@ fn find(
     }
     // Checkpoints, but not one that is complete: to begin anew would overwrite them.
     problem.map_or(Ok(None), Err)
+}
+
+/// Parameters that are no tables of embeddings, as transformers counts them.
+fn computing(variables: &[Variable]) -> usize {
+    use Site::{PositionEmbeddings, TokenTypeEmbeddings, WordEmbeddings};
+    let is_table = |site| {
+        matches!(
+            site,
+            WordEmbeddings | PositionEmbeddings | TokenTypeEmbeddings
+        )
+    };
+    let computing = variables.iter().filter(|variable| !is_table(variable.site));
+    computing.map(|variable| variable.range.len()).sum()
 }
 
 /// Names, shapes and order of the parameters, as a hash and their number.

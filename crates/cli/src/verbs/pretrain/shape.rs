@@ -5,10 +5,25 @@ use std::path::{Path, PathBuf};
 use albert::{AlbertConfig, ModelFolder};
 use albert_hub::Want;
 use albert_tokenizer::AlbertTokenizer;
+use albert_train::tie::Tied;
 use anyhow::{Context, Result, bail};
 
 use crate::hub::RevisionFlag;
 use crate::stream::Voice;
+use crate::verbs::model::configuration;
+
+/// What the layers of a new model share.
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum ShareName {
+    /// Everything: ALBERT
+    All,
+    /// Attention, and the LayerNorm behind it
+    Attention,
+    /// The feed-forward part, and the LayerNorm behind it
+    Ffn,
+    /// Nothing: a group for each layer, as in BERT
+    None,
+}
 
 /// What is trained.
 #[derive(clap::Args)]
@@ -31,6 +46,9 @@ pub(super) struct ShapeFlags {
         conflicts_with = "config"
     )]
     model: Option<PathBuf>,
+    /// What the layers of a new model share [default: what the configuration says]
+    #[arg(long, value_enum, value_name = "PART", conflicts_with = "model")]
+    share: Option<ShareName>,
     #[command(flatten)]
     revision: RevisionFlag,
     /// The name of the model to go on with.
@@ -70,6 +88,15 @@ impl ShapeFlags {
         )
     }
 
+    /// What the groups of the model share.
+    pub(super) fn tied(&self) -> Vec<Tied> {
+        match self.share {
+            Some(ShareName::Attention) => vec![Tied::Attention],
+            Some(ShareName::Ffn) => vec![Tied::Ffn],
+            None | Some(ShareName::All | ShareName::None) => Vec::new(),
+        }
+    }
+
     /// The configuration of the model. Without `dropout` a new model has none, as models of version 2.
     pub(super) fn config(
         &self,
@@ -90,31 +117,16 @@ impl ShapeFlags {
                 }
                 config
             }
-            (None, Some(name)) => match AlbertConfig::preset(name) {
-                Some(config) => AlbertConfig {
-                    vocab_size: words,
-                    ..config
-                },
-                None => {
-                    let path = Path::new(name);
-                    if !path.exists() {
-                        let known: Vec<&str> = albert::config::PRESETS
-                            .iter()
-                            .map(|preset| preset.name)
-                            .collect();
-                        bail!(
-                            "--config: expected a file or one of {}, found {name}",
-                            known.join(", ")
-                        );
-                    }
-                    let (config, _) = AlbertConfig::from_file(path).map_err(albert::Error::from)?;
-                    AlbertConfig {
-                        vocab_size: words,
-                        ..config
-                    }
-                }
+            (None, Some(name)) => AlbertConfig {
+                vocab_size: words,
+                ..configuration(name)?
             },
             (None, None) => bail!("--config or --model is missing"),
+        };
+        config.num_hidden_groups = match self.share {
+            None => config.num_hidden_groups,
+            Some(ShareName::All) => 1,
+            Some(_) => config.num_hidden_layers,
         };
         if self.model.is_none() || dropout.is_some() {
             let dropout = dropout.unwrap_or(0.0);
