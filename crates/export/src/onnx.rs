@@ -128,7 +128,9 @@ impl<'a> Source<'a> {
             ModelClass::TokenClassification => {
                 self.run::<classes::TokenClassification<Cpu>, T, E>(write)
             }
-            ModelClass::QuestionAnswering => self.run::<classes::QuestionAnswering<Cpu>, T, E>(write),
+            ModelClass::QuestionAnswering => {
+                self.run::<classes::QuestionAnswering<Cpu>, T, E>(write)
+            }
             ModelClass::JointQuestionAnswering => {
                 self.run::<classes::JointQuestionAnswering<Cpu>, T, E>(write)
             }

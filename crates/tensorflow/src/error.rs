@@ -18,7 +18,9 @@ pub enum Error {
     #[error(transparent)]
     Export(#[from] albert_export::Error),
     /// There is no library.
-    #[error("TensorFlow's C library: {VARIABLE} is not set, and there is none in {searched}; {ADVICE}")]
+    #[error(
+        "TensorFlow's C library: {VARIABLE} is not set, and there is none in {searched}; {ADVICE}"
+    )]
     NotFound {
         /// Where it was looked for.
         searched: String,

@@ -48,7 +48,11 @@ impl Environment {
         let system = ["/usr/local", "/usr"].map(PathBuf::from);
         Self {
             variable: path(VARIABLE),
-            active: active.into_iter().filter_map(path).map(PathBuf::from).collect(),
+            active: active
+                .into_iter()
+                .filter_map(path)
+                .map(PathBuf::from)
+                .collect(),
             others: home.into_iter().chain(system).collect(),
         }
     }
@@ -63,7 +67,11 @@ impl Environment {
             return Ok(vec![named(Path::new(variable))?]);
         }
         let found = |prefixes: &[PathBuf]| -> Vec<PathBuf> {
-            prefixes.iter().flat_map(|prefix| folders(prefix)).filter_map(|f| library_in(&f)).collect()
+            prefixes
+                .iter()
+                .flat_map(|prefix| folders(prefix))
+                .filter_map(|f| library_in(&f))
+                .collect()
         };
         let mut all = found(&self.active);
         all.extend(NAMES.map(PathBuf::from));
@@ -105,7 +113,8 @@ fn named(path: &Path) -> Result<PathBuf> {
 fn folders(prefix: &Path) -> Vec<PathBuf> {
     let lib = prefix.join("lib");
     let entries = fs::read_dir(&lib).into_iter().flatten().flatten();
-    let pythons = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"));
+    let pythons =
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"));
     let mut pythons: Vec<PathBuf> = pythons.map(|entry| entry.path()).collect();
     // The newest last in the alphabet, but for 3.9 and older.
     pythons.sort();
@@ -139,8 +148,12 @@ mod tests {
         let wheel = "lib/python3.12/site-packages/tensorflow/libtensorflow_cc.so.2";
         let venv = touch(&at("venv").join(wheel));
         let conda = touch(&at("conda/lib/libtensorflow.so.2"));
-        let debian = touch(&at("usr/lib/python3/dist-packages/tensorflow/libtensorflow_cc.so.2"));
-        touch(&at("usr/lib/perl/site-packages/tensorflow/libtensorflow.so.2"));
+        let debian = touch(&at(
+            "usr/lib/python3/dist-packages/tensorflow/libtensorflow_cc.so.2",
+        ));
+        touch(&at(
+            "usr/lib/perl/site-packages/tensorflow/libtensorflow.so.2",
+        ));
         let environment = Environment {
             variable: None,
             active: vec![at("venv"), at("conda")],
@@ -179,9 +192,18 @@ mod tests {
             assert_eq!(found, [file.clone()], "{}", path.display());
         }
         for (path, what) in [("absent", "nothing"), ("lib", "a folder without one")] {
-            let error = environment(&root.path().join(path)).candidates().unwrap_err().to_string();
-            assert!(error.starts_with("ALBERT_TENSORFLOW_LIBRARY: expected"), "{error}");
-            assert!(error.contains(what) && error.contains("pip install"), "{error}");
+            let error = environment(&root.path().join(path))
+                .candidates()
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.starts_with("ALBERT_TENSORFLOW_LIBRARY: expected"),
+                "{error}"
+            );
+            assert!(
+                error.contains(what) && error.contains("pip install"),
+                "{error}"
+            );
         }
     }
 }

@@ -72,7 +72,10 @@ impl TfHead for PreTraining<Cpu> {
         outputs: &[Array],
         labels: &PreTrainingLabels,
     ) -> Result<Option<Array>> {
-        let both = labels.labels.as_ref().zip(labels.sentence_order_label.as_ref());
+        let both = labels
+            .labels
+            .as_ref()
+            .zip(labels.sentence_order_label.as_ref());
         both.map(|(words, orders)| {
             loss::pretraining(config, &outputs[0], &outputs[1], words, orders)
         })
@@ -105,11 +108,7 @@ impl TfHead for MaskedLm<Cpu> {
     const TF_CLASS: &'static str = "TFAlbertForMaskedLM";
     const OUTPUTS: &'static [&'static str] = &["logits"];
 
-    fn loss(
-        config: &AlbertConfig,
-        outputs: &[Array],
-        labels: &Vec<i64>,
-    ) -> Result<Option<Array>> {
+    fn loss(config: &AlbertConfig, outputs: &[Array], labels: &Vec<i64>) -> Result<Option<Array>> {
         loss::masked_lm(config, &outputs[0], labels).map(Some)
     }
 
@@ -124,11 +123,7 @@ impl TfHead for SequenceClassification<Cpu> {
     const OUTPUTS: &'static [&'static str] = &["logits"];
 
     /// With one label the squared error, else the cross-entropy, of each example; `problem_type` means nothing here.
-    fn loss(
-        _: &AlbertConfig,
-        outputs: &[Array],
-        labels: &ClassLabels,
-    ) -> Result<Option<Array>> {
+    fn loss(_: &AlbertConfig, outputs: &[Array], labels: &ClassLabels) -> Result<Option<Array>> {
         let logits = &outputs[0];
         let loss = match (logits.shape[1], labels) {
             (1, ClassLabels::Classes(classes)) => {
@@ -162,11 +157,7 @@ impl TfHead for TokenClassification<Cpu> {
     const TF_CLASS: &'static str = "TFAlbertForTokenClassification";
     const OUTPUTS: &'static [&'static str] = &["logits"];
 
-    fn loss(
-        config: &AlbertConfig,
-        outputs: &[Array],
-        labels: &Vec<i64>,
-    ) -> Result<Option<Array>> {
+    fn loss(config: &AlbertConfig, outputs: &[Array], labels: &Vec<i64>) -> Result<Option<Array>> {
         loss::tokens(config, &outputs[0], labels).map(Some)
     }
 
@@ -181,11 +172,7 @@ impl TfHead for QuestionAnswering<Cpu> {
     const OUTPUTS: &'static [&'static str] = &["start_logits", "end_logits"];
 
     /// Positions are 0 to S−1: none is clamped or ignored.
-    fn loss(
-        _: &AlbertConfig,
-        outputs: &[Array],
-        labels: &QuestionLabels,
-    ) -> Result<Option<Array>> {
+    fn loss(_: &AlbertConfig, outputs: &[Array], labels: &QuestionLabels) -> Result<Option<Array>> {
         let starts = ("start_positions", labels.start_positions.as_slice());
         let ends = ("end_positions", labels.end_positions.as_slice());
         let starts = loss::each(&outputs[0], starts, "[B]")?;

@@ -179,7 +179,9 @@ unsafe fn text(raw: *const c_char) -> String {
         return String::new();
     }
     // SAFETY: as the caller promises.
-    unsafe { CStr::from_ptr(raw) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(raw) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The library.
@@ -248,8 +250,7 @@ impl Library {
             let (bytes, count) = (config.as_ptr().cast(), config.len());
             (functions.TF_SetConfig)(options.as_ptr(), bytes, count, status.as_ptr());
             functions.check(&status, "take the options of a session")?;
-            let raw =
-                (functions.TF_NewSession)(graph.as_ptr(), options.as_ptr(), status.as_ptr());
+            let raw = (functions.TF_NewSession)(graph.as_ptr(), options.as_ptr(), status.as_ptr());
             functions.check(&status, action)?;
             (graph, NonNull::new(raw).ok_or_else(|| exhausted(action))?)
         };
@@ -329,10 +330,19 @@ impl Session {
                 index: 0,
             })
         };
-        let inputs = feeds.iter().map(|feed| first(feed.name)).collect::<Result<Vec<_>>>()?;
-        let tensors = feeds.iter().map(|feed| functions.tensor(feed)).collect::<Result<Vec<_>>>()?;
+        let inputs = feeds
+            .iter()
+            .map(|feed| first(feed.name))
+            .collect::<Result<Vec<_>>>()?;
+        let tensors = feeds
+            .iter()
+            .map(|feed| functions.tensor(feed))
+            .collect::<Result<Vec<_>>>()?;
         let values: Vec<*mut RawTensor> = tensors.iter().map(Owned::as_ptr).collect();
-        let outputs = fetches.iter().map(|name| first(name)).collect::<Result<Vec<_>>>()?;
+        let outputs = fetches
+            .iter()
+            .map(|name| first(name))
+            .collect::<Result<Vec<_>>>()?;
         let targets = targets
             .iter()
             .map(|name| self.operation(name).map(<*mut Operation>::cast_const))
@@ -364,7 +374,10 @@ impl Session {
             .map(|raw| unsafe { Owned::new(raw, functions.TF_DeleteTensor, "give a result") })
             .collect();
         functions.check(&status, "run the model")?;
-        results.into_iter().map(|tensor| functions.array(&tensor?)).collect()
+        results
+            .into_iter()
+            .map(|tensor| functions.array(&tensor?))
+            .collect()
     }
 
     fn operation(&self, name: &str) -> Result<*mut Operation> {
@@ -375,9 +388,8 @@ impl Session {
         };
         let text = CString::new(name).map_err(|_| missing())?;
         // SAFETY: the graph is alive, the text ends with 0; the operation lives as long as the graph.
-        let operation = unsafe {
-            (self.functions.TF_GraphOperationByName)(self.graph.as_ptr(), text.as_ptr())
-        };
+        let operation =
+            unsafe { (self.functions.TF_GraphOperationByName)(self.graph.as_ptr(), text.as_ptr()) };
         match operation.is_null() {
             true => Err(missing()),
             false => Ok(operation),
@@ -429,7 +441,9 @@ impl Functions {
         // SAFETY: the tensor is alive, and axes are asked for within their number.
         let (kind, dims, bytes, data) = unsafe {
             let axes = 0..(self.TF_NumDims)(tensor.as_ptr());
-            let dims: Vec<i64> = axes.map(|axis| (self.TF_Dim)(tensor.as_ptr(), axis)).collect();
+            let dims: Vec<i64> = axes
+                .map(|axis| (self.TF_Dim)(tensor.as_ptr(), axis))
+                .collect();
             let bytes = (self.TF_TensorByteSize)(tensor.as_ptr());
             let data = (self.TF_TensorData)(tensor.as_ptr());
             ((self.TF_TensorType)(tensor.as_ptr()), dims, bytes, data)
@@ -446,7 +460,9 @@ impl Functions {
         let mut values = vec![0.0_f32; elements];
         if elements > 0 && !data.is_null() {
             // SAFETY: `data` has `bytes` bytes and so has `values`, which is ours alone; any bytes are numbers.
-            unsafe { ptr::copy_nonoverlapping(data.cast(), values.as_mut_ptr().cast::<u8>(), bytes) }
+            unsafe {
+                ptr::copy_nonoverlapping(data.cast(), values.as_mut_ptr().cast::<u8>(), bytes)
+            }
         }
         Ok(Array {
             shape,
@@ -472,7 +488,10 @@ mod tests {
         let error = Library::open(&path).unwrap_err();
         assert!(matches!(error, Error::Library { .. }), "{error:?}");
         let text = error.to_string();
-        assert!(text.contains("libtensorflow.so.2: expected TensorFlow's C library"), "{text}");
+        assert!(
+            text.contains("libtensorflow.so.2: expected TensorFlow's C library"),
+            "{text}"
+        );
         assert!(text.contains("pip install tensorflow-cpu"), "{text}");
     }
 
@@ -480,8 +499,22 @@ mod tests {
     #[test]
     fn a_library_without_the_functions() {
         let error = Library::open(Path::new("libc.so.6")).unwrap_err();
-        assert!(matches!(error, Error::Symbol { symbol: "TF_Version", .. }), "{error:?}");
-        assert!(error.to_string().contains("found none of its functions TF_Version"), "{error}");
+        assert!(
+            matches!(
+                error,
+                Error::Symbol {
+                    symbol: "TF_Version",
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+        assert!(
+            error
+                .to_string()
+                .contains("found none of its functions TF_Version"),
+            "{error}"
+        );
     }
 
     #[test]

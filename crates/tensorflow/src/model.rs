@@ -42,7 +42,9 @@ struct Variable {
 impl<H: TfHead> fmt::Debug for TfAlbert<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let variables = &self.variables.len();
-        f.debug_struct(H::TF_CLASS).field("variables", variables).finish_non_exhaustive()
+        f.debug_struct(H::TF_CLASS)
+            .field("variables", variables)
+            .finish_non_exhaustive()
     }
 }
 
@@ -105,7 +107,10 @@ impl<H: TfHead> TfAlbert<H> {
         inputs.check(&self.config)?;
         let batch = Batch::new(inputs, H::MODEL)?;
         let known = |name: &String| self.outputs.contains_key(name);
-        let own = H::OUTPUTS.iter().map(|name| (*name).to_owned()).filter(known);
+        let own = H::OUTPUTS
+            .iter()
+            .map(|name| (*name).to_owned())
+            .filter(known);
         let own: Vec<String> = own.collect();
         let list = |kept: bool, name: &str| -> Vec<String> {
             let names = (0..).map(|i| format!("{name}.{i}")).take_while(known);
@@ -116,7 +121,9 @@ impl<H: TfHead> TfAlbert<H> {
         let names = own.iter().chain(&states).chain(&attentions);
         let fetches: Vec<&str> = names.map(|name| self.outputs[name].as_str()).collect();
 
-        let mut results = self.session.run(&batch.feeds(&self.outputs), &fetches, &[])?;
+        let mut results = self
+            .session
+            .run(&batch.feeds(&self.outputs), &fetches, &[])?;
         let mut inner = results.split_off(own.len());
         let trace = Trace {
             attentions: inner.split_off(states.len()),
@@ -158,7 +165,10 @@ impl<H: TfHead> TfAlbert<H> {
 
 /// A variable as the model has it: matrices [N, K].
 fn parameter(variable: &Variable, value: Array) -> Parameter<'static> {
-    let Array { mut shape, mut data } = value;
+    let Array {
+        mut shape,
+        mut data,
+    } = value;
     if let ([inputs, outputs], true) = (&shape[..], variable.transposed) {
         let (inputs, outputs) = (*inputs, *outputs);
         let turned = (0..outputs).flat_map(|o| (0..inputs).map(move |i| i * outputs + o));
@@ -211,7 +221,11 @@ impl<'a> Batch<'a> {
     fn new(inputs: &'a Inputs, class: ModelClass) -> Result<Self> {
         if let Some(mask) = &inputs.head_mask {
             let found = format!("{} elements", mask.len());
-            return Err(input("head_mask", "none: TensorFlow's classes have none", found));
+            return Err(input(
+                "head_mask",
+                "none: TensorFlow's classes have none",
+                found,
+            ));
         }
         let (batch, length) = (inputs.batch, inputs.length);
         let shape = match class {
@@ -294,10 +308,20 @@ mod tests {
     fn what_tensorflow_has_not() {
         let mut inputs = Inputs::new(2, 3, vec![5; 6]);
         inputs.choices = Some(4);
-        let error = Batch::new(&inputs, ModelClass::MultipleChoice).err().expect("refused");
-        assert!(error.to_string().contains("divisor of the 2 sequences"), "{error}");
+        let error = Batch::new(&inputs, ModelClass::MultipleChoice)
+            .err()
+            .expect("refused");
+        assert!(
+            error.to_string().contains("divisor of the 2 sequences"),
+            "{error}"
+        );
         inputs.head_mask = Some(vec![1.0; 2]);
-        let error = Batch::new(&inputs, ModelClass::MaskedLM).err().expect("refused");
-        assert!(error.to_string().starts_with("head_mask: expected none"), "{error}");
+        let error = Batch::new(&inputs, ModelClass::MaskedLM)
+            .err()
+            .expect("refused");
+        assert!(
+            error.to_string().starts_with("head_mask: expected none"),
+            "{error}"
+        );
     }
 }

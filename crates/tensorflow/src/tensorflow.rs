@@ -40,7 +40,9 @@ impl TensorFlow {
     fn from(environment: &Environment) -> Result<Self> {
         for path in environment.candidates()? {
             // A name without a folder is one for the loader, which may not know it.
-            let by_name = path.parent().is_none_or(|parent| parent.as_os_str().is_empty());
+            let by_name = path
+                .parent()
+                .is_none_or(|parent| parent.as_os_str().is_empty());
             match Self::open(&path) {
                 Err(Error::Library { .. }) if by_name && environment.variable.is_none() => {}
                 opened => return opened,
@@ -114,7 +116,10 @@ mod tests {
             ..Environment::default()
         };
         #[cfg(target_os = "linux")]
-        assert!(matches!(TensorFlow::from(&damaged), Err(Error::Library { .. })));
+        assert!(matches!(
+            TensorFlow::from(&damaged),
+            Err(Error::Library { .. })
+        ));
         let named = Environment {
             variable: Some(root.path().join("nothing").into()),
             ..damaged

@@ -37,7 +37,9 @@ fn library(test: &str) -> Option<&'static TensorFlow> {
         Ok(library) => Some(library),
         Err(Error::NotFound { .. }) if std::env::var_os("ALBERT_REQUIRE_TENSORFLOW").is_none() => {
             let note = format!("skipped: {test} (there is no TensorFlow: docs/tensorflow.md)\n");
-            std::io::stderr().write_all(note.as_bytes()).expect("stderr");
+            std::io::stderr()
+                .write_all(note.as_bytes())
+                .expect("stderr");
             None
         }
         Err(error) => panic!("{error}"),
@@ -46,7 +48,9 @@ fn library(test: &str) -> Option<&'static TensorFlow> {
 
 fn load<H: TfHead>(library: &TensorFlow, folder: &Path) -> TfAlbert<H> {
     let loaded = TfAlbert::<H>::from_pretrained(folder, library, LoadOptions::default());
-    loaded.unwrap_or_else(|error| panic!("{}: {error}", folder.display())).0
+    loaded
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .0
 }
 
 /// A case: its folder, its class, inputs and outputs.
@@ -72,14 +76,21 @@ impl Case {
     /// All below `fixtures/NAME` that these classes can be.
     fn all(name: &str) -> Vec<Self> {
         let entries = std::fs::read_dir(fixtures().join(name)).expect("fixtures");
-        let mut folders: Vec<PathBuf> = entries.map(|entry| entry.expect("a case").path()).collect();
+        let mut folders: Vec<PathBuf> =
+            entries.map(|entry| entry.expect("a case").path()).collect();
         folders.sort();
         let cases = folders.iter().map(|folder| Self::open(folder));
-        cases.filter(|case| case.class != "AlbertForJointQuestionAnswering").collect()
+        cases
+            .filter(|case| case.class != "AlbertForJointQuestionAnswering")
+            .collect()
     }
 
     fn name(&self) -> String {
-        self.folder.file_name().expect("a name").to_string_lossy().into_owned()
+        self.folder
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned()
     }
 
     fn whole(&self, name: &str) -> Option<Vec<i64>> {
@@ -99,7 +110,10 @@ impl Case {
             length,
             input_ids: self.whole("input_ids"),
             inputs_embeds: embeds.map(albert_testing::Tensor::real),
-            attention_mask: self.inputs.get("attention_mask").map(albert_testing::Tensor::real),
+            attention_mask: self
+                .inputs
+                .get("attention_mask")
+                .map(albert_testing::Tensor::real),
             token_type_ids: self.whole("token_type_ids"),
             position_ids: self.whole("position_ids"),
             head_mask: None,
@@ -127,14 +141,19 @@ impl Case {
                 self.run_class::<PreTraining<Cpu>>(library, Some(labels), saved)
             }
             "AlbertForSequenceClassification" => {
-                let labels = self.inputs.get("labels").map(|labels| match &labels.numbers {
-                    Numbers::Whole(classes) => ClassLabels::Classes(classes.clone()),
-                    Numbers::Real(values) => ClassLabels::Values(values.clone()),
-                });
+                let labels = self
+                    .inputs
+                    .get("labels")
+                    .map(|labels| match &labels.numbers {
+                        Numbers::Whole(classes) => ClassLabels::Classes(classes.clone()),
+                        Numbers::Real(values) => ClassLabels::Values(values.clone()),
+                    });
                 self.run_class::<SequenceClassification<Cpu>>(library, labels, saved)
             }
             "AlbertForQuestionAnswering" => {
-                let both = self.whole("start_positions").zip(self.whole("end_positions"));
+                let both = self
+                    .whole("start_positions")
+                    .zip(self.whole("end_positions"));
                 let labels = both.map(|(start_positions, end_positions)| QuestionLabels {
                     start_positions,
                     end_positions,
@@ -162,11 +181,17 @@ impl Case {
 
         model.save_pretrained(saved).expect("saved");
         let again = load::<H>(library, saved);
-        let output = again.forward(&self.batch(), labels.as_ref(), ALL).expect("outputs");
+        let output = again
+            .forward(&self.batch(), labels.as_ref(), ALL)
+            .expect("outputs");
         for ((name, array), (_, other)) in arrays.iter().zip(output.arrays()) {
             let [a, b] = [array, other].map(|one| Array64::new(&one.shape, &one.data));
-            let deviation = measure(&a, &b).unwrap_or_else(|e| panic!("{}: {name}: {e}", self.name()));
-            assert!(deviation.max_abs <= TOLERANCE * deviation.scale.max(1.0), "{name}: {deviation}");
+            let deviation =
+                measure(&a, &b).unwrap_or_else(|e| panic!("{}: {name}: {e}", self.name()));
+            assert!(
+                deviation.max_abs <= TOLERANCE * deviation.scale.max(1.0),
+                "{name}: {deviation}"
+            );
         }
         arrays
     }
@@ -181,7 +206,11 @@ impl Case {
             let deviation = measure(&actual, expected);
             let deviation = deviation.unwrap_or_else(|e| panic!("{}: {name}: {e}", self.name()));
             let relative = deviation.max_abs / deviation.scale.max(1.0);
-            assert!(relative <= tolerance, "{}: {name}: {deviation}", self.name());
+            assert!(
+                relative <= tolerance,
+                "{}: {name}: {deviation}",
+                self.name()
+            );
             worst = worst.max(relative);
         }
         worst
@@ -193,7 +222,9 @@ fn bits(folder: &Path) -> BTreeMap<String, Vec<u32>> {
     let checkpoint = Checkpoint::open(folder).expect("a checkpoint");
     let read = |tensor: &albert_formats::TensorInfo| {
         let mut values = vec![0.0_f32; tensor.elements()];
-        checkpoint.read_f32(tensor, 0, &mut values).expect("numbers");
+        checkpoint
+            .read_f32(tensor, 0, &mut values)
+            .expect("numbers");
         let bits = values.into_iter().map(f32::to_bits).collect();
         (tensor.name.clone(), bits)
     };
@@ -211,7 +242,12 @@ fn as_transformers_tensorflow_classes() {
         let saved = scratch.path().join(case.name());
         let outputs = case.run(library, &saved);
         let losses = case.expected.contains_key("loss");
-        assert_eq!(outputs.iter().any(|(name, _)| name == "loss"), losses, "{}", case.name());
+        assert_eq!(
+            outputs.iter().any(|(name, _)| name == "loss"),
+            losses,
+            "{}",
+            case.name()
+        );
         worst = worst.max(case.check(&outputs, TOLERANCE));
         // What transformers wrote, name by name.
         if case.folder.join("tf_model.h5").is_file() {
@@ -257,7 +293,9 @@ fn two_biases() {
             TFAlbertForMaskedLM::from_pretrained(folder, library, options).expect("loaded");
         let saved = scratch.path().join(saved);
         model.save_pretrained(&saved).expect("saved");
-        let output = model.forward(&inputs, None, Keep::default()).expect("outputs");
+        let output = model
+            .forward(&inputs, None, Keep::default())
+            .expect("outputs");
         (output.logits, saved)
     };
     let (decoder, kept) = run(&folder, MlmBias::Decoder, "decoder");
@@ -270,7 +308,10 @@ fn two_biases() {
         let mut found = tensors.iter().filter(|(name, _)| name.ends_with(end));
         found.next().expect("a bias").1.clone()
     };
-    assert_ne!(ends("predictions/bias:0"), ends("predictions/decoder/bias:0"));
+    assert_ne!(
+        ends("predictions/bias:0"),
+        ends("predictions/decoder/bias:0")
+    );
 }
 
 #[test]
@@ -282,11 +323,15 @@ fn what_tensorflow_has_no_place_for() {
         let folder = fixtures().join("model").join(case);
         let options = LoadOptions::default();
         let error = match case {
-            "untied_decoder" => TFAlbertForMaskedLM::from_pretrained(&folder, library, options).err(),
+            "untied_decoder" => {
+                TFAlbertForMaskedLM::from_pretrained(&folder, library, options).err()
+            }
             "model" => TFAlbertForMaskedLM::from_pretrained(&folder, library, options).err(),
             _ => TFAlbertModel::from_pretrained(&folder, library, options).err(),
         };
-        error.unwrap_or_else(|| panic!("{case} was loaded")).to_string()
+        error
+            .unwrap_or_else(|| panic!("{case} was loaded"))
+            .to_string()
     };
     for (case, part) in [
         ("untied_decoder", "a decoder that is not the word table"),
@@ -317,7 +362,10 @@ fn wrong_inputs_and_labels() {
     let text = refused(&Inputs::new(1, 3, vec![5, 6]), None);
     assert!(text.contains("[B, S] = 3 elements"), "{text}");
     let text = refused(&good, Some(vec![5, 6]));
-    assert!(text.contains("labels: expected [B, S] = 3 elements"), "{text}");
+    assert!(
+        text.contains("labels: expected [B, S] = 3 elements"),
+        "{text}"
+    );
     let text = refused(&good, Some(vec![5, -1, 6]));
     assert!(text.contains("labels, element 1: expected 0 to"), "{text}");
     let long = model.config().max_position_embeddings + 1;
@@ -345,21 +393,39 @@ fn a_fresh_head() {
     let (model, loaded) =
         TFAlbertForSequenceClassification::from_pretrained(&folder, library, options)
             .expect("loaded");
-    assert_eq!(loaded.tensors.fresh, ["classifier.weight", "classifier.bias"]);
+    assert_eq!(
+        loaded.tensors.fresh,
+        ["classifier.weight", "classifier.bias"]
+    );
     let device = Cpu::new(CpuOptions::default()).expect("threads");
     let ours = Albert::<SequenceClassification<Cpu>>::from_pretrained(&folder, device, options);
     let inputs = Inputs::new(2, 3, vec![5, 6, 7, 8, 9, 10]);
-    let logits = model.forward(&inputs, None, Keep::default()).expect("outputs").logits;
-    let wanted = ours.expect("loaded").0.forward(&inputs, None, Keep::default());
+    let logits = model
+        .forward(&inputs, None, Keep::default())
+        .expect("outputs")
+        .logits;
+    let wanted = ours
+        .expect("loaded")
+        .0
+        .forward(&inputs, None, Keep::default());
     let wanted = wanted.expect("outputs").logits;
     let [a, b] = [&logits, &wanted].map(|one| Array64::new(&one.shape, &one.data));
     let deviation = measure(&a, &b).expect("numbers");
-    assert!(deviation.max_abs <= TOLERANCE * deviation.scale.max(1.0), "{deviation}");
+    assert!(
+        deviation.max_abs <= TOLERANCE * deviation.scale.max(1.0),
+        "{deviation}"
+    );
 
     let scratch = tempfile::tempdir().expect("a folder");
     model.save_pretrained(scratch.path()).expect("saved");
     let again = load::<SequenceClassification<Cpu>>(library, scratch.path());
-    assert_eq!(again.forward(&inputs, None, Keep::default()).expect("outputs").logits, logits);
+    assert_eq!(
+        again
+            .forward(&inputs, None, Keep::default())
+            .expect("outputs")
+            .logits,
+        logits
+    );
 }
 
 /// Models have variables of their own, and one may be run by several threads.
@@ -412,11 +478,26 @@ fn the_example() {
         return;
     }
     let test = std::env::current_exe().expect("this test");
-    let profile = test.parent().and_then(Path::parent).expect("target/…/deps/test");
-    let example = profile.join("examples/tf_albert").with_extension(std::env::consts::EXE_EXTENSION);
+    let profile = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/…/deps/test");
+    let example = profile
+        .join("examples/tf_albert")
+        .with_extension(std::env::consts::EXE_EXTENSION);
     let folder = fixtures().join("demo");
-    let output = std::process::Command::new(example).arg(folder).output().expect("it runs");
+    let output = std::process::Command::new(example)
+        .arg(folder)
+        .output()
+        .expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.lines().count() == 4 && text.contains("loss "), "{text}");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        text.lines().count() == 4 && text.contains("loss "),
+        "{text}"
+    );
 }

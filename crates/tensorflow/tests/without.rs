@@ -6,8 +6,13 @@ use std::process::{Command, Output};
 /// Cargo builds examples beside the tests.
 fn example() -> PathBuf {
     let test = std::env::current_exe().expect("this test");
-    let profile = test.parent().and_then(Path::parent).expect("target/…/deps/test");
-    profile.join("examples/tf_albert").with_extension(std::env::consts::EXE_EXTENSION)
+    let profile = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/…/deps/test");
+    profile
+        .join("examples/tf_albert")
+        .with_extension(std::env::consts::EXE_EXTENSION)
 }
 
 /// The example with this library.
@@ -35,11 +40,25 @@ fn no_library() {
     let scratch = tempfile::tempdir().expect("a folder");
     let nothing = scratch.path().join("nothing");
     let advice = "`pip install tensorflow-cpu` brings one";
-    refused(&nothing, &["ALBERT_TENSORFLOW_LIBRARY: expected", "found nothing at", advice]);
+    refused(
+        &nothing,
+        &[
+            "ALBERT_TENSORFLOW_LIBRARY: expected",
+            "found nothing at",
+            advice,
+        ],
+    );
     refused(scratch.path(), &["found a folder without one", advice]);
     let text = scratch.path().join("libtensorflow.so.2");
     std::fs::write(&text, "no library").expect("written");
-    refused(&text, &["found what the system cannot load", "libtensorflow.so.2", advice]);
+    refused(
+        &text,
+        &[
+            "found what the system cannot load",
+            "libtensorflow.so.2",
+            advice,
+        ],
+    );
 }
 
 #[test]

@@ -147,11 +147,11 @@ pub fn save_keras(
         });
     }
     let items = keras_items(config, tensors);
-    let named = datasets(class, &items, |item| {
-        (item.tensor.site, item.name.as_str())
-    });
-    let by_name: BTreeMap<&str, &KerasItem<'_>> =
-        named.iter().map(|(name, item)| (name.as_str(), *item)).collect();
+    let named = datasets(class, &items, |item| (item.tensor.site, item.name.as_str()));
+    let by_name: BTreeMap<&str, &KerasItem<'_>> = named
+        .iter()
+        .map(|(name, item)| (name.as_str(), *item))
+        .collect();
     let specs: Vec<TensorSpec<'_>> = named
         .iter()
         .map(|(name, item)| TensorSpec {

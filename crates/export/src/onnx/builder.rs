@@ -3,9 +3,9 @@
 use albert::names::{Field, Site};
 use albert::{Activation, AlbertConfig, Parameter};
 
-use super::{Form, Int8};
 use super::graph::{Attribute, Constant, Elements, Graph, Value};
 use super::proto::DataType;
+use super::{Form, Int8};
 
 /// Laplace's μ and σ as transformers rounds them.
 #[expect(clippy::approx_constant, reason = "μ is rounded, not 1/√2")]

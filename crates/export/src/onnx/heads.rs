@@ -92,7 +92,12 @@ pub(super) fn inner(b: &mut Builder<'_>, encoded: &Encoded) {
         let state = encoded.batch.per_token(b, state, wide);
         output(b, &state, &format!("hidden_states.{i}"), &axes);
     }
-    let axes = [BATCH, Axis::Fixed(b.config.num_attention_heads), LENGTH, LENGTH];
+    let axes = [
+        BATCH,
+        Axis::Fixed(b.config.num_attention_heads),
+        LENGTH,
+        LENGTH,
+    ];
     for (i, attention) in encoded.attentions.iter().enumerate() {
         output(b, attention, &format!("attentions.{i}"), &axes);
     }

@@ -76,7 +76,10 @@ impl Batch {
             let length = graph.op("Slice", "length", [&outer, &two, &three], &[]);
             let axis = [Attribute::Int("axis", 0)];
             let rows = graph.op("Concat", "rows", [&all, &length], &axis);
-            for x in [&mut ids, &mut mask, &mut types].into_iter().chain(&mut positions) {
+            for x in [&mut ids, &mut mask, &mut types]
+                .into_iter()
+                .chain(&mut positions)
+            {
                 *x = graph.op("Reshape", "rows_of_choices", [x, &rows], &[]);
             }
             shape = graph.op("Shape", "shape", [&ids], &[]);

@@ -102,7 +102,11 @@ fn session_graph<'a>(graph: &Graph<'a>, class: ModelClass) -> SessionGraph<'a> {
         reads,
         outputs,
     } = lower(graph, class);
-    let mut nodes: Vec<NodeDef> = graph.inputs.iter().map(|input| given(port(input))).collect();
+    let mut nodes: Vec<NodeDef> = graph
+        .inputs
+        .iter()
+        .map(|input| given(port(input)))
+        .collect();
     let mut named = Vec::new();
     for (number, (variable, read)) in variables.iter().zip(reads).enumerate() {
         let names = [format!("value_{number}"), format!("assign_{number}")];
@@ -208,11 +212,31 @@ mod tests {
             ("model/groups_l2_g2_n2", ModelClass::Model, 2, 4),
             ("model/pretraining", ModelClass::PreTraining, 2, 2),
             ("model/masked_lm", ModelClass::MaskedLM, 2, 2),
-            ("model/sequence_classification", ModelClass::SequenceClassification, 2, 2),
-            ("model/token_classification", ModelClass::TokenClassification, 2, 2),
-            ("model/question_answering", ModelClass::QuestionAnswering, 2, 2),
+            (
+                "model/sequence_classification",
+                ModelClass::SequenceClassification,
+                2,
+                2,
+            ),
+            (
+                "model/token_classification",
+                ModelClass::TokenClassification,
+                2,
+                2,
+            ),
+            (
+                "model/question_answering",
+                ModelClass::QuestionAnswering,
+                2,
+                2,
+            ),
             ("model/multiple_choice", ModelClass::MultipleChoice, 2, 2),
-            ("gradients/joint_question_answering", ModelClass::JointQuestionAnswering, 2, 2),
+            (
+                "gradients/joint_question_answering",
+                ModelClass::JointQuestionAnswering,
+                2,
+                2,
+            ),
         ];
         for (case, class, layers, blocks) in cases {
             with(case, class, |graph, message| {
@@ -220,7 +244,11 @@ mod tests {
                 let known: BTreeSet<&str> = names.iter().copied().collect();
                 assert_eq!(names.len(), known.len(), "{case}: a name is there twice");
                 for node in &message.node {
-                    assert!(!node.op.contains("PartitionedCall"), "{case}: {}", node.name);
+                    assert!(
+                        !node.op.contains("PartitionedCall"),
+                        "{case}: {}",
+                        node.name
+                    );
                     for input in &node.input {
                         let (name, number) = input.split_once(':').unwrap_or((input, "0"));
                         assert!(known.contains(name), "{case}: {}: {input}", node.name);
@@ -233,7 +261,12 @@ mod tests {
                 for name in fed.chain(graph.outputs.values()) {
                     assert!(known.contains(name.as_str()), "{case}: {name}");
                 }
-                let inputs = ["input_ids", "attention_mask", "token_type_ids", "position_ids"];
+                let inputs = [
+                    "input_ids",
+                    "attention_mask",
+                    "token_type_ids",
+                    "position_ids",
+                ];
                 assert!(inputs.iter().all(|name| known.contains(name)), "{case}");
                 let count = |what: &str| {
                     let outputs = graph.outputs.keys();
@@ -264,7 +297,9 @@ mod tests {
                 let name = &variable.tensor.name;
                 let tensor = checkpoint.get(name).expect("in the checkpoint");
                 let mut stored = vec![0.0; tensor.elements()];
-                checkpoint.read_f32(tensor, 0, &mut stored).expect("numbers");
+                checkpoint
+                    .read_f32(tensor, 0, &mut stored)
+                    .expect("numbers");
                 let elements = variable.elements();
                 if variable.transposed {
                     let [inputs, outputs] = variable.shape[..] else {
