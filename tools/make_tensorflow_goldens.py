@@ -119,7 +119,7 @@ def main(out):
         model.save_pretrained(folder, safe_serialization=not hdf5)
         keep(folder, "tf_model" if hdf5 else "model")
         feed = {key: tf.constant(value) for key, value in inputs.items()}
-        write(folder, cls, inputs, outputs_of(model(**feed, output_hidden_states=True, output_attentions=True)), PACKAGES)
+        write(folder, cls, inputs, outputs_of(model(feed, output_hidden_states=True, output_attentions=True)), PACKAGES)
         about = folder / "expected.json"
         about.write_text(about.read_text().replace("make_dialect_fixtures", "make_tensorflow_goldens"))
 

@@ -201,11 +201,6 @@ impl fmt::Debug for Library {
 impl Library {
     /// Loads a file, or what the system's loader finds by a name.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        // The wheel's library needs the one beside it, which the loader does not always look for there.
-        let framework = path.with_file_name("libtensorflow_framework.so.2");
-        if path.is_absolute() && framework.is_file() {
-            load(&framework)?;
-        }
         let functions = Functions::load(load(path)?, path)?;
         Ok(Self {
             functions: Arc::new(functions),

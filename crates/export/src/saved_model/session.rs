@@ -9,7 +9,7 @@ use albert::names::{Field, Site};
 use albert::{AlbertConfig, LoadOptions, Loaded, Parameter};
 use prost::Message;
 
-use super::function::{attributes, of_type};
+use super::function::of_type;
 use super::lower::{Lowered, argument, lower};
 use super::meta::{Port, VERSIONS, node, port};
 use super::names::Variable;
