@@ -53,7 +53,7 @@ fuzz: ## five minutes of hostile input for each target (needs cargo-fuzz)
 	@for target in $$($(CARGO) fuzz list); do \
 	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run "$$target" -- -max_total_time=300 -rss_limit_mb=1024 -dict="fuzz/$$target.dict"; done
 
-interop: ## do PyTorch, TensorFlow and Flax load what albert convert writes? makes environments in target/interop, or takes PYTHON523 and PYTHONTF
+interop: ## do PyTorch, TensorFlow and Flax load what albert convert writes, does TensorFlow run our TFAlbert types? makes environments in target/interop, or takes PYTHON523 and PYTHONTF
 	$(CARGO) build --locked -p albert-cli
 	$(PYTHON) tools/interop.py "$${CARGO_TARGET_DIR:-target}/debug/albert"
 
@@ -66,6 +66,7 @@ fixtures: ## write fixtures/ anew: PYTHON523 and PYTHON457 have PyTorch and that
 	@if test -n "$(PYTHON523)"; then "$(PYTHON523)" tools/make_gradients.py; else echo "skipped: tools/make_gradients.py (PYTHON523 is not set)"; fi
 	@if test -n "$(PYTHONTF)"; then "$(PYTHONTF)" tools/make_container_fixtures.py; else echo "skipped: tools/make_container_fixtures.py (PYTHONTF is not set)"; fi
 	@if test -n "$(PYTHONTF)"; then "$(PYTHONTF)" tools/make_dialect_fixtures.py tensorflow; else echo "skipped: tools/make_dialect_fixtures.py tensorflow (PYTHONTF is not set)"; fi
+	@if test -n "$(PYTHONTF)"; then "$(PYTHONTF)" tools/make_tensorflow_goldens.py; else echo "skipped: tools/make_tensorflow_goldens.py (PYTHONTF is not set)"; fi
 	@if test -n "$(PYTHONFLAX)"; then "$(PYTHONFLAX)" tools/make_dialect_fixtures.py flax; else echo "skipped: tools/make_dialect_fixtures.py flax (PYTHONFLAX is not set)"; fi
 	@if test -n "$(PYTHON523)"; then "$(PYTHON523)" tools/make_dialect_fixtures.py torch; else echo "skipped: tools/make_dialect_fixtures.py torch (PYTHON523 is not set)"; fi
 	@if test -n "$(PYTHON457)"; then "$(PYTHON457)" tools/make_goldens_457.py; else echo "skipped: tools/make_goldens_457.py (PYTHON457 is not set)"; fi

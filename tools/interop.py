@@ -5,6 +5,7 @@ Converts models of fixtures/ to every format, runs `albert forward` on them, and
     transformers 5 (PyTorch)      model.safetensors, pytorch_model.bin
     transformers 4.57 (TensorFlow, Flax where it imports)      tf_model.h5, flax_model.msgpack
     TensorFlow                    model.ckpt-best, restored into a graph with the variables of google-research/albert
+Then runs the tests of crates/tensorflow with the C library of TensorFlow's wheel.
 A folder passes if the library misses no tensor and meets no unexpected one, and its outputs are within 1e-5 of ours. Makes two virtual environments in WORK
 unless PYTHON523 (torch, transformers 5) and PYTHONTF (tensorflow, tf-keras, transformers 4.57, h5py, perhaps flax) name them.
 Exit code 1 if a folder fails, or a library that should be there is not.
@@ -197,11 +198,21 @@ def environment(library, work):
     return str(python)
 
 
+def check_c_library(work):
+    """The TFAlbert types of crates/tensorflow, executed by the wheel's C library."""
+    find = "import importlib.util; print(*importlib.util.find_spec('tensorflow').submodule_search_locations)"
+    wheel = subprocess.run([environment("tensorflow", work), "-c", find], check=True, capture_output=True, text=True).stdout.strip()
+    variables = {**os.environ, "ALBERT_TENSORFLOW_LIBRARY": wheel, "ALBERT_REQUIRE_TENSORFLOW": "1"}
+    words = ["test", "--locked", "-p", "albert-tensorflow", "--test", "tensorflow", "--example", "tf_albert"]
+    return subprocess.run([os.environ.get("CARGO", "cargo"), *words], cwd=ROOT, env=variables).returncode
+
+
 def main(albert, work):
     work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work) as out:
         convert(albert, pathlib.Path(out))
         codes = [subprocess.run([environment(library, work), __file__, "--check", library, out]).returncode for library in PACKAGES]
+    codes.append(check_c_library(work))
     return max(codes)
 
 

@@ -37,6 +37,7 @@ mod plan;
 mod write;
 
 pub use check::Check;
+pub use write::save_keras;
 
 /// What a model is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -136,7 +136,10 @@ impl Inputs {
     }
 
     /// Checks every size and number against the model.
-    pub(crate) fn check(&self, config: &AlbertConfig) -> Result<()> {
+    ///
+    /// # Errors
+    /// Says which array, where in it, what was expected and what was found.
+    pub fn check(&self, config: &AlbertConfig) -> Result<()> {
         let (b, s, e) = (self.batch, self.length, config.embedding_size);
         if b == 0 || s == 0 {
             return Err(Error::input(

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use albert::config::ModelClass;
-use albert::convert::{ConvertOptions, Converted, Target, convert_folder};
-use albert::{AlbertConfig, Cpu, CpuOptions, MlmBias};
+use albert::convert::{ConvertOptions, Converted, Target, convert_folder, save_keras};
+use albert::{Albert, AlbertConfig, AlbertModel, Cpu, CpuOptions, Head, LoadOptions, MlmBias};
 use albert_formats::{Checkpoint, Dtype, TensorSpec, write_safetensors};
 use albert_testing::fixtures;
 
@@ -464,4 +464,63 @@ fn destinations() {
     assert_says(&into(&home.path().join("a/b")), &["mkdir"]);
     assert_says(&into(&source.join("h5")), &["apart from the source"]);
     assert!(!source.join("h5").exists());
+}
+
+/// All tensors of a checkpoint, bit for bit.
+fn bits(folder: &Path) -> BTreeMap<String, (Vec<usize>, Vec<u32>)> {
+    let checkpoint = Checkpoint::open(folder).expect("a checkpoint");
+    let read = |tensor: &albert_formats::TensorInfo| {
+        let mut values = vec![0.0_f32; tensor.elements()];
+        let read = checkpoint.read_f32(tensor, 0, &mut values);
+        read.expect("numbers");
+        let bits = values.into_iter().map(f32::to_bits).collect();
+        (tensor.name.clone(), (tensor.shape.clone(), bits))
+    };
+    checkpoint.tensors().map(read).collect()
+}
+
+/// Loads a file of transformers' TensorFlow class, writes it from memory, and compares the two.
+fn saved_from_memory<H: Head<Cpu>>(case: &str) {
+    let source = fixtures().join(case);
+    let loaded = Albert::<H>::from_pretrained(&source, device(), LoadOptions::default());
+    let (model, _) = loaded.unwrap_or_else(|error| panic!("{case}: {error}"));
+    let home = tempfile::tempdir().expect("a folder");
+    let folder = home.path().join("new");
+    let class = ModelClass::from_name(H::CLASS).expect("a class");
+    save_keras(&folder, class, model.config(), &model.tensors()).expect("saved");
+    assert_eq!(bits(&folder), bits(&source), "{case}");
+
+    let (mut config, _) = AlbertConfig::from_folder(&folder).expect("a configuration");
+    assert_eq!(config.architectures, [H::CLASS]);
+    let (mut wanted, _) = AlbertConfig::from_folder(&source).expect("a configuration");
+    for config in [&mut config, &mut wanted] {
+        config.extra.remove("dtype");
+        config.extra.remove("torch_dtype");
+    }
+    assert_eq!(config, wanted, "{case}");
+}
+
+#[test]
+fn a_model_in_memory_as_transformers_tensorflow_class_writes_it() {
+    use albert::heads;
+    saved_from_memory::<heads::Base>("dialects/keras_model");
+    saved_from_memory::<heads::MaskedLm<Cpu>>("dialects/keras_masked_lm");
+    saved_from_memory::<heads::PreTraining<Cpu>>("dialects/keras_pretraining");
+    saved_from_memory::<heads::SequenceClassification<Cpu>>("dialects/keras_classifier");
+    saved_from_memory::<heads::TokenClassification<Cpu>>("dialects/keras_tagger");
+    saved_from_memory::<heads::QuestionAnswering<Cpu>>("dialects/keras_answers");
+    saved_from_memory::<heads::MultipleChoice<Cpu>>("dialects/keras_choice");
+}
+
+#[test]
+fn keras_has_no_place_for_relative_positions() {
+    let source = fixtures().join("model/relative_key");
+    let loaded = AlbertModel::from_pretrained(&source, device(), LoadOptions::default());
+    let (model, _) = loaded.expect("loaded");
+    let home = tempfile::tempdir().expect("a folder");
+    let folder = home.path().join("new");
+    let saved = save_keras(&folder, ModelClass::Model, model.config(), &model.tensors());
+    let error = saved.expect_err("refused").to_string();
+    assert_says(&error, &["distance_embedding", "has no place in"]);
+    assert!(!folder.exists());
 }

@@ -31,6 +31,10 @@ const NOT_RUN: &[(&str, &str)] = &[
         "`make readme` runs it",
     ),
     (
+        "cargo run -p albert-tensorflow --example tf_albert -- DIR \"The capital of [MASK] is Paris.\"",
+        "it needs TensorFlow; crates/tensorflow/tests runs it where there is one",
+    ),
+    (
         "RUSTC_BOOTSTRAP=1 cargo fuzz run …",
         "it runs for minutes and needs cargo-fuzz",
     ),
@@ -158,7 +162,7 @@ fn commands(block: &Block) -> Result<Vec<Shown>, String> {
             }));
         }
         // Python's are what users run in other programs, which the tests do not have.
-        "rust" | "toml" | "text" | "json" | "python" => {}
+        "rust" | "rust,no_run" | "toml" | "text" | "json" | "python" => {}
         other => {
             return Err(format!(
                 "line {}: a block in {other:?}: expected console, sh, rust, toml, text, json or python",

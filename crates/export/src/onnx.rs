@@ -21,7 +21,7 @@ use albert::{
 };
 use serde_json::{Map, Value};
 
-use crate::Result;
+use crate::{Error, Result};
 use builder::Builder;
 use graph::Graph;
 use model::Batch;
@@ -70,57 +70,96 @@ pub struct Written {
 /// A folder that cannot be loaded as this class, or whose classifier was trained as another one; a file that cannot be written,
 /// or would have 2 GiB or more.
 pub fn export(folder: &Path, class: ModelClass, file: &Path, options: Options) -> Result<Written> {
-    let source = Source {
-        folder,
-        class,
-        options,
-    };
-    let (bytes, loaded) = source.build(|config, graph| {
+    let source = Source::new(folder, class, options);
+    let (bytes, loaded) = source.build(|config, graph| -> Result<_> {
         let about = about(config, class, options.int8);
         write::write(file, &about, graph)
     })?;
     Ok(Written { bytes, loaded })
 }
 
+/// Whose conventions a graph follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Those of transformers' PyTorch classes, with the inputs and outputs that runtimes need.
+    Torch,
+    /// Those of its TensorFlow classes: (1 − mask)·(−10000) is added to the scores, with a mask in f32. `position_ids` is an
+    /// input too, word embeddings, hidden states and attentions are outputs.
+    TensorFlow,
+}
+
 /// A model to export, and how.
 pub(crate) struct Source<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) class: ModelClass,
-    pub(crate) options: Options,
+    pub(crate) int8: Option<Int8>,
+    pub(crate) loading: LoadOptions,
+    pub(crate) form: Form,
 }
 
-impl Source<'_> {
-    /// Loads the model, builds its graph, which `write` writes; gives what that gives and what loading found.
-    pub(crate) fn build<T>(
-        &self,
-        write: impl FnOnce(&AlbertConfig, Graph<'_>) -> Result<T>,
-    ) -> Result<(T, Loaded)> {
-        match self.class {
-            ModelClass::Model | ModelClass::ModelWithoutPooler => {
-                self.run::<classes::Base, T>(write)
-            }
-            ModelClass::PreTraining => self.run::<classes::PreTraining<Cpu>, T>(write),
-            ModelClass::MaskedLM => self.run::<classes::MaskedLm<Cpu>, T>(write),
-            ModelClass::SequenceClassification => {
-                self.run::<classes::SequenceClassification<Cpu>, T>(write)
-            }
-            ModelClass::TokenClassification => {
-                self.run::<classes::TokenClassification<Cpu>, T>(write)
-            }
-            ModelClass::QuestionAnswering => self.run::<classes::QuestionAnswering<Cpu>, T>(write),
-            ModelClass::JointQuestionAnswering => {
-                self.run::<classes::JointQuestionAnswering<Cpu>, T>(write)
-            }
-            ModelClass::MultipleChoice => self.run::<classes::MultipleChoice<Cpu>, T>(write),
+impl<'a> Source<'a> {
+    pub(crate) fn new(folder: &'a Path, class: ModelClass, options: Options) -> Self {
+        Self {
+            folder,
+            class,
+            int8: options.int8,
+            loading: LoadOptions {
+                mlm_bias: options.mlm_bias,
+                ..LoadOptions::default()
+            },
+            form: Form::Torch,
         }
     }
 
-    fn run<H: Head<Cpu>, T>(
+    /// Loads the model, builds its graph, which `write` writes; gives what that gives and what loading found.
+    pub(crate) fn build<T, E: From<Error>>(
         &self,
-        write: impl FnOnce(&AlbertConfig, Graph<'_>) -> Result<T>,
-    ) -> Result<(T, Loaded)> {
+        write: impl FnOnce(&AlbertConfig, Graph<'_>) -> Result<T, E>,
+    ) -> Result<(T, Loaded), E> {
+        match self.class {
+            ModelClass::Model | ModelClass::ModelWithoutPooler => {
+                self.run::<classes::Base, T, E>(write)
+            }
+            ModelClass::PreTraining => self.run::<classes::PreTraining<Cpu>, T, E>(write),
+            ModelClass::MaskedLM => self.run::<classes::MaskedLm<Cpu>, T, E>(write),
+            ModelClass::SequenceClassification => {
+                self.run::<classes::SequenceClassification<Cpu>, T, E>(write)
+            }
+            ModelClass::TokenClassification => {
+                self.run::<classes::TokenClassification<Cpu>, T, E>(write)
+            }
+            ModelClass::QuestionAnswering => {
+                self.run::<classes::QuestionAnswering<Cpu>, T, E>(write)
+            }
+            ModelClass::JointQuestionAnswering => {
+                self.run::<classes::JointQuestionAnswering<Cpu>, T, E>(write)
+            }
+            ModelClass::MultipleChoice => self.run::<classes::MultipleChoice<Cpu>, T, E>(write),
+        }
+    }
+
+    fn run<H: Head<Cpu>, T, E: From<Error>>(
+        &self,
+        write: impl FnOnce(&AlbertConfig, Graph<'_>) -> Result<T, E>,
+    ) -> Result<(T, Loaded), E> {
+        let (model, loaded) = self.load::<H>()?;
+        let (config, tensors) = (model.config(), model.tensors());
+        let mut b = Builder::new(config, &tensors, self.int8.unwrap_or_default(), self.form);
+        let batch = Batch::new(&mut b, self.class == ModelClass::MultipleChoice);
+        let stored = b.has(Site::Pooler, Field::Weight);
+        let pooler = heads::has_pooler(self.class).unwrap_or(stored);
+        let encoded = model::encode(&mut b, batch, pooler);
+        heads::head(&mut b, self.class, &encoded, self.loading.mlm_bias);
+        if self.form == Form::TensorFlow {
+            heads::inner(&mut b, &encoded);
+            b.keep_all();
+        }
+        Ok((write(config, b.graph)?, loaded))
+    }
+
+    fn load<H: Head<Cpu>>(&self) -> Result<(Albert<H>, Loaded)> {
         let options = CpuOptions {
-            precision: match self.options.int8 {
+            precision: match self.int8 {
                 Some(_) => Precision::Int8,
                 None => Precision::F32,
             },
@@ -130,20 +169,12 @@ impl Source<'_> {
             action: "start the threads",
             source,
         })?;
-        let loading = LoadOptions {
-            mlm_bias: self.options.mlm_bias,
-            ..LoadOptions::default()
-        };
         check_trained_for::<H, Cpu>(self.folder)?;
-        let (model, loaded) = Albert::<H>::from_pretrained(self.folder, device, loading)?;
-        let (config, tensors) = (model.config(), model.tensors());
-        let mut b = Builder::new(config, &tensors, self.options.int8.unwrap_or_default());
-        let batch = Batch::new(&mut b, self.class == ModelClass::MultipleChoice);
-        let stored = b.has(Site::Pooler, Field::Weight);
-        let pooler = heads::has_pooler(self.class).unwrap_or(stored);
-        let encoded = model::encode(&mut b, batch, pooler);
-        heads::head(&mut b, self.class, &encoded, self.options.mlm_bias);
-        Ok((write(config, b.graph)?, loaded))
+        Ok(Albert::<H>::from_pretrained(
+            self.folder,
+            device,
+            self.loading,
+        )?)
     }
 }
 

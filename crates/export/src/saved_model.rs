@@ -8,6 +8,7 @@ mod meta;
 mod names;
 mod objects;
 pub mod proto;
+pub mod session;
 mod write;
 
 #[cfg(test)]
@@ -59,13 +60,9 @@ pub fn export(
         int8: None,
         mlm_bias,
     };
-    let source = Source {
-        folder,
-        class,
-        options,
-    };
+    let source = Source::new(folder, class, options);
     let draft = Draft::apart(folder, output)?;
-    let ((bytes, variables), loaded) = source.build(|_, graph| {
+    let ((bytes, variables), loaded) = source.build(|_, graph| -> Result<_> {
         let model = meta::Model::new(&graph, class);
         let message = meta::saved_model(&model).encode_to_vec();
         write_atomically(&draft.path().join("saved_model.pb"), &message)?;

@@ -143,6 +143,14 @@ impl Golden {
         }
     }
 
+    /// The inputs of a case of any kind, from `inputs.safetensors` in its folder.
+    ///
+    /// # Panics
+    /// When the file is missing or wrong.
+    pub fn inputs_in(folder: &Path) -> BTreeMap<String, Tensor> {
+        read_inputs(&folder.join("inputs.safetensors"))
+    }
+
     /// A list of names under `loading`: transformers' "missing_keys" or "unexpected_keys".
     ///
     /// # Panics

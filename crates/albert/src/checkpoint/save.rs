@@ -44,6 +44,20 @@ type Elements<'a> = Box<dyn Fn(usize, &mut [f32]) + 'a>;
 type Integers<'a> = Box<dyn Fn(usize, &mut [i8]) -> Option<f32> + 'a>;
 
 impl Parameter<'_> {
+    /// A tensor with these elements, whose name and shape are those of the model's table.
+    pub fn of(site: Site, field: Field, shape: Vec<usize>, values: Vec<f32>) -> Self {
+        Self {
+            site,
+            field,
+            name: site.name(field),
+            shape,
+            elements: Box::new(move |first, out| {
+                out.copy_from_slice(&values[first..][..out.len()])
+            }),
+            integers: None,
+        }
+    }
+
     /// Fills `out` with elements `first`, `first` + 1, …; of a matrix both are whole rows.
     ///
     /// # Panics

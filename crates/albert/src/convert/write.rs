@@ -11,10 +11,10 @@ use albert_formats::{
 
 use super::Target;
 use super::plan::{Item, Plan};
-use crate::checkpoint::{Stored, View};
+use crate::checkpoint::{Parameter, Stored, View};
 use crate::config::{AlbertConfig, ConfigDialect, ModelClass};
 use crate::error::{Error, Result};
-use crate::names::{Field, Site};
+use crate::names::{self, Dialect, Field, Site};
 
 /// Keras' version whose files the HDF5 form is that of: it has not changed since.
 const KERAS_VERSION: &str = "2.15.0";
@@ -28,7 +28,7 @@ pub(super) fn weights(
     plan: &Plan<'_>,
 ) -> Result<()> {
     let named = match to {
-        Target::Hdf5 => datasets(class, plan),
+        Target::Hdf5 => datasets(class, &plan.items, |item| (item.site, item.name.as_str())),
         _ => plan
             .items
             .iter()
@@ -66,11 +66,8 @@ pub(super) fn weights(
         }
         Target::Tf1 => write_tf_bundle(file, &specs, fill)?,
         Target::Hdf5 => {
-            let attributes = [("backend", "tensorflow"), ("keras_version", KERAS_VERSION)];
-            let attributes = attributes.map(|(key, value)| (key.to_owned(), value.to_owned()));
-            let mut layers: Vec<&str> = plan.items.iter().map(layer).collect();
-            layers.dedup();
-            write_hdf5(file, &attributes.into(), &layers, &specs, fill)?;
+            let names = plan.items.iter().map(|item| item.name.as_str());
+            write_hdf5(file, &attributes(), &layers(names), &specs, fill)?;
         }
         Target::Flax => write_msgpack(file, &specs, fill)?,
     }
@@ -124,27 +121,149 @@ fn ties(plan: &Plan<'_>) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Writes a model in memory as transformers' TensorFlow class does: `tf_model.h5` and `config.json` in `folder`, which may
+/// be new. Where there is one bias of the masked language model, it is written under both names that Keras has.
+///
+/// # Errors
+/// A tensor that these classes have no place for; a file that cannot be written.
+pub fn save_keras(
+    folder: &Path,
+    class: ModelClass,
+    config: &AlbertConfig,
+    tensors: &[Parameter<'_>],
+) -> Result<()> {
+    let homeless = |tensor: &&Parameter<'_>| {
+        let name = Dialect::Keras.name_of(tensor.site, tensor.field);
+        name.is_none()
+    };
+    if let Some(tensor) = tensors.iter().find(homeless) {
+        return Err(Error::Folder {
+            path: folder.to_owned(),
+            problem: format!(
+                "tensor {} has no place in {}; write safetensors",
+                tensor.name,
+                Dialect::Keras.name()
+            ),
+        });
+    }
+    let items = keras_items(config, tensors);
+    let named = datasets(class, &items, |item| (item.tensor.site, item.name.as_str()));
+    let by_name: BTreeMap<&str, &KerasItem<'_>> = named
+        .iter()
+        .map(|(name, item)| (name.as_str(), *item))
+        .collect();
+    let specs: Vec<TensorSpec<'_>> = named
+        .iter()
+        .map(|(name, item)| TensorSpec {
+            name,
+            dtype: albert_formats::Dtype::F32,
+            shape: &item.shape,
+        })
+        .collect();
+    fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+    let file = folder.join(Target::Hdf5.file());
+    let layers = layers(items.iter().map(|item| item.name.as_str()));
+    write_hdf5(&file, &attributes(), &layers, &specs, |spec, sink| {
+        sink.write_f32(&by_name[spec.name].elements())
+    })?;
+    let mut config = config.clone();
+    config.architectures = vec![class.name().to_owned()];
+    config.set_quantization(None);
+    write_config(folder, &mut config, "float32")
+}
+
+/// A tensor of a model in memory, and what Keras makes of it.
+struct KerasItem<'a> {
+    tensor: &'a Parameter<'a>,
+    name: String,
+    shape: Vec<usize>,
+    turned: bool,
+}
+
+impl KerasItem<'_> {
+    fn elements(&self) -> Vec<f32> {
+        let mut values = vec![0.0; self.shape.iter().product()];
+        self.tensor.read(0, &mut values);
+        match self.shape[..] {
+            [inputs, outputs] if self.turned => {
+                let turned = (0..inputs).flat_map(|i| (0..outputs).map(move |o| o * inputs + i));
+                turned.map(|at| values[at]).collect()
+            }
+            _ => values,
+        }
+    }
+}
+
+/// In the order in which these classes make their variables.
+fn keras_items<'a>(config: &AlbertConfig, tensors: &'a [Parameter<'a>]) -> Vec<KerasItem<'a>> {
+    let find = |site, field| {
+        let mut all = tensors.iter();
+        all.find(|tensor| (tensor.site, tensor.field) == (site, field))
+    };
+    let sites = names::base_sites(config)
+        .into_iter()
+        .chain(names::head_sites());
+    let places = sites.flat_map(|site| [(site, Field::Weight), (site, Field::Bias)]);
+    let item = |(site, field)| {
+        let (name, turned) = Dialect::Keras.name_of(site, field)?;
+        let other = match site {
+            Site::MlmBias => find(Site::Decoder, field),
+            Site::Decoder => find(Site::MlmBias, field),
+            _ => None,
+        };
+        let tensor = find(site, field).or(other)?;
+        let mut shape = tensor.shape.clone();
+        if turned {
+            shape.reverse();
+        }
+        Some(KerasItem {
+            tensor,
+            name,
+            shape,
+            turned,
+        })
+    };
+    places.filter_map(item).collect()
+}
+
+/// What a Keras file says of itself.
+fn attributes() -> BTreeMap<String, String> {
+    let attributes = [("backend", "tensorflow"), ("keras_version", KERAS_VERSION)];
+    attributes
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
 /// The layer of a Keras model that a tensor belongs to.
-fn layer<'a>(item: &'a Item<'_>) -> &'a str {
-    item.name.split('/').next().unwrap_or_default()
+fn layer(name: &str) -> &str {
+    name.split('/').next().unwrap_or_default()
+}
+
+/// The layers of a Keras model, each once.
+fn layers<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut layers: Vec<&str> = names.map(layer).collect();
+    layers.dedup();
+    layers
 }
 
 /// The datasets of a Keras file, layer by layer: LAYER/MODEL/NAME:0. The masked language model lists the embeddings, too,
 /// since it uses them.
-fn datasets<'p, 'a>(class: ModelClass, plan: &'p Plan<'a>) -> Vec<(String, &'p Item<'a>)> {
+fn datasets<T>(
+    class: ModelClass,
+    items: &[T],
+    about: impl Fn(&T) -> (Site, &str),
+) -> Vec<(String, &T)> {
     let model = snake_case(&format!("TF{}", class.name()));
-    let path = |layer: &str, item: &Item<'_>| format!("{layer}/{model}/{}:0", item.name);
-    let mut all: Vec<(String, &Item<'_>)> = plan
-        .items
+    let path = |layer: &str, name: &str| format!("{layer}/{model}/{name}:0");
+    let mut all: Vec<(String, &T)> = items
         .iter()
-        .map(|item| (path(layer(item), item), item))
+        .map(|item| (path(layer(about(item).1), about(item).1), item))
         .collect();
-    let last = plan
-        .items
+    let last = items
         .iter()
-        .rposition(|item| layer(item) == "predictions");
+        .rposition(|item| layer(about(item).1) == "predictions");
     if let Some(last) = last {
-        let embeddings = plan.items.iter().filter(|item| {
+        let embeddings = items.iter().filter(|item| {
             use Site::{EmbeddingNorm, PositionEmbeddings, TokenTypeEmbeddings, WordEmbeddings};
             let own = [
                 WordEmbeddings,
@@ -152,10 +271,10 @@ fn datasets<'p, 'a>(class: ModelClass, plan: &'p Plan<'a>) -> Vec<(String, &'p I
                 PositionEmbeddings,
                 EmbeddingNorm,
             ];
-            own.contains(&item.site)
+            own.contains(&about(item).0)
         });
         let repeated: Vec<_> = embeddings
-            .map(|item| (path("predictions", item), item))
+            .map(|item| (path("predictions", about(item).1), item))
             .collect();
         all.splice(last + 1..last + 1, repeated);
     }
@@ -192,13 +311,17 @@ pub(super) fn configuration(
         (false, true) => "bfloat16",
         _ => "float32",
     };
-    config.extra.remove("torch_dtype");
-    config.extra.insert("dtype".to_owned(), dtype.into());
     if to == Target::Tf1 {
         // It has no place for labels and tokens, which config.json keeps.
         let json = config.to_json(ConfigDialect::Google)?;
         write_atomically(&folder.join("albert_config.json"), json.as_bytes())?;
     }
+    write_config(folder, config, dtype)
+}
+
+fn write_config(folder: &Path, config: &mut AlbertConfig, dtype: &str) -> Result<()> {
+    config.extra.remove("torch_dtype");
+    config.extra.insert("dtype".to_owned(), dtype.into());
     let json = config.to_json(ConfigDialect::HuggingFace)?;
     write_atomically(&folder.join("config.json"), json.as_bytes())?;
     Ok(())

@@ -3,9 +3,9 @@
 use albert::names::{Field, Site};
 use albert::{Activation, AlbertConfig, Parameter};
 
-use super::Int8;
 use super::graph::{Attribute, Constant, Elements, Graph, Value};
 use super::proto::DataType;
+use super::{Form, Int8};
 
 /// Laplace's μ and σ as transformers rounds them.
 #[expect(clippy::approx_constant, reason = "μ is rounded, not 1/√2")]
@@ -15,15 +15,22 @@ const LAPLACE: (f64, f64) = (0.707107, 0.282095);
 pub(super) struct Builder<'a> {
     pub(super) graph: Graph<'a>,
     pub(super) config: &'a AlbertConfig,
+    pub(super) form: Form,
     tensors: &'a [Parameter<'a>],
     int8: Int8,
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(config: &'a AlbertConfig, tensors: &'a [Parameter<'a>], int8: Int8) -> Self {
+    pub(super) fn new(
+        config: &'a AlbertConfig,
+        tensors: &'a [Parameter<'a>],
+        int8: Int8,
+        form: Form,
+    ) -> Self {
         Self {
             graph: Graph::default(),
             config,
+            form,
             tensors,
             int8,
         }
@@ -42,6 +49,13 @@ impl<'a> Builder<'a> {
     fn get(&self, site: Site, field: Field) -> &'a Parameter<'a> {
         let tensor = self.find(site, field);
         tensor.expect("loading refuses a class whose tensors are not there")
+    }
+
+    /// Makes constants of the tensors that no node reads, too.
+    pub(super) fn keep_all(&mut self) {
+        for tensor in self.tensors {
+            self.graph.reals(tensor);
+        }
     }
 
     /// A tensor of the model in floating point.

@@ -81,6 +81,28 @@ pub(super) fn head(b: &mut Builder<'_>, class: ModelClass, encoded: &Encoded, bi
     }
 }
 
+/// Declares what TensorFlow's classes give away of the encoder, and the word embeddings, which may be given instead.
+pub(super) fn inner(b: &mut Builder<'_>, encoded: &Encoded) {
+    b.graph.enter("inner");
+    let (narrow, wide) = (b.config.embedding_size, b.config.hidden_size);
+    let axes = [BATCH, LENGTH, Axis::Fixed(narrow)];
+    output(b, &encoded.words, "inputs_embeds", &axes);
+    let axes = [BATCH, LENGTH, Axis::Fixed(wide)];
+    for (i, state) in encoded.states.iter().enumerate() {
+        let state = encoded.batch.per_token(b, state, wide);
+        output(b, &state, &format!("hidden_states.{i}"), &axes);
+    }
+    let axes = [
+        BATCH,
+        Axis::Fixed(b.config.num_attention_heads),
+        LENGTH,
+        LENGTH,
+    ];
+    for (i, attention) in encoded.attentions.iter().enumerate() {
+        output(b, attention, &format!("attentions.{i}"), &axes);
+    }
+}
+
 fn output(b: &mut Builder<'_>, value: &Value, name: &str, axes: &[Axis]) {
     b.graph.output(value, name, DataType::Float, axes);
 }

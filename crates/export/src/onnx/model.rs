@@ -7,6 +7,7 @@
 use albert::PositionEmbeddingType;
 use albert::names::{BlockSite, Field, Place, Site, heads_of};
 
+use super::Form;
 use super::builder::Builder;
 use super::graph::{Attribute, Axis, Value};
 use super::proto::DataType;
@@ -22,8 +23,12 @@ pub(super) struct Batch {
     pub(super) ids: Value,
     /// [B, S]
     pub(super) types: Value,
-    /// Which tokens are keys, as truth values [B, S].
+    /// Of [`Form::TensorFlow`] [B, S].
+    positions: Option<Value>,
+    /// Which tokens are keys, as truth values [B, S] …
     pub(super) keep: Value,
+    /// … and as it was given.
+    mask: Value,
     /// B and S `[2]`.
     pub(super) shape: Value,
     /// The shape of the inputs: `shape`, or B, K and S.
@@ -37,6 +42,12 @@ pub(super) struct Encoded {
     pub(super) hidden: Value,
     /// [B, H], where there is a pooler.
     pub(super) pooled: Option<Value>,
+    /// Rows of the word table [B, S, E].
+    pub(super) words: Value,
+    /// The mapped embeddings, then the output of each application of a group [T, H].
+    pub(super) states: Vec<Value>,
+    /// Softmax weights of each block [B, A, S, S].
+    pub(super) attentions: Vec<Value>,
 }
 
 impl Batch {
@@ -48,9 +59,15 @@ impl Batch {
         } else {
             &[BATCH, LENGTH]
         };
-        let names = ["input_ids", "attention_mask", "token_type_ids"];
-        let [mut ids, mut mask, mut types] =
-            names.map(|name| graph.input(name, DataType::Int64, axes));
+        let mask_kind = match b.form {
+            Form::Torch => DataType::Int64,
+            Form::TensorFlow => DataType::Float,
+        };
+        let mut ids = graph.input("input_ids", DataType::Int64, axes);
+        let mut mask = graph.input("attention_mask", mask_kind, axes);
+        let mut types = graph.input("token_type_ids", DataType::Int64, axes);
+        let mut positions = (b.form == Form::TensorFlow)
+            .then(|| graph.input("position_ids", DataType::Int64, axes));
         graph.enter("inputs");
         let outer = graph.op("Shape", "outer_shape", [&ids], &[]);
         let mut shape = outer.clone();
@@ -59,7 +76,10 @@ impl Batch {
             let length = graph.op("Slice", "length", [&outer, &two, &three], &[]);
             let axis = [Attribute::Int("axis", 0)];
             let rows = graph.op("Concat", "rows", [&all, &length], &axis);
-            for x in [&mut ids, &mut mask, &mut types] {
+            for x in [&mut ids, &mut mask, &mut types]
+                .into_iter()
+                .chain(&mut positions)
+            {
                 *x = graph.op("Reshape", "rows_of_choices", [x, &rows], &[]);
             }
             shape = graph.op("Shape", "shape", [&ids], &[]);
@@ -69,7 +89,9 @@ impl Batch {
         Self {
             ids,
             types,
+            positions,
             keep,
+            mask,
             shape,
             outer,
         }
@@ -113,21 +135,19 @@ fn flat(b: &mut Builder<'_>, x: &Value, width: usize) -> Value {
 pub(super) fn encode(b: &mut Builder<'_>, batch: Batch, pooler: bool) -> Encoded {
     let config = b.config;
     b.graph.enter("embeddings");
-    let x = embed(b, &batch);
+    let (x, words) = embed(b, &batch);
 
     // h = x·W_inᵀ + b_in [T, H]: the factorised embedding
     let mut hidden = b.linear("mapping", &x, Site::Mapping);
 
-    // 0 for a key, else so low that every other key outweighs it; alone with its like, all weigh the same [B, 1, 1, S]
+    // [B, 1, 1, S]
     b.graph.enter("mask");
-    let (zero, lowest) = (b.graph.float(0.0), b.graph.float(f32::MIN.into()));
-    let mask = b
-        .graph
-        .op("Where", "mask", [&batch.keep, &zero, &lowest], &[]);
+    let mask = added_mask(b, &batch);
     let axes = b.graph.int64s(&[1, 2]);
     let mask = b.graph.op("Unsqueeze", "mask", [&mask, &axes], &[]);
 
     // Layer i runs the N blocks of group ⌊i·G/L⌋
+    let (mut states, mut attentions) = (vec![hidden.clone()], Vec::new());
     for layer in 0..config.num_hidden_layers {
         let group = config.group_of_layer(layer);
         for inner in 0..config.inner_group_num {
@@ -141,8 +161,11 @@ pub(super) fn encode(b: &mut Builder<'_>, batch: Batch, pooler: bool) -> Encoded
                 mask: &mask,
                 place: Place { group, inner },
             };
-            hidden = step.run(b, &hidden);
+            let probabilities;
+            (hidden, probabilities) = step.run(b, &hidden);
+            attentions.push(probabilities);
         }
+        states.push(hidden.clone());
     }
 
     // tanh(W·h[position 0] + b) [B, H]
@@ -159,15 +182,39 @@ pub(super) fn encode(b: &mut Builder<'_>, batch: Batch, pooler: bool) -> Encoded
         batch,
         hidden,
         pooled,
+        words,
+        states,
+        attentions,
     }
 }
 
-/// LayerNorm(word + type + position) [T, E]
-fn embed(b: &mut Builder<'_>, batch: &Batch) -> Value {
+/// What is added to the scores of a key [B, S]: 0, or where the mask hides it so little that every other key outweighs it.
+fn added_mask(b: &mut Builder<'_>, batch: &Batch) -> Value {
+    let graph = &mut b.graph;
+    match b.form {
+        // Alone with its like, all weigh the same.
+        Form::Torch => {
+            let (zero, lowest) = (graph.float(0.0), graph.float(f32::MIN.into()));
+            graph.op("Where", "mask", [&batch.keep, &zero, &lowest], &[])
+        }
+        // Alone with its like, they weigh as without a mask.
+        Form::TensorFlow => {
+            let (one, low) = (graph.float(1.0), graph.float(-10000.0));
+            let hidden = graph.op("Sub", "hidden", [&one, &batch.mask], &[]);
+            graph.op("Mul", "mask", [&hidden, &low], &[])
+        }
+    }
+}
+
+/// LayerNorm(word + type + position) [T, E], and the words' part.
+fn embed(b: &mut Builder<'_>, batch: &Batch) -> (Value, Value) {
     let words = b.rows("words", Site::WordEmbeddings, &batch.ids);
     let types = b.rows("types", Site::TokenTypeEmbeddings, &batch.types);
     let mut sum = b.graph.op("Add", "sum", [&words, &types], &[]);
-    if b.config.position_embedding_type == PositionEmbeddingType::Absolute {
+    if let Some(positions) = &batch.positions {
+        let positions = b.rows("positions", Site::PositionEmbeddings, positions);
+        sum = b.graph.op("Add", "sum", [&sum, &positions], &[]);
+    } else if b.config.position_embedding_type == PositionEmbeddingType::Absolute {
         // The first S rows. Of a sequence that is too long runtimes refuse this sum, and give its name.
         let limit = format!("at_most_{}_tokens", b.config.max_position_embeddings);
         let table = b.tensor(Site::PositionEmbeddings, Field::Weight);
@@ -178,7 +225,7 @@ fn embed(b: &mut Builder<'_>, batch: &Batch) -> Value {
         sum = graph.op("Add", &limit, [&sum, &positions], &[]);
     }
     let x = b.norm("norm", &sum, Site::EmbeddingNorm);
-    flat(b, &x, b.config.embedding_size)
+    (flat(b, &x, b.config.embedding_size), words)
 }
 
 /// One application of a block.
@@ -194,9 +241,9 @@ impl Step<'_> {
         Site::Block(part, self.place)
     }
 
-    /// u = LayerNorm(h + W_o·attention(h)); LayerNorm(u + W₂·act(W₁·u)) [T, H]
-    fn run(&self, b: &mut Builder<'_>, hidden: &Value) -> Value {
-        let context = self.attention(b, hidden);
+    /// u = LayerNorm(h + W_o·attention(h)); LayerNorm(u + W₂·act(W₁·u)) [T, H]; and the weights of the attention.
+    fn run(&self, b: &mut Builder<'_>, hidden: &Value) -> (Value, Value) {
+        let (context, probabilities) = self.attention(b, hidden);
         let output = self.site(BlockSite::AttentionOutput);
         let sum = b.linear("attention_output", &context, output);
         let sum = b.graph.op("Add", "attention_sum", [&sum, hidden], &[]);
@@ -208,11 +255,12 @@ impl Step<'_> {
         let activated = b.activate(&ffn);
         let sum = b.linear("ffn_output", &activated, self.site(BlockSite::FfnOutput));
         let sum = b.graph.op("Add", "sum", [&sum, &attended], &[]);
-        b.norm("norm", &sum, self.site(BlockSite::LayerNorm))
+        let output = b.norm("norm", &sum, self.site(BlockSite::LayerNorm));
+        (output, probabilities)
     }
 
-    /// softmax(q·kᵀ/√D + mask)·v of every head: [T, H] → [T, A·D]
-    fn attention(&self, b: &mut Builder<'_>, hidden: &Value) -> Value {
+    /// softmax(q·kᵀ/√D + mask)·v of every head: [T, H] → [T, A·D]; and the softmax [B, A, S, S].
+    fn attention(&self, b: &mut Builder<'_>, hidden: &Value) -> (Value, Value) {
         let (heads, d) = (heads_of(b.config, self.place), b.config.head_size());
         let by_heads = self.batch.with(b, &[heads, d]);
         let mut project = |label: &str, part: BlockSite, order: &'static [i64]| {
@@ -242,7 +290,7 @@ impl Step<'_> {
             .op("MatMul", "context", [&probabilities, &value], &[]);
         let order = [Attribute::Ints("perm", &[0, 2, 1, 3])];
         let context = b.graph.op("Transpose", "context", [&context], &order);
-        flat(b, &context, heads * d)
+        (flat(b, &context, heads * d), probabilities)
     }
 
     /// The scores and q_l·r_{l−r}; with the key's term too, where the configuration says so.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use albert::config::ModelClass;
 
 use super::function::{Body, Op, Tensor, of_type};
+use super::meta;
 use super::names::Variable;
 use super::proto::{Attr, DataType, ListValue};
 use crate::onnx::graph::{Elements, Graph};
@@ -46,6 +47,8 @@ pub(super) struct Lowered<'a> {
     pub(super) body: Body,
     /// What it reads, in the order of its arguments `variable_0`, `variable_1`, …
     pub(super) variables: Vec<Variable<'a>>,
+    /// What reading them gives.
+    pub(super) reads: Vec<Tensor>,
     /// Its results, in the order of the graph's outputs.
     pub(super) outputs: Vec<Tensor>,
 }
@@ -71,6 +74,7 @@ pub(super) fn lower<'a>(graph: &Graph<'a>, class: ModelClass) -> Lowered<'a> {
     Lowered {
         body: lowering.body,
         variables: lowering.variables,
+        reads: lowering.reads,
         outputs,
     }
 }
@@ -78,6 +82,7 @@ pub(super) fn lower<'a>(graph: &Graph<'a>, class: ModelClass) -> Lowered<'a> {
 struct Lowering<'a> {
     body: Body,
     variables: Vec<Variable<'a>>,
+    reads: Vec<Tensor>,
     values: BTreeMap<String, Tensor>,
     /// Whether a matrix is held as [K, N].
     transposed: BTreeMap<String, bool>,
@@ -89,12 +94,13 @@ impl<'a> Lowering<'a> {
         let mut lowering = Self {
             body: Body::default(),
             variables: Vec::new(),
+            reads: Vec::new(),
             values: BTreeMap::new(),
             transposed: BTreeMap::new(),
             constants: BTreeMap::new(),
         };
         for input in &graph.inputs {
-            let (name, kind) = (input.name().to_owned(), DataType::Int64);
+            let (name, kind) = (input.name().to_owned(), meta::port(input).kind);
             lowering.body.reserve(&name);
             let tensor = Tensor {
                 name: name.clone(),
@@ -136,6 +142,7 @@ impl<'a> Lowering<'a> {
             attr: vec![of_type("dtype", DataType::Float)],
         };
         let value = self.body.add("read", &read, &[&handle], DataType::Float);
+        self.reads.push(value.clone());
         self.values.insert(name.to_owned(), value);
         self.transposed.insert(name.to_owned(), variable.transposed);
         self.variables.push(variable);

@@ -17,7 +17,7 @@ use crate::onnx::graph::Graph;
 use crate::onnx::proto::{Length, ValueInfoProto};
 
 /// The version of the operators, that of [`TENSORFLOW`], and the least that reads them.
-const VERSIONS: VersionDef = VersionDef {
+pub(super) const VERSIONS: VersionDef = VersionDef {
     producer: 2474,
     min_consumer: 12,
 };
@@ -46,7 +46,7 @@ pub(super) const ENTRIES: [Entry; 2] = [
 /// An input or output of all signatures.
 pub(super) struct Port {
     pub(super) name: String,
-    /// Of an output.
+    /// Of an input that of the model's function.
     pub(super) kind: DataType,
     pub(super) shape: TensorShapeProto,
 }
@@ -365,7 +365,7 @@ fn saver(variables: &[Variable<'_>], nodes: &mut Vec<NodeDef>) -> SaverDef {
     }
 }
 
-fn node(name: String, op: &str, input: Vec<String>, attr: &[(&str, Attr)]) -> NodeDef {
+pub(super) fn node(name: String, op: &str, input: Vec<String>, attr: &[(&str, Attr)]) -> NodeDef {
     NodeDef {
         name,
         op: op.to_owned(),
@@ -375,7 +375,7 @@ fn node(name: String, op: &str, input: Vec<String>, attr: &[(&str, Attr)]) -> No
 }
 
 /// An input or output of the model's graph; lengths with names vary.
-fn port(value: &ValueInfoProto) -> Port {
+pub(super) fn port(value: &ValueInfoProto) -> Port {
     let tensor = value
         .r#type
         .as_ref()
