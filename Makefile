@@ -53,7 +53,7 @@ fuzz: ## five minutes of hostile input for each target (needs cargo-fuzz)
 	@for target in $$($(CARGO) fuzz list); do \
 	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run "$$target" -- -max_total_time=300 -rss_limit_mb=1024 -dict="fuzz/$$target.dict"; done
 
-interop: ## do PyTorch, TensorFlow and Flax load what albert convert writes, does TensorFlow run our TFAlbert types? makes environments in target/interop, or takes PYTHON523 and PYTHONTF
+interop: ## do PyTorch, TensorFlow, Flax, ONNX Runtime, OpenVINO and huggingface_hub read what we write, does TensorFlow run our types? makes environments in target/interop, or takes PYTHON523 and PYTHONTF
 	$(CARGO) build --locked -p albert-cli
 	$(PYTHON) tools/interop.py "$${CARGO_TARGET_DIR:-target}/debug/albert"
 

@@ -1,15 +1,17 @@
 """Are the files that `albert convert` writes read by the programs they are for, with the same results?
 
-Usage: python tools/interop.py ALBERT [WORK]      ALBERT: the program; WORK: a folder for environments, default target/interop.
+Usage: python tools/interop.py ALBERT [WORK] [--only PART]     ALBERT: the program; WORK: a folder for environments, default target/interop.
 Converts models of fixtures/ to every format, runs `albert forward` on them, and lets the real libraries load the same folders:
     transformers 5 (PyTorch)      model.safetensors, pytorch_model.bin
     transformers 4.57 (TensorFlow, Flax where it imports)      tf_model.h5, flax_model.msgpack
     TensorFlow                    model.ckpt-best, restored into a graph with the variables of google-research/albert
-Then runs the tests of crates/tensorflow with the C library of TensorFlow's wheel.
+Then runs the tests of crates/tensorflow with the C library of TensorFlow's wheel, and the checks of what `albert export` writes and of
+the hub's cache: check_onnx.py, check_saved_model.py, check_hub.py. `--only check_onnx` runs that part alone.
 A folder passes if the library misses no tensor and meets no unexpected one, and its outputs are within 1e-5 of ours. Makes two virtual environments in WORK
 unless PYTHON523 (torch, transformers 5) and PYTHONTF (tensorflow, tf-keras, transformers 4.57, h5py, perhaps flax) name them.
 Exit code 1 if a folder fails, or a library that should be there is not.
 """
+import argparse
 import json
 import os
 import pathlib
@@ -28,7 +30,7 @@ os.environ.setdefault("PYTHONWARNINGS", "ignore")
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TARGETS = {"safetensors": "torch", "torch": "torch", "h5": "tensorflow", "flax": "tensorflow", "tf1": "tensorflow"}
 PACKAGES = {
-    "torch": ["torch", "transformers==5.23.0", "safetensors", "numpy"],
+    "torch": ["torch", "transformers==5.23.0", "safetensors", "numpy", "onnx", "onnxruntime", "openvino", "huggingface_hub"],
     "tensorflow": ["tensorflow-cpu==2.21.*", "tf-keras==2.21.*", "transformers==4.57.6", "h5py", "safetensors"],
 }
 CASES = {
@@ -207,16 +209,32 @@ def check_c_library(work):
     return subprocess.run([os.environ.get("CARGO", "cargo"), *words], cwd=ROOT, env=variables).returncode
 
 
-def main(albert, work):
-    work.mkdir(parents=True, exist_ok=True)
+def check_folders(albert, work):
     with tempfile.TemporaryDirectory(dir=work) as out:
         convert(albert, pathlib.Path(out))
-        codes = [subprocess.run([environment(library, work), __file__, "--check", library, out]).returncode for library in PACKAGES]
-    codes.append(check_c_library(work))
-    return max(codes)
+        return max(subprocess.run([environment(library, work), __file__, "--check", library, out]).returncode for library in PACKAGES)
+
+
+def check_by(script, library):
+    return lambda albert, work: subprocess.run([environment(library, work), pathlib.Path(__file__).with_name(f"{script}.py"), albert]).returncode
+
+
+PARTS = {"convert": check_folders, "tensorflow": lambda _, work: check_c_library(work), "check_onnx": check_by("check_onnx", "torch"),
+         "check_saved_model": check_by("check_saved_model", "tensorflow"), "check_hub": check_by("check_hub", "torch")}
+
+
+def main(albert, work, only):
+    work.mkdir(parents=True, exist_ok=True)
+    failed = [name for name, check in PARTS.items() if only in (None, name) and check(albert, work)]
+    print(f"interop: {'failed: ' + ', '.join(failed) if failed else 'all parts passed' if only is None else only + ' passed'}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "--check":
         sys.exit(check(sys.argv[2], pathlib.Path(sys.argv[3])))
-    sys.exit(main(str(pathlib.Path(sys.argv[1]).resolve()), pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "target/interop").resolve()))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("albert", type=pathlib.Path), parser.add_argument("work", type=pathlib.Path, nargs="?", default=ROOT / "target/interop")
+    parser.add_argument("--only", choices=PARTS)
+    given = parser.parse_args()
+    sys.exit(main(str(given.albert.resolve()), given.work.resolve(), given.only))
