@@ -57,6 +57,11 @@ def theirs(model, parts):
     return losses
 
 
+def by_number(path):
+    """Numbered files by their numbers, then the others by name, as `albert finetune race` reads them."""
+    return (int(path.stem) if path.stem.isdecimal() else 2**64, path.stem)
+
+
 def report(task, a, b):
     worst = max(abs(x - y) / abs(y) for x, y in zip(a, b, strict=True))
     print(f"{task:6} largest relative difference {worst:.1e}   ours {' '.join(f'{x:.5f}' for x in a)}   PyTorch {b[0]:.5f} … {b[-1]:.5f}", flush=True)
@@ -101,7 +106,7 @@ def main():
         shutil.copytree(race / "dev", scratch / "train", dirs_exist_ok=True)
         questions = []
         for level in ("middle", "high"):
-            for path in sorted((race / "dev" / level).glob("*.txt")) if (race / "dev" / level).is_dir() else []:
+            for path in sorted((race / "dev" / level).glob("*.txt"), key=by_number) if (race / "dev" / level).is_dir() else []:
                 passage = json.loads(path.read_text())
                 for q, options, answer in zip(passage["questions"], passage["options"], passage["answers"]):
                     whole = [q.replace("_", o) if "_" in q else q + " " + o for o in options]

@@ -32,7 +32,25 @@ pub(crate) fn read(source: &Source, length: u64, path: &Path) -> Result<Contents
     if bundle::is_table(source, length).map_err(failed)? {
         return Err(bundle::not_an_index(path));
     }
-    header::read(source, length, path)
+    header::read(source, length, path).map_err(|error| match (error, format_by_name(path)) {
+        (FormatError::Header { .. }, Some(format)) => FormatError::Container {
+            path: path.to_owned(),
+            format,
+            problem: "its name says so, but its first bytes are those of no format that is known".to_owned(),
+            advice: "download or copy it again",
+        },
+        (error, _) => error,
+    })
+}
+
+/// What a file should be that is not safetensors.
+fn format_by_name(path: &Path) -> Option<&'static str> {
+    match path.extension()?.to_str()? {
+        "h5" | "hdf5" => Some(hdf5::FORMAT),
+        "msgpack" => Some(msgpack::FORMAT),
+        "bin" | "pt" | "pth" => Some("a PyTorch file"),
+        _ => None,
+    }
 }
 
 /// Two tensors of one name, of those sorted by it.

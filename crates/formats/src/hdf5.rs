@@ -29,7 +29,7 @@ use std::{io, path::Path};
 
 pub use write::write_hdf5;
 
-const FORMAT: &str = "an HDF5 file";
+pub(crate) const FORMAT: &str = "an HDF5 file";
 const SIGNATURE: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
 /// The address of what is not there.
 const NOWHERE: u64 = u64::MAX;

@@ -15,7 +15,7 @@ use std::{io, path::Path};
 
 pub use write::write_msgpack;
 
-const FORMAT: &str = "a Flax file (MessagePack)";
+pub(crate) const FORMAT: &str = "a Flax file (MessagePack)";
 /// The first key of an array in chunks.
 const CHUNKED: &str = "__msgpack_chunked_array__";
 /// Bytes of a key.

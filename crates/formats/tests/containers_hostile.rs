@@ -316,3 +316,20 @@ fn flax_in_chunks() {
     let root = [b"\x83", key, b"\xc3......"].concat();
     refused(open(root), &["stands in a map that is no array in chunks"]);
 }
+
+/// A file is what it holds; where it holds nothing that is known, its name says what it should have been.
+#[test]
+fn a_file_without_its_first_bytes_is_called_by_its_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let saved = fixture("keras.h5");
+    for (name, format) in [
+        ("tf_model.h5", "an HDF5 file"),
+        ("flax_model.msgpack", "a Flax file"),
+        ("pytorch_model.bin", "a PyTorch file"),
+        ("model.safetensors", "not a valid safetensors file"),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, [b"\x00\x00\x00\x00", &saved[8..]].concat()).expect("written");
+        refused(Checkpoint::open(&path), &[name, format, "download or copy it again"]);
+    }
+}
