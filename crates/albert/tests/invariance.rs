@@ -237,6 +237,9 @@ fn alike(precision: Precision) -> Vec<(Isa, Vec<(String, Cpu)>)> {
     groups
 }
 
+/// Of each text, its arrays by name.
+type Expected = Vec<BTreeMap<String, Vec<f32>>>;
+
 /// Each text alone on one thread.
 fn baseline(
     class: &str,
@@ -244,7 +247,7 @@ fn baseline(
     texts: &[Text],
     keep: Keep,
     (precision, isa): (Precision, Isa),
-) -> Vec<BTreeMap<String, Vec<f32>>> {
+) -> Expected {
     let model = load(class, folder, cpu(precision, isa, 1));
     texts
         .iter()
@@ -258,7 +261,7 @@ fn with_baselines(
     folder: &TempDir,
     texts: &[Text],
     precision: Precision,
-) -> Vec<(String, Cpu, Vec<BTreeMap<String, Vec<f32>>>)> {
+) -> Vec<(String, Cpu, Expected)> {
     let groups = alike(precision).into_iter();
     let with_expected = groups.flat_map(|(isa, cpus)| {
         let expected = baseline(class, folder, texts, ALL, (precision, isa));

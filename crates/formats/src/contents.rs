@@ -36,7 +36,8 @@ pub(crate) fn read(source: &Source, length: u64, path: &Path) -> Result<Contents
         (FormatError::Header { .. }, Some(format)) => FormatError::Container {
             path: path.to_owned(),
             format,
-            problem: "its name says so, but its first bytes are those of no format that is known".to_owned(),
+            problem: "its name says so, but its first bytes are those of no format that is known"
+                .to_owned(),
             advice: "download or copy it again",
         },
         (error, _) => error,

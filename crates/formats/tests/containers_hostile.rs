@@ -330,6 +330,9 @@ fn a_file_without_its_first_bytes_is_called_by_its_name() {
     ] {
         let path = folder.path().join(name);
         fs::write(&path, [b"\x00\x00\x00\x00", &saved[8..]].concat()).expect("written");
-        refused(Checkpoint::open(&path), &[name, format, "download or copy it again"]);
+        refused(
+            Checkpoint::open(&path),
+            &[name, format, "download or copy it again"],
+        );
     }
 }
