@@ -120,7 +120,7 @@ def main():
             for article, whole, _ in some:
                 body = tokenizer.encode(article, add_special_tokens=False)
                 for option in whole:
-                    tail = tokenizer.encode(option, add_special_tokens=False)[-128:]
+                    tail = tokenizer.encode(option, add_special_tokens=False)[-(LENGTH // 3):]
                     head = body[:LENGTH - 3 - len(tail)]
                     encoded.append(([2] + head + [3] + tail + [3], [0] * (len(head) + 2) + [1] * (len(tail) + 1)))
             longest = max(len(e[0]) for e in encoded)
