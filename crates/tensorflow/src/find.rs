@@ -189,7 +189,7 @@ mod tests {
         };
         for path in [&file, &packages.join("tensorflow"), &packages, root.path()] {
             let found = environment(path).candidates().expect("found");
-            assert_eq!(found, [file.clone()], "{}", path.display());
+            assert_eq!(found, std::slice::from_ref(&file), "{}", path.display());
         }
         for (path, what) in [("absent", "nothing"), ("lib", "a folder without one")] {
             let error = environment(&root.path().join(path))
