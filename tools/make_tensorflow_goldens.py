@@ -65,7 +65,7 @@ def labelled(ignored, classes, **more):
     labels = np.random.default_rng(8).integers(0, classes, inputs["input_ids"].shape)
     labels[:, ::3] = ignored
     labels[1] = ignored
-    labels[1, -1] = 1
+    labels[1, -2:] = 1
     return {**inputs, "labels": labels, **{name: np.array(values) for name, values in more.items()}}
 
 
