@@ -66,9 +66,16 @@ pub struct Cpu {
 
 /// Memory of dropped activations, kept for the next ones: fresh pages cost more than some operations.
 struct Shelf {
-    memory: Mutex<Vec<Vec<f32>>>,
-    /// Elements that it keeps at most.
+    memory: Mutex<Kept>,
+    /// Elements that are kept and in use at most; but [`SHELF_ELEMENTS`] are always kept.
     most: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Kept {
+    memory: Vec<Vec<f32>>,
+    /// Elements in use.
+    used: usize,
 }
 
 impl Default for Shelf {
@@ -89,22 +96,32 @@ impl Shelf {
     fn take(&self, len: usize) -> Vec<f32> {
         let len = len + LANES;
         let mut kept = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let fitting = (0..kept.len())
-            .filter(|&i| kept[i].len() >= len)
-            .min_by_key(|&i| kept[i].len());
-        fitting.map_or_else(|| vec![0.0; len], |i| kept.swap_remove(i))
+        let fitting = (0..kept.memory.len())
+            .filter(|&i| kept.memory[i].len() >= len)
+            .min_by_key(|&i| kept.memory[i].len());
+        let found = fitting.map(|i| kept.memory.swap_remove(i));
+        kept.used += found.as_ref().map_or(len, Vec::len);
+        self.shrink(&mut kept);
+        drop(kept);
+        found.unwrap_or_else(|| vec![0.0; len])
     }
 
     fn put(&self, data: Vec<f32>) {
         let mut kept = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push(data);
-        // Too much: the smallest go first, they are the cheapest to get again.
+        kept.used -= data.len();
+        kept.memory.push(data);
+        self.shrink(&mut kept);
+    }
+
+    /// Frees what is too much: the smallest first, they are the cheapest to get again.
+    fn shrink(&self, kept: &mut Kept) {
         let most = self.most.load(Ordering::Relaxed);
-        while kept.iter().map(Vec::len).sum::<usize>() > most {
-            let smallest = (0..kept.len())
-                .min_by_key(|&i| kept[i].len())
+        let most = most.saturating_sub(kept.used).max(SHELF_ELEMENTS);
+        while kept.memory.iter().map(Vec::len).sum::<usize>() > most {
+            let smallest = (0..kept.memory.len())
+                .min_by_key(|&i| kept.memory[i].len())
                 .expect("not empty");
-            kept.swap_remove(smallest);
+            kept.memory.swap_remove(smallest);
         }
     }
 }
@@ -236,8 +253,8 @@ impl Cpu {
         &self.pool
     }
 
-    /// Keeps up to `bytes` of dropped activations for later ones, where the default is 128 MiB: training needs as much
-    /// again in every step.
+    /// Keeps dropped activations for later ones while they and those in use are up to `bytes`: training needs as much again
+    /// in every step. 128 MiB are kept in any case.
     pub fn keep_memory(&self, bytes: usize) {
         let elements = (bytes / size_of::<f32>()).max(SHELF_ELEMENTS);
         self.shelf.most.store(elements, Ordering::Relaxed);

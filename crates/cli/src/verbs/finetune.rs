@@ -436,11 +436,14 @@ impl Finetune {
 
     /// Tokens of the largest micro-batch that is usual.
     fn largest<L>(&self, data: &dyn Dataset<L>, options: &TrainOptions) -> usize {
+        let lengths = || (0..data.len()).map(|i| data.tokens(i) as f64);
         let longest = (0..data.len()).map(|i| data.tokens(i)).max().unwrap_or(1);
-        let all: usize = (0..data.len()).map(|i| data.tokens(i)).sum();
-        // A batch of longest samples is rare: twice the mean, at most what the micro-batch allows.
-        let part = options.batch.div_ceil(options.parts.max(1));
-        let batch = (2 * part * all.div_ceil(data.len().max(1))).max(longest);
+        let mean = lengths().sum::<f64>() / data.len().max(1) as f64;
+        let spread =
+            lengths().map(|length| (length - mean).powi(2)).sum::<f64>() / data.len().max(1) as f64;
+        // A batch is a sum of lengths: three standard deviations above the mean, at most what the micro-batch allows.
+        let part = options.batch.div_ceil(options.parts.max(1)) as f64;
+        let batch = ((part * mean + 3.0 * (part * spread).sqrt()) as usize).max(longest);
         match options.micro {
             Micro::Tokens(most) => batch.min(most),
             Micro::Samples(samples) => batch.min(samples * longest),
