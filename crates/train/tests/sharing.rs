@@ -1,7 +1,6 @@
 //! Layers that share a part: with both parts tied a model learns as one with a single group, copies have equal bits in memory
 //! and in files, and a run that is interrupted keeps the tie.
 
-#[allow(dead_code, reason = "this test needs but a folder")]
 mod common;
 #[allow(dead_code, reason = "models by name are not needed here")]
 #[path = "../../albert/tests/common/run.rs"]
