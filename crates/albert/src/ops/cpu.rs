@@ -506,6 +506,11 @@ impl Backend for Cpu {
             }
             Form::Bf16(panels) => {
                 let packed = weight.bf16(panels);
+                // A model in int8, which has a matrix in bfloat16, gives the same bits everywhere.
+                let isa = match self.precision {
+                    Precision::Int8 => isa.with_common_bf16(),
+                    Precision::F32 | Precision::Bf16 => isa,
+                };
                 bf16::linear(isa, pool, x, packed, then, out.data_mut(), scratch);
             }
             Form::Int8(panels, columns) => {
