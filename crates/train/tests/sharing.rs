@@ -166,8 +166,8 @@ fn with_both_parts_tied_a_model_learns_as_one_of_a_single_group() {
     for (what, name) in ["loss", "norm"].into_iter().enumerate() {
         let (near, far) = (farthest(&both, what), farthest(&free, what));
         println!("{name}: {near:e} with both parts tied, {far:e} with none");
-        // The sums over the layers are added in another order: some roundings of f32, larger after some steps.
-        assert!(near <= 1e-5 && far > 1e-3, "{name}: {near:e}, {far:e}");
+        // The sums over the layers are added in another order: a few roundings of f32.
+        assert!(near <= 1e-6 && far > 1e-3, "{name}: {near:e}, {far:e}");
     }
 }
 
