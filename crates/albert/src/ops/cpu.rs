@@ -591,3 +591,28 @@ impl Backend for Cpu {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A batch of another length finds nothing that fits, and must not hold what the last one held besides.
+    #[test]
+    fn memory_in_use_counts_against_what_is_kept() {
+        let shelf = Shelf {
+            most: AtomicUsize::new(2 * SHELF_ELEMENTS),
+            ..Shelf::default()
+        };
+        let kept = |shelf: &Shelf| shelf.memory.lock().expect("no panic").memory.len();
+        let half = SHELF_ELEMENTS - LANES;
+        for memory in [shelf.take(half), shelf.take(half)] {
+            shelf.put(memory);
+        }
+        assert_eq!(kept(&shelf), 2, "all that may be kept");
+        let longer = shelf.take(2 * half);
+        assert_eq!(kept(&shelf), 1, "what is always kept");
+        shelf.put(longer);
+        assert_eq!(kept(&shelf), 1, "the longer one");
+        assert_eq!(shelf.memory.lock().expect("no panic").used, 0);
+    }
+}
