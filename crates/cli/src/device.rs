@@ -1,5 +1,6 @@
 //! Flags that choose instructions, threads and the form of the weights.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use albert::{Cpu, CpuOptions, Precision, stored_precision};
@@ -76,6 +77,15 @@ enum Dtype {
 }
 
 impl ComputeFlags {
+    /// Threads for work that one process does while the others of mpirun wait.
+    pub(crate) fn threads_alone(&self) -> NonZeroUsize {
+        let given = self
+            .device
+            .threads
+            .and_then(|n| NonZeroUsize::new(n.into()));
+        given.unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+
     /// The device for the model of a folder (its config.json may name a precision), or for one inside the program.
     pub(crate) fn open(&self, model: Option<&Path>) -> Result<(Cpu, Precision)> {
         let precision = match (self.dtype, model) {

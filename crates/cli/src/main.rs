@@ -16,6 +16,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use stream::say;
+
 /// Fills masks, labels, tags, answers and embeds texts with ALBERT models; a small demo model is inside.
 #[derive(Parser)]
 #[command(
@@ -50,10 +52,10 @@ fn main() -> ExitCode {
                 return ExitCode::from(*code);
             }
             if error.chain().any(|cause| cause.is::<verbs::Interrupted>()) {
-                eprintln!("{error}");
+                say(&error);
                 return ExitCode::from(130);
             }
-            eprintln!("error: {error:#}");
+            say(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -88,6 +88,8 @@ fn distributed(size: usize, work: impl FnOnce(Ranks) -> Result<()>) -> Result<()
 
     use albert_train::exchange::{Exchange, mpi::Session};
 
+    use crate::stream::say;
+
     /// What all ranks refuse is told by rank 0, which ends the others before they say the same.
     const LATER: Duration = Duration::from_millis(500);
 
@@ -99,7 +101,9 @@ fn distributed(size: usize, work: impl FnOnce(Ranks) -> Result<()>) -> Result<()
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => error,
         Err(_) => {
-            eprintln!("error: rank {rank} of {size} panicked, which ends all");
+            say(format_args!(
+                "error: rank {rank} of {size} panicked, which ends all"
+            ));
             session.abort(101);
         }
     };
@@ -111,7 +115,7 @@ fn distributed(size: usize, work: impl FnOnce(Ranks) -> Result<()>) -> Result<()
         .any(|cause| cause.is::<crate::verbs::Interrupted>())
     {
         if rank == 0 {
-            eprintln!("{error}");
+            say(&error);
         }
         // The session ends here, in all ranks together: mpirun ends those that are left when one has ended with a code.
         return Err(Told(130).into());
@@ -123,7 +127,7 @@ fn distributed(size: usize, work: impl FnOnce(Ranks) -> Result<()>) -> Result<()
         let _ = mistake.print();
         session.abort(2);
     }
-    eprintln!("error: rank {rank} of {size}: {error:#}");
+    say(format_args!("error: rank {rank} of {size}: {error:#}"));
     session.abort(1)
 }
 

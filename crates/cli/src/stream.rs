@@ -27,7 +27,7 @@ pub(crate) use record::{Field, Given, Kind, Record};
 pub(crate) use source::read_all;
 pub(crate) use target::Target;
 pub(crate) use task::{Output, Reply, Task};
-pub(crate) use voice::Voice;
+pub(crate) use voice::{Voice, say};
 
 /// A mistake in the flags: `error: …` on stderr, exit code 2.
 pub(crate) fn usage(message: impl std::fmt::Display) -> anyhow::Error {

@@ -137,10 +137,151 @@ fn samples_are_written_as_tfrecords_and_read_again() {
         names,
         ["00000-of-00002.tfrecord", "00001-of-00002.tfrecord"]
     );
-    let out = home.done(
-        "pretrain records/00000-of-00002.tfrecord records/00001-of-00002.tfrecord --tokenizer words --config small.json --validation-file corpus.txt --max-seq-length 32 --max-steps 3 --batch-size 8 --output model",
-    );
+    let files = "records/00000-of-00002.tfrecord records/00001-of-00002.tfrecord";
+    let start = format!("pretrain {files} --tokenizer words --config small.json --batch-size 8");
+    let out = home.done(&format!(
+        "{start} --validation-file corpus.txt --max-seq-length 32 --max-steps 3 --output model"
+    ));
     assert!(out.contains("masked_lm_loss"), "{out}");
+    assert!(home.read("model/README.md").contains("(corpus.txt)"));
+    // Without a length what is measured is as long as the records, not as the model's positions.
+    home.done(&format!(
+        "{start} --validation-file corpus.txt --max-steps 3 --output same"
+    ));
+    let samples =
+        |model: &str| home.json(&format!("{model}/eval_results.json"))["eval_samples"].clone();
+    assert_eq!(samples("same"), samples("model"));
+    home.refused(
+        &format!("{start} --held-out 0.1 --max-steps 3 --output none"),
+        1,
+        &["--held-out", "--validation-file"],
+    );
+    // Another file is no file to go on with.
+    home.done(
+        "pretrain corpus.txt --tokenizer words --prepare-only --tfrecords 1 --dupe-factor 3 --max-seq-length 32 --max-predictions 5 --cache tokens --output others --config small.json --held-out 0.2",
+    );
+    let other = start.replace(files, "others/00000-of-00001.tfrecord");
+    home.refused(
+        &format!("{other} --validation-file corpus.txt --max-steps 3 --output same"),
+        1,
+        &["it was made with"],
+    );
+}
+
+/// What a run writes at its end, and what the same command changes when it is given again: nothing.
+#[test]
+fn a_finished_run_is_finished() {
+    let home = home();
+    let command = format!("{NEW} --max-seq-length 32 --max-steps 3 --output model");
+    home.done(&command);
+    // No step was measured or logged but the last.
+    let card = home.read("model/README.md");
+    assert!(!card.contains("There was no evaluation"), "{card}");
+    let curves = home.read("model/curves.svg");
+    assert!(curves.contains("eval_masked_lm_loss"), "{curves}");
+    let names = ["train_results.json", "model.safetensors", "tokenizer.json"];
+    let read = || names.map(|name| std::fs::read(home.path("model").join(name)).expect("read"));
+    let before = read();
+    // Its own tokenizer does not become empty by being copied onto itself.
+    home.done(&command.replace("--tokenizer words", "--tokenizer model"));
+    assert!(read() == before && !before[2].is_empty());
+    let (code, _, error) = home.run(&format!("{command} --max-eval-samples 2"));
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("measured on"), "{error}");
+    // A copy with more tokens is another model: nothing of this run goes with it.
+    home.done("vocab add model --tokens riverbank --output grown");
+    let grown = home.names("grown");
+    let training = |name: &&String| name.contains("checkpoint") || name.contains("trainer_state");
+    assert_eq!(grown.iter().find(training), None, "{grown:?}");
+    assert!(grown.contains(&"tokenizer.json".to_owned()), "{grown:?}");
+}
+
+/// A classifier of three labels has a head for two things again.
+#[test]
+fn a_classifier_is_pre_trained_on() {
+    let home = home();
+    home.done(
+        "pretrain corpus.txt --model fixtures/pipelines/models/three --batch-size 4 --max-steps 2 --max-seq-length 16 --held-out 0.2 --output model",
+    );
+    let config = home.json("model/config.json");
+    let labels = config.get("id2label").and_then(Value::as_object);
+    assert!(labels.is_none_or(|labels| labels.len() == 2), "{config}");
+    home.done("sentence-order one two --model model");
+}
+
+/// `out/` is `out`.
+#[test]
+fn a_name_may_end_with_a_slash() {
+    let home = home();
+    let command = format!("{NEW} --max-seq-length 32 --max-steps 2 --output model/");
+    home.done(&command);
+    assert!(home.path("model.tokens").exists() && !home.path("model/.tokens").exists());
+    home.done(&command);
+}
+
+/// Damage is made good, and not learned from.
+#[test]
+fn a_damaged_cache_is_made_again() {
+    let home = home();
+    let prepare =
+        "pretrain corpus.txt --tokenizer words --config small.json --prepare-only --cache tokens";
+    home.done(prepare);
+    let shard = home.path("tokens/shard-00000.tokens");
+    let whole = std::fs::read(&shard).expect("read");
+    let mut damaged = whole.clone();
+    damaged[120] ^= 1;
+    for rebuild in ["", " --rebuild-cache"] {
+        std::fs::write(&shard, &damaged).expect("written");
+        home.done(&format!("{prepare}{rebuild}"));
+        assert!(std::fs::read(&shard).expect("read") == whole, "{rebuild}");
+    }
+    // A file that is not there leaves nothing behind.
+    home.refused(
+        "pretrain nowhere.txt --tokenizer words --config small.json --prepare-only --cache unread",
+        1,
+        &["nowhere.txt"],
+    );
+    assert!(!home.path("unread").exists());
+}
+
+/// Numbers that are none are not saved, and what was damaged is not gone on from.
+#[test]
+fn a_checkpoint_is_what_was_written() {
+    let home = home();
+    let start = format!("{NEW} --max-seq-length 32 --held-out 0 --cache tokens");
+    let wild = start.replace("--learning-rate 1e-2", "--learning-rate 1e300");
+    let (code, _, error) = home.run(&format!("{wild} --max-steps 3 --output wild"));
+    assert!(code == Some(1) && error.contains("not finite"), "{error}");
+    assert!(!home.path("wild/model.safetensors").exists());
+    let command = format!("{start} --max-steps 20 --output model");
+    home.done(&command);
+    let path = home.path("model/checkpoint-20/training_state.safetensors");
+    let mut bytes = std::fs::read(&path).expect("read");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&path, bytes).expect("written");
+    let (code, _, error) = home.run(&command);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(
+        error.contains("is damaged") && error.contains("going on from model/checkpoint-10"),
+        "{error}"
+    );
+}
+
+/// Nobody reads what is told; the work goes on.
+#[test]
+fn a_closed_stderr_stops_nothing() {
+    let home = home();
+    let command = format!("{NEW} --max-seq-length 32 --max-steps 10 --log-steps 1 --output model");
+    let mut run = home.command(&command.replace("--log-steps 5 ", ""));
+    let mut child = run
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stderr.take());
+    assert_eq!(child.wait().expect("an end").code(), Some(0));
+    assert!(home.path("model/model.safetensors").exists());
 }
 
 #[test]
@@ -264,7 +405,21 @@ fn what_cannot_be_is_refused() {
         home.refused(&arguments, 1, &words);
     }
     // Wrong flags are found before the text is read; a text that was empty may be filled, and the same command given again.
+    home.refused(
+        &format!("{start} --output words --cache unread"),
+        1,
+        &["words", "tokenizer.json"],
+    );
+    assert!(!home.path("unread").exists());
+    let (code, ..) = home.run(&format!(
+        "{start} --held-out 0.1 --validation-file corpus.txt --output none"
+    ));
+    assert_eq!(code, Some(2));
     for wrong in [
+        "--batch-size 100000000000",
+        "--parts 1073741824",
+        "--max-predictions 2000000000",
+        "--objective none --masked-lm-prob 0",
         "--max-seq-length 3",
         "--held-out 0.9",
         "--parts 3",

@@ -87,6 +87,11 @@ pub struct RecordReader {
 }
 
 impl RecordReader {
+    /// Where each record begins in the file, and where the last one ends.
+    pub fn offsets(&self) -> &[u64] {
+        &self.offsets
+    }
+
     /// Opens a file and goes through the lengths of its records, with their checksums; the data are read and checked by
     /// [`read`](Self::read). Takes eight bytes of memory for each record.
     ///

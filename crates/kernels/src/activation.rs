@@ -3,11 +3,10 @@
 use std::ops::Range;
 
 use crate::Isa;
-use crate::gemm::GROUP;
 use crate::math::{erf, exp, sigmoid, tanh};
 use crate::pack::Line;
 use crate::parallel::TileMut;
-use crate::simd::{Kernel, LANES, Simd};
+use crate::simd::{GROUP, Kernel, LANES, Simd};
 
 /// Laplace's μ as transformers rounds it, and 1/(σ√2) for its σ = 0.282095.
 #[expect(clippy::approx_constant, reason = "μ is rounded, not 1/√2")]

@@ -11,11 +11,13 @@ use std::ops::Range;
 
 use crate::Isa;
 use crate::activation::Finish;
-use crate::gemm::{CHAIN, Epilogue, GROUP, Left, LinearTask, Operands, PART, Target, Terms};
+use crate::gemm::{CHAIN, Epilogue, Left, LinearTask, Operands, PART, Target, Terms};
 use crate::pack::{LANES, Line, pack_panel};
 use crate::parallel::Pool;
 use crate::scratch::Scratch;
-use crate::simd::{Kernel, PairKernel, PairTiles, PairTilesKernel, Pairs, Simd, Tiles, Words};
+use crate::simd::{
+    GROUP, Kernel, PairKernel, PairTiles, PairTilesKernel, Pairs, Simd, Tiles, Words,
+};
 
 /// Magnitudes below this become 0.
 const SMALLEST: f32 = f32::from_bits((127 - 56) << 23);

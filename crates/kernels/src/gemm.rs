@@ -14,7 +14,7 @@ use crate::activation::{Activation, Finish};
 use crate::pack::{self, Line};
 use crate::parallel::{Cuts, Grid, MatMut, Pool, TileMut};
 use crate::scratch::Scratch;
-use crate::simd::{Kernel, LANES, Simd};
+use crate::simd::{GROUP, Kernel, LANES, Simd};
 pub(crate) use terms::{Single, Terms};
 pub(crate) use tile::{Product, RowTiles, Sums, product, tile_of_rows};
 
@@ -26,10 +26,6 @@ pub(crate) const PART: usize = CHAIN / 2;
 
 /// Activations that one task packs at most (512 KiB), to stay in the second-level cache beside the panels.
 const PACKED_ELEMENTS: usize = 1 << 17;
-
-/// Panels whose sums are finished together: as many as the widest register tile of any instruction set has. The rows of y
-/// lie far apart; three cache lines at once from each cost hardly more than one.
-pub(crate) const GROUP: usize = 3;
 
 /// A weight matrix [rows, cols] (output features, input features) in panels, see [`crate::pack`].
 #[derive(Clone, Copy)]

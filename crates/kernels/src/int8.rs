@@ -15,11 +15,11 @@ use std::ops::Range;
 
 use crate::Isa;
 use crate::activation::Finish;
-use crate::gemm::{Epilogue, GROUP, RowTiles, tasks};
+use crate::gemm::{Epilogue, RowTiles, tasks};
 use crate::pack::{LANES, pack_panel};
 use crate::parallel::{MatMut, Pool, TileMut};
 use crate::scratch::{Scratch, WordScratch};
-use crate::simd::{Dot, DotKernel, Simd, Tiles, Words};
+use crate::simd::{Dot, DotKernel, GROUP, Simd, Tiles, Words};
 
 mod activations;
 mod weights;

@@ -5,11 +5,14 @@
 //! are IEEE 754 operations on each lane (a fused multiply-add rounds once), or exact, so a kernel written over
 //! [`Simd`] gives the same bits on every instruction set.
 
-use crate::gemm::GROUP;
 use crate::pack::Line;
 
 /// Lanes of one vector and columns of one packed panel.
 pub const LANES: usize = 16;
+
+/// Panels whose sums are finished together: the largest [`Simd::TILE_VECS`] of any instruction set. The rows of a result
+/// lie far apart; three cache lines at once from each cost hardly more than one.
+pub(crate) const GROUP: usize = 3;
 
 /// 16 consecutive f32 in memory.
 pub(crate) type Chunk = [f32; LANES];

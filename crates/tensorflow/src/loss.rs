@@ -112,13 +112,13 @@ pub(crate) fn tokens(config: &AlbertConfig, logits: &Array, labels: &[i64]) -> R
     )?;
     let labels = ("labels", labels);
     if legacy(config) {
-        let ignored = if labels.1.contains(&-1) {
-            -1
+        let (ignored, or) = if labels.1.contains(&-1) {
+            (-1, " or -1")
         } else {
-            IGNORE_INDEX
+            (IGNORE_INDEX, " or -100")
         };
         let kept = |label| label != ignored;
-        return Ok(array(cross_entropy(logits, labels, kept, " or -100")?));
+        return Ok(array(cross_entropy(logits, labels, kept, or)?));
     }
     let losses = cross_entropy(logits, labels, |label| label >= 0, " or negative")?;
     Ok(array([mean(&losses)]))

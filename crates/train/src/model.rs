@@ -22,16 +22,17 @@ pub enum ModelError {
     /// Of the evaluation.
     #[error("the evaluation failed")]
     Evaluation(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A file beside the weights could not be copied.
-    #[error("cannot copy {} to {}", from.display(), to.display())]
-    Copy {
+    /// A file that goes beside the weights cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
         /// The file.
-        from: PathBuf,
-        /// Where it should go.
-        to: PathBuf,
+        path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
+    /// A file beside the weights cannot be written.
+    #[error(transparent)]
+    Write(#[from] albert_formats::FormatError),
 }
 
 /// Metrics of a model over the evaluation data.
@@ -186,11 +187,12 @@ impl<H: Trainable<Cpu>> Learner for ModelLearner<'_, H> {
             .save_parameters(folder, &self.variables, &self.values)?;
         for from in &self.options.files {
             let to = folder.join(from.file_name().unwrap_or_default());
-            std::fs::copy(from, &to).map_err(|source| ModelError::Copy {
-                from: from.clone(),
-                to,
+            // Read first: a tokenizer of the output folder is copied onto itself.
+            let bytes = std::fs::read(from).map_err(|source| ModelError::Read {
+                path: from.clone(),
                 source,
             })?;
+            albert_formats::write_atomically(&to, &bytes)?;
         }
         Ok(())
     }

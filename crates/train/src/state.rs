@@ -12,10 +12,13 @@ mod hugging_face;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use albert_formats::{Checkpoint, Dtype, TensorSpec, write_atomically, write_safetensors};
+use albert_formats::{
+    Checkpoint, Dtype, TensorSpec, crc32c_append, write_atomically, write_safetensors,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::learner::Metrics;
 use crate::trainer::error::{Result, TrainError};
 use crate::watch::Watch;
 pub use hugging_face::trainer_state;
@@ -63,6 +66,44 @@ pub struct State {
     pub options_hash: String,
     /// Sizes of the other files, in bytes, by path.
     pub files: BTreeMap<String, u64>,
+    /// Their CRC-32C; empty in a checkpoint of an earlier version.
+    #[serde(default)]
+    pub checksums: BTreeMap<String, u32>,
+}
+
+impl State {
+    /// Adds a line to the history.
+    pub(crate) fn remember<'a>(&mut self, values: impl IntoIterator<Item = (&'a str, Value)>) {
+        let mut entry = Entry::new();
+        entry.insert("epoch".to_owned(), self.epoch.into());
+        let values = values.into_iter();
+        entry.extend(values.map(|(name, value)| (name.to_owned(), value)));
+        entry.insert("step".to_owned(), self.step.into());
+        self.history.push(entry);
+    }
+
+    /// Adds metrics of the model as it is to the history.
+    pub fn remember_evaluation(&mut self, metrics: &Metrics) {
+        let named: Vec<(String, Value)> = metrics
+            .iter()
+            .map(|(name, value)| (format!("eval_{name}"), (*value).into()))
+            .collect();
+        self.remember(
+            named
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.clone())),
+        );
+    }
+
+    /// Whether the history has metrics of the model as it is.
+    pub fn is_evaluated(&self) -> bool {
+        let now = Value::from(self.step);
+        let last = |entry: &Entry| entry.get("step") == Some(&now);
+        let measured = |entry: &Entry| entry.keys().any(|name| name.starts_with("eval_"));
+        self.history
+            .iter()
+            .any(|entry| last(entry) && measured(entry))
+    }
 }
 
 /// A checkpoint in memory.
@@ -103,11 +144,16 @@ pub(crate) fn write_tensors(folder: &Path, parameters: &[f32], m: &[f32], v: &[f
     Ok(())
 }
 
-/// Writes the rest, with the sizes of what is already there.
+/// Writes the rest, with the sizes and checksums of what is already there.
 pub(crate) fn write_state(folder: &Path, state: &State) -> Result<()> {
     let mut state = state.clone();
     state.version = VERSION;
     state.files = folder::sizes(folder)?;
+    state.checksums = BTreeMap::new();
+    for name in state.files.keys() {
+        let sum = checksum(&folder.join(name))?;
+        state.checksums.insert(name.clone(), sum);
+    }
     Ok(write_atomically(&folder.join(JSON), &pretty(&state)?)?)
 }
 
@@ -122,10 +168,28 @@ pub(crate) fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Reads the state alone, and checks that every file of the folder has the size that it was written with.
+/// CRC-32C of a file.
+fn checksum(path: &Path) -> Result<u32> {
+    let file = std::fs::File::open(path);
+    let sum = file.and_then(crc32c_of);
+    sum.map_err(TrainError::io("read", path))
+}
+
+/// CRC-32C of what is left to read.
+pub(crate) fn crc32c_of(mut reader: impl std::io::Read) -> std::io::Result<u32> {
+    let (mut sum, mut buffer) = (0, vec![0; 1 << 18]);
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(sum),
+            read => sum = crc32c_append(sum, &buffer[..read]),
+        }
+    }
+}
+
+/// Reads the state alone, and checks that every file of the folder is what was written.
 ///
 /// # Errors
-/// Files that are missing, cut short, or of another version.
+/// Files that are missing, cut short, damaged, or of another version; a folder with the name of another checkpoint.
 pub fn read_state(folder: &Path) -> Result<State> {
     let refuse = |problem: String| TrainError::Checkpoint {
         path: folder.to_owned(),
@@ -162,6 +226,19 @@ pub fn read_state(folder: &Path) -> Result<State> {
                 )));
             }
         }
+    }
+    for (name, expected) in &state.checksums {
+        if checksum(&folder.join(name))? != *expected {
+            return Err(refuse(format!(
+                "{name} is damaged: its checksum is another one than when it was written; use another checkpoint"
+            )));
+        }
+    }
+    if let Some(step) = folder::step_of(folder).filter(|step| *step != state.step) {
+        return Err(refuse(format!(
+            "{JSON} is of step {}, the folder's name says {step}; use another checkpoint",
+            state.step
+        )));
     }
     Ok(state)
 }

@@ -127,7 +127,7 @@ mod tests {
         }
     }
 
-    /// Table 4 of the paper, E = 128: all 12, attention 64, feed-forward 38, none 89 million.
+    /// Table 4 of the paper, E = 128: all 12, attention 64, feed-forward 38, none 89 million, where the middle two are rounded up.
     #[test]
     fn parameters_of_the_paper() {
         use albert::config::ModelClass::Model;

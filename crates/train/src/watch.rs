@@ -91,6 +91,9 @@ pub enum Alarm {
         /// Updates.
         in_a_row: u32,
     },
+    /// Parameters are NaN or infinite after an update.
+    #[error("the parameters are not finite")]
+    Parameters,
     /// No better than guessing.
     #[error(
         "the mean loss of the last {steps} updates is {loss:.4}, that of guessing is {chance:.4}"
@@ -130,6 +133,7 @@ impl Alarm {
     pub fn steps(&self) -> u64 {
         match self {
             Self::Loss { in_a_row } | Self::Gradient { in_a_row } => u64::from(*in_a_row),
+            Self::Parameters => 1,
             // The second half of a window, and the first.
             Self::Chance { steps, .. } => 2 * steps,
             Self::Explosion { updates, .. } => u64::from(*updates),
@@ -140,7 +144,10 @@ impl Alarm {
     /// What to change.
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::Loss { .. } | Self::Gradient { .. } | Self::Explosion { .. } => {
+            Self::Loss { .. }
+            | Self::Gradient { .. }
+            | Self::Parameters
+            | Self::Explosion { .. } => {
                 "lower the learning rate (a third of it; for another batch size scale it by the root of the ratio), lengthen the warm-up (a tenth of all steps), keep the gradient clip at 1"
             }
             Self::Chance { .. } | Self::Constant { .. } => {

@@ -293,7 +293,7 @@ pub(crate) fn make(home: &Path, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies everything but the encoder's configuration and weights, hidden files, and links to folders.
+/// Copies everything but the encoder's configuration and weights, hidden files, what training left, and links to folders.
 pub(crate) fn copy_others(
     from: &Path,
     to: &Path,
@@ -359,6 +359,8 @@ fn list(
         let link = source.is_symlink();
         if name.starts_with('.') {
             leave("hidden");
+        } else if below == Path::new("") && is_of_training(&name) {
+            leave("of the training of the other model");
         } else if known.is_dir() && (link || path.components().count() > DEPTH) {
             leave("a link to a folder, or a folder too deep");
         } else if known.is_dir() {
@@ -371,6 +373,25 @@ fn list(
         }
     }
     Ok(())
+}
+
+/// Checkpoints, logs and results, which are not those of the model that is written.
+fn is_of_training(name: &str) -> bool {
+    const FILES: [&str; 11] = [
+        "trainer_state.json",
+        "training_args.bin",
+        "optimizer.pt",
+        "scheduler.pt",
+        "scaler.pt",
+        "rng_state.pth",
+        "all_results.json",
+        "train_results.json",
+        "eval_results.json",
+        "curves.svg",
+        "runs",
+    ];
+    let step = name.strip_prefix("checkpoint-").unwrap_or_default();
+    FILES.contains(&name) || !step.is_empty() && step.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 /// The contents, not the permissions: a copy of a read-only file can be changed.

@@ -11,7 +11,7 @@ use super::record::{Field, Given, Record};
 use super::source::{self, Opened};
 use super::target::Target;
 use super::task::{Reply, Task};
-use super::voice::Voice;
+use super::voice::{Voice, say};
 use super::write::Form;
 
 /// Inputs and an output, opened and checked, so that a mistake shows before a model is loaded.
@@ -80,8 +80,8 @@ impl Job {
                             return Err(error.context(failure.place));
                         }
                         failed += 1;
-                        progress
-                            .aside(|| eprintln!("error: {}: {:#}", failure.place, failure.error));
+                        let line = format!("error: {}: {:#}", failure.place, failure.error);
+                        progress.aside(|| say(line));
                         writer.failure(record.as_ref(), &failure)?;
                     }
                 }

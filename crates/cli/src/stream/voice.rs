@@ -1,6 +1,12 @@
 //! What goes to stderr besides errors: notes unless `--quiet`, details with `-v`.
 
 use std::fmt::Display;
+use std::io::Write;
+
+/// A line on stderr. Where nobody reads there any more, nothing is said: no reason to stop the work.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
 
 /// How much to say.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
@@ -25,14 +31,14 @@ impl Voice {
     /// What the user should know.
     pub(crate) fn note(self, note: impl Display) {
         if !self.quiet {
-            eprintln!("note: {note}");
+            say(format_args!("note: {note}"));
         }
     }
 
     /// What only the curious want to know.
     pub(crate) fn detail(self, detail: impl Display) {
         if self.verbose {
-            eprintln!("{detail}");
+            say(detail);
         }
     }
 

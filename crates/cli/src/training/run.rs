@@ -19,7 +19,7 @@ use albert_train::report::{eval_results, train_results, write_card, write_result
 use albert_train::tie::Tied;
 use albert_train::trainer::options::{Micro, TrainOptions};
 use albert_train::trainer::{End, Trainer};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::{Show, metrics_line};
 use crate::ranks;
@@ -91,8 +91,23 @@ impl<H: Trainable<Cpu>> Run<'_, H> {
         Ok(())
     }
 
+    /// Refuses what cannot be in the memory of this machine: half as much again as there is, since the estimate may be wrong.
+    fn check_memory(&self) -> Result<()> {
+        let needed = self.needed();
+        match memory_of_machine() {
+            Some(there) if needed > there.saturating_mul(3) / 2 => bail!(
+                "about {} MB of memory are needed, this machine has {}: give a smaller --micro-batch, --gradient-checkpointing, \
+                 or a smaller model",
+                needed / 1_000_000,
+                there / 1_000_000
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// Trains, measures, and writes model and results into the output folder.
     pub(crate) fn train(self) -> Result<()> {
+        self.check_memory()?;
         let kept = self.memory.activations(self.largest);
         let threads = self.device.threads();
         // Weights in bfloat16 would have forgotten what they were read from.
@@ -143,9 +158,12 @@ impl<H: Trainable<Cpu>> Run<'_, H> {
             return Ok(());
         }
         let traffic = trainer.traffic();
-        let (options, state) = (trainer.options().clone(), trainer.state().clone());
+        let (options, mut state) = (trainer.options().clone(), trainer.state().clone());
         let mut all = train_results(&outcome, &options, &state, data.len());
-        write_results(&output, "train", &all)?;
+        // A run that was over before has its times already.
+        if outcome.steps_now > 0 || !output.join("train_results.json").exists() {
+            write_results(&output, "train", &all)?;
+        }
         let mut learner = trainer.into_learner();
         let start = Instant::now();
         let metrics = learner.evaluate()?;
@@ -154,6 +172,12 @@ impl<H: Trainable<Cpu>> Run<'_, H> {
             let results = eval_results(&metrics, samples, seconds, &options, &state);
             write_results(&output, "eval", &results)?;
             all.extend(results);
+            // The card and the curves end with it. What was loaded as the best is of another step, perhaps.
+            let last =
+                !options.load_best_at_end || state.best.is_some_and(|best| best.0 == state.step);
+            if last && !state.is_evaluated() {
+                state.remember_evaluation(&metrics);
+            }
         }
         write_card(&output, &self.card, &options, &state, &metrics)?;
         let mut out = std::io::stdout().lock();
@@ -175,6 +199,16 @@ impl<H: Trainable<Cpu>> Run<'_, H> {
         }
         Ok(())
     }
+}
+
+/// Bytes, where the system says it as Linux does.
+fn memory_of_machine() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
 }
 
 /// The last part of a path, for people.
@@ -205,7 +239,9 @@ fn watch_signals(stop: &Arc<AtomicBool>, distributed: bool) -> Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
     let signals = [SIGINT, SIGTERM, SIGUSR1];
     for &signal in &signals[..if distributed { 3 } else { 2 }] {
-        signal_hook::flag::register(signal, Arc::clone(stop))
+        // Asked a second time, it ends where it is: the first may wait for a measurement.
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(stop)))
             .context("cannot watch for signals")?;
     }
     Ok(())

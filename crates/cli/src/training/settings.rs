@@ -74,6 +74,15 @@ pub(crate) struct UpdateFlags {
     /// Weight decay
     #[arg(long, value_name = "FACTOR", alias = "weight_decay")]
     pub(crate) weight_decay: Option<f64>,
+    /// Decay of the mean of gradients
+    #[arg(long, value_name = "FACTOR", alias = "adam_beta1")]
+    pub(crate) adam_beta1: Option<f64>,
+    /// Decay of the mean of squared gradients
+    #[arg(long, value_name = "FACTOR", alias = "adam_beta2")]
+    pub(crate) adam_beta2: Option<f64>,
+    /// Added to the root of that mean
+    #[arg(long, value_name = "NUMBER", alias = "adam_epsilon")]
+    pub(crate) adam_epsilon: Option<f64>,
     /// Longest gradient
     #[arg(long, value_name = "NORM", alias = "max_grad_norm")]
     pub(crate) max_grad_norm: Option<f64>,
@@ -138,6 +147,9 @@ impl UpdateFlags {
         }
         let optimizer = &mut options.optimizer;
         optimizer.weight_decay = self.weight_decay.unwrap_or(optimizer.weight_decay);
+        optimizer.beta1 = self.adam_beta1.unwrap_or(optimizer.beta1);
+        optimizer.beta2 = self.adam_beta2.unwrap_or(optimizer.beta2);
+        optimizer.epsilon = self.adam_epsilon.unwrap_or(optimizer.epsilon);
         optimizer.max_grad_norm = self.max_grad_norm.or(optimizer.max_grad_norm);
         if let Some(schedule) = self.schedule {
             options.schedule = match schedule {

@@ -7,7 +7,7 @@ use albert_train::learner::Metrics;
 use albert_train::trainer::observer::{Log, Observer, Warning};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::stream::Voice;
+use crate::stream::{Voice, say};
 
 /// Prints what a trainer tells.
 pub(crate) struct Show {
@@ -50,7 +50,7 @@ impl Show {
 
     fn line(&self, text: impl std::fmt::Display) {
         if !self.voice.is_quiet() {
-            self.bar.suspend(|| eprintln!("{text}"));
+            self.bar.suspend(|| say(text));
         }
     }
 }

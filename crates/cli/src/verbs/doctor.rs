@@ -7,6 +7,7 @@ use albert_kernels::Isa;
 use anyhow::Result;
 
 use crate::device::DeviceFlags;
+use crate::stream::say;
 
 /// Show the processor's abilities, what is used of them, and where models of the hub are
 #[derive(clap::Args)]
@@ -107,8 +108,8 @@ impl Doctor {
             writeln!(out, "hub {name:<13} {value}")?;
         }
         if options.isa == Isa::PORTABLE {
-            eprintln!(
-                "hint: portable code is many times slower than avx2 or avx512; results are the same"
+            say(
+                "hint: portable code is many times slower than avx2 or avx512; results are the same",
             );
         }
         Ok(())

@@ -5,7 +5,7 @@ mod shape;
 
 use std::path::{Path, PathBuf};
 
-use albert::config::ModelClass;
+use albert::config::{ModelClass, PositionEmbeddingType};
 use albert::heads::PreTraining;
 use albert::{Albert, AlbertForPreTraining, Cpu, DropoutPlan, LoadOptions, Precision};
 use albert_formats::Checkpoint;
@@ -15,6 +15,7 @@ use albert_train::exchange::Ranks;
 use albert_train::pretrain::{Objective, evaluate};
 use albert_train::recipe;
 use albert_train::report::card::Card;
+use albert_train::state::folder::Folder;
 use albert_train::tie::copied;
 use albert_train::trainer::options::{Best, Cadence, Micro, Order, Resume, TrainOptions};
 use anyhow::{Context, Result, bail};
@@ -72,6 +73,7 @@ impl Pretrain {
         if ranks.rank() > 0 {
             self.voice = Voice::silenced();
         }
+        self.text.threads = Some(self.device.threads_alone());
         self.shape.locate(self.voice)?;
         let folder = self.shape.tokenizer_folder()?;
         let tokenizer =
@@ -90,11 +92,18 @@ impl Pretrain {
         let Some(output) = &self.output else {
             bail!("--output is missing: the folder of checkpoints and of the result");
         };
+        Folder::check(output)?;
         let (device, precision) = self.device.open(self.shape.model())?;
         if precision == Precision::Int8 {
             bail!("--dtype int8: expected f32 or bf16; 8-bit weights have no gradient");
         }
         let config = self.shape.config(&tokenizer, self.updates.dropout)?;
+        if config.position_embedding_type != PositionEmbeddingType::Absolute {
+            bail!(
+                "position_embedding_type: expected absolute, found {}, whose gradient is not built",
+                config.position_embedding_type
+            );
+        }
         let mut options = self.options(output);
         let samples = options
             .total_steps(usize::MAX)
@@ -190,6 +199,7 @@ impl Pretrain {
                 base_model: self.shape.base(),
                 task: Some("fill-mask".to_owned()),
                 dataset: Some(data.origin()),
+                evaluated_on: data.measured_on(),
                 versions: vec![("albert".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],
                 ..Card::default()
             },
@@ -218,9 +228,11 @@ impl Pretrain {
         options.evaluate = Cadence::Steps(self.updates.eval_steps);
         options.save = Cadence::Steps(self.updates.save_steps);
         // As google-research/albert chooses it.
+        let words = self.text.predicts_words();
+        let metric = if words { "masked_lm_accuracy" } else { "loss" };
         options.best = Some(Best {
-            metric: "masked_lm_accuracy".to_owned(),
-            greater_is_better: true,
+            metric: metric.to_owned(),
+            greater_is_better: words,
         });
         options
     }

@@ -7,9 +7,10 @@ use std::arch::x86_64::{__cpuid, __cpuid_count, __m512i};
 use std::sync::OnceLock;
 
 use super::x86_avx512::{Avx512, Avx512Vnni};
-use crate::gemm::GROUP;
 use crate::pack::Line;
-use crate::simd::{Dot, DotKernel, Kernel, LANES, PairTiles, PairTilesKernel, Simd, Tiles, Words};
+use crate::simd::{
+    Dot, DotKernel, GROUP, Kernel, LANES, PairTiles, PairTilesKernel, Simd, Tiles, Words,
+};
 
 /// Bytes of a row of a tile.
 const ROW_BYTES: usize = 64;
@@ -123,7 +124,6 @@ macro_rules! products {
     ($(#[$doc:meta])* $name:ident, $sum:ty, $dot:literal) => {
         $(#[$doc])*
         fn $name(tiles: Tiles<'_, $sum>) {
-
             let Tiles { a, stride, b, to } = tiles;
             let lines = b[0].len();
             assert!(lines.is_multiple_of(LANES) && b.iter().all(|panel| panel.len() == lines));

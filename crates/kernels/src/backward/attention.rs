@@ -8,11 +8,11 @@ use std::ops::Range;
 
 use crate::Isa;
 use crate::attention::{Attention, HeadRows, Sequence, View};
-use crate::gemm::{GROUP, Product, RowTiles, Single, Sums, tile_of_rows};
+use crate::gemm::{Product, RowTiles, Single, Sums, tile_of_rows};
 use crate::pack::{Line, copy_panel, pack_panel};
 use crate::parallel::{Cuts, Grid, MatMut, Pool, TileMut};
 use crate::scratch::Scratch;
-use crate::simd::{Kernel, LANES, Simd};
+use crate::simd::{GROUP, Kernel, LANES, Simd};
 
 /// From the gradient of the context [T, A·D] to that of queries, keys and values [T, 3·A·D].
 ///

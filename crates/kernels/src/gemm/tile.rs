@@ -2,9 +2,9 @@
 
 use std::slice::Chunks;
 
-use super::{GROUP, PART, Single, Terms};
+use super::{PART, Single, Terms};
 use crate::pack::Line;
-use crate::simd::Simd;
+use crate::simd::{GROUP, Simd};
 
 /// Steps of a chain in straight-line code: the end of a short loop is foreseen, that of a long one is not.
 const UNROLL: usize = 8;

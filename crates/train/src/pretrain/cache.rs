@@ -38,6 +38,15 @@ pub(super) fn shard_path(folder: &Path, number: usize) -> PathBuf {
 }
 
 impl TokenCache {
+    /// Reads all of it and compares checksums.
+    ///
+    /// # Errors
+    /// A shard that is damaged or cannot be read.
+    pub(super) fn verify(&self) -> Result<()> {
+        let mut shards = self.shards.iter();
+        shards.try_for_each(|part| Shard::open(&part.path)?.check())
+    }
+
     /// Opens what [`super::prepare`] made.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! All samples of a pre-training run as a data set.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use albert::heads::PreTrainingLabels;
@@ -122,6 +123,11 @@ impl PretrainData {
     /// When there is no such sample.
     pub fn stage(&self, sample: usize) -> &Stage {
         &self.stages[self.stage_at(sample as u64).expect("a sample of the run")]
+    }
+
+    /// Whether samples, at least one, are of one stage.
+    pub(super) fn is_of_one_stage(&self, samples: &Range<usize>) -> bool {
+        self.stage_at(samples.start as u64) == self.stage_at(samples.end as u64 - 1)
     }
 
     fn stage_at(&self, sample: u64) -> Option<usize> {

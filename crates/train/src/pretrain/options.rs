@@ -121,6 +121,13 @@ impl Stage {
                 self.max_seq_length,
             ));
         }
+        if self.max_predictions > 65_535 {
+            return Err(Error::input(
+                "max_predictions",
+                "0 to 65535",
+                self.max_predictions,
+            ));
+        }
         Ok(())
     }
 
@@ -152,7 +159,8 @@ impl Split {
 /// Shares that do not add up to 1.
 pub fn stages_of_shares(samples: u64, shares: &[(f64, usize, usize)]) -> Result<Vec<Stage>> {
     let sum: f64 = shares.iter().map(|(share, ..)| share).sum();
-    if (sum - 1.0).abs() > 1e-9 || shares.iter().any(|(share, ..)| *share <= 0.0) {
+    let good = (sum - 1.0).abs() <= 1e-9 && shares.iter().all(|(share, ..)| *share > 0.0);
+    if !good {
         return Err(Error::input(
             "shares of the stages",
             "numbers above 0 that add up to 1",
@@ -194,6 +202,7 @@ mod tests {
         assert_eq!(stages, [of(901, 128, 20), of(100, 512, 76)]);
         assert!(stages_of_shares(10, &[(0.5, 128, 20)]).is_err());
         assert!(stages_of_shares(10, &[(1.5, 128, 20), (-0.5, 128, 20)]).is_err());
+        assert!(stages_of_shares(10, &[(f64::NAN, 128, 20)]).is_err());
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub struct Pieces {
     pub(super) pad: u32,
     /// For each number whether the piece begins a word `[V]`.
     starts: Vec<bool>,
-    /// [`AlbertTokenizer::fingerprint`].
+    /// Whose pieces they are.
     pub(super) tokenizer: AlbertTokenizer,
 }
 

@@ -28,7 +28,7 @@ pub struct PrepareOptions {
     pub threads: NonZeroUsize,
     /// Replace a cache that was made from other files, by another tokenizer or with other options.
     pub rebuild: bool,
-    /// A shard ends with the document in which it has this many bytes of text; a document that has twice as many is cut.
+    /// A shard ends with the document in which it has this many bytes of text; a document is cut where the shard has twice as many.
     pub shard_bytes: u64,
 }
 
@@ -89,30 +89,34 @@ pub fn prepare(
             options.shard_bytes,
         ));
     }
-    fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
     let known: Option<Plan> = match manifest::read(&folder.join(PLAN)) {
         Err(_) if options.rebuild => None,
         known => known?,
     };
     let plan = plan(tokenizer, options, known.as_ref())?;
+    fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
     let difference = known.as_ref().and_then(|known| plan.difference(known));
     let path = folder.join(MANIFEST);
-    if known.is_some() && difference.is_none() && path.exists() {
+    if known.is_some() && difference.is_none() && path.exists() && !options.rebuild {
         // Where a shard is damaged, it is made again below.
-        if let Ok(cache) = TokenCache::open(folder) {
-            return Ok(Prepared {
-                reused_shards: cache.shards() as u64,
-                cache,
-            });
+        match TokenCache::open(folder).and_then(|cache| cache.verify().map(|()| cache)) {
+            Ok(cache) => {
+                return Ok(Prepared {
+                    reused_shards: cache.shards() as u64,
+                    cache,
+                });
+            }
+            Err(error) if is_damage(&error) => {}
+            Err(error) => return Err(error),
         }
     }
     let lock = lock(folder)?;
     match (known.is_some(), difference) {
-        (true, None) => {}
         _ if options.rebuild => {
             remove(folder)?;
             refuse_strangers(folder)?;
         }
+        (true, None) => {}
         // Nothing came of the other preparation.
         (_, Some(_)) if !path.exists() && !shard_path(folder, 0).exists() => {}
         (_, Some((what, wanted, found))) => {
@@ -188,7 +192,10 @@ pub(super) const LOCK: &str = ".lock";
 
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
-    let file = File::create(&path).map_err(Error::file("create", &path))?;
+    // Not emptied: it may be a stranger's.
+    let mut open = File::options();
+    let file = open.write(true).create(true).truncate(false).open(&path);
+    let file = file.map_err(Error::file("create", &path))?;
     match file.try_lock() {
         // A file system without locks is no reason to refuse.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
@@ -215,12 +222,23 @@ fn is_shard(name: &str) -> bool {
     number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
+/// Whether it is the name of a file on its way, as `albert_formats::Pending` makes it.
+fn is_pending(name: &str) -> bool {
+    name.starts_with(".albert-") && name.ends_with(".tmp")
+}
+
+/// Whether a file is missing, or holds something else than it should: making it anew helps. Other errors are the system's.
+fn is_damage(error: &Error) -> bool {
+    use std::io::ErrorKind::{NotFound, UnexpectedEof};
+    match error {
+        Error::File { source, .. } => matches!(source.kind(), NotFound | UnexpectedEof),
+        error => matches!(error, Error::Data { .. }),
+    }
+}
+
 fn refuse_strangers(folder: &Path) -> Result<()> {
     let names = names(folder)?;
-    match names
-        .iter()
-        .find(|name| *name != LOCK && !name.starts_with(".albert-"))
-    {
+    match names.iter().find(|name| *name != LOCK && !is_pending(name)) {
         None => Ok(()),
         Some(name) => Err(Error::input(
             folder.display().to_string(),
@@ -265,20 +283,30 @@ impl<'a> Work<'a> {
             shards: Vec::new(),
             at: Position { file: 0, line: 0 },
         };
-        while let Ok(shard) = Shard::open(&work.next_path()) {
-            let fits = (shard.header.plan, shard.header.start) == (plan.fingerprint(), work.at);
-            if !fits || shard.check().is_err() {
-                break;
+        loop {
+            let whole = Shard::open(&work.next_path()).and_then(|shard| {
+                let fits = (shard.header.plan, shard.header.start) == (plan.fingerprint(), work.at);
+                if fits {
+                    shard.check()?;
+                }
+                Ok(fits.then_some(shard.header))
+            });
+            match whole {
+                Ok(Some(header)) => {
+                    work.at = header.end;
+                    work.shards.push(header);
+                }
+                Ok(None) => break,
+                Err(error) if is_damage(&error) => break,
+                Err(error) => return Err(error),
             }
-            work.at = shard.header.end;
-            work.shards.push(shard.header);
         }
         let kept: Vec<_> = (0..work.shards.len())
             .map(|i| shard_path(folder, i))
             .collect();
         for name in names(folder)? {
             let path = folder.join(&name);
-            if name.starts_with(".albert-") || (is_shard(&name) && !kept.contains(&path)) {
+            if is_pending(&name) || (is_shard(&name) && !kept.contains(&path)) {
                 fs::remove_file(&path).map_err(Error::file("remove", &path))?;
             }
         }

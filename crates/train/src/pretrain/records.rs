@@ -13,6 +13,7 @@ use super::instance::Instance;
 use super::options::Stage;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::random::mix;
 
 /// Writes samples into files, by turns; each has its name when all are complete. Every list is padded with zeros to the stage's
 /// `max_seq_length` or `max_predictions`, as Google's scripts expect.
@@ -29,7 +30,7 @@ pub fn write_records(data: &PretrainData, samples: Range<usize>, files: &[PathBu
         ));
     }
     let stage = *data.stage(samples.start);
-    if data.stage(samples.end - 1) != &stage {
+    if !data.is_of_one_stage(&samples) {
         return Err(Error::input(
             "samples",
             "samples of one stage: lengths are fixed in these files",
@@ -275,6 +276,15 @@ impl Dataset<PreTrainingLabels> for RecordData {
     /// The most that a sample may have: padding is known when the record is read.
     fn tokens(&self, _sample: usize) -> usize {
         self.max_seq_length
+    }
+
+    /// Of the lengths of all records, which follow from what they hold: whole numbers have as many bytes as they need.
+    fn fingerprint(&self) -> u64 {
+        let offsets = self.files.iter().flat_map(RecordReader::offsets);
+        offsets.fold(
+            self.max_seq_length as u64,
+            |hash, offset| mix(hash ^ offset),
+        )
     }
 
     /// Without the padding that all samples have at their end.

@@ -1,16 +1,15 @@
 //! Text files as blocks of sentences, cut where a shard of tokens ends, and what tells files apart.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use albert_formats::crc32c_append;
 use serde::{Deserialize, Serialize};
 
 use super::sentences::split_sentences;
 use crate::error::{Error, Result};
 use crate::lines::{Lines, open_lines};
+use crate::state::crc32c_of;
 
 /// Bytes of text that are tokenized at once.
 const BLOCK: usize = 1 << 21;
@@ -32,11 +31,12 @@ impl SourceFile {
     /// Reads the file, unless `known` has its name, size and time.
     pub(super) fn of(path: &Path, known: Option<&Self>) -> Result<Self> {
         let open = |source| Error::file("open", path)(source);
-        let mut file = File::open(path).map_err(open)?;
-        let metadata = file.metadata().map_err(open)?;
+        // Before it is opened: a pipe would be waited for.
+        let metadata = path.metadata().map_err(open)?;
         if !metadata.is_file() {
             return Err(Error::input("text files", "regular files", path.display()));
         }
+        let file = File::open(path).map_err(open)?;
         let modified = metadata.modified().ok();
         let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let mut source = Self {
@@ -57,14 +57,7 @@ impl SourceFile {
         if let Some(known) = known.filter(unchanged) {
             return Ok(known.clone());
         }
-        let (mut crc, mut buffer) = (0, vec![0; 1 << 18]);
-        loop {
-            match file.read(&mut buffer).map_err(Error::file("read", path))? {
-                0 => break,
-                read => crc = crc32c_append(crc, &buffer[..read]),
-            }
-        }
-        source.crc32c = crc;
+        source.crc32c = crc32c_of(file).map_err(Error::file("read", path))?;
         Ok(source)
     }
 
@@ -126,7 +119,7 @@ impl Block {
 pub(super) struct Reading {
     /// Lines are paragraphs.
     pub(super) split_sentences: bool,
-    /// A shard ends with the document in which it has this much text, and a document is cut where it has twice as much.
+    /// A shard ends with the document in which it has this much text, and a document is cut where the shard has twice as much.
     pub(super) shard_bytes: u64,
 }
 

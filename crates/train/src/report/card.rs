@@ -23,6 +23,8 @@ pub struct Card {
     pub task: Option<String>,
     /// The data.
     pub dataset: Option<String>,
+    /// The data of the metrics, where they are not a part of those.
+    pub evaluated_on: Option<String>,
     /// Programs and versions.
     pub versions: Vec<(String, String)>,
 }
@@ -38,7 +40,14 @@ pub fn markdown(card: &Card, options: &TrainOptions, state: &State, results: &Me
     let data = card.dataset.as_deref().unwrap_or("data that are not named");
     let _ = writeln!(out, "It was made from {base}, trained on {data}.\n");
     if !results.is_empty() {
-        out.push_str("On the evaluation data:\n\n| metric | value |\n|---|---|\n");
+        let data = match &card.evaluated_on {
+            Some(name) => format!(" ({name})"),
+            None => String::new(),
+        };
+        let _ = writeln!(
+            out,
+            "On the evaluation data{data}:\n\n| metric | value |\n|---|---|"
+        );
         for (name, value) in results {
             let _ = writeln!(out, "| {} | {value:.4} |", cell(name));
         }
@@ -83,7 +92,8 @@ fn front_matter(card: &Card, results: &Metrics) -> String {
             let _ = writeln!(out, "- {}", quoted(name));
         }
     }
-    if let (Some(task), Some(dataset), false) = (&card.task, &card.dataset, metrics.is_empty()) {
+    let dataset = card.evaluated_on.as_ref().or(card.dataset.as_ref());
+    if let (Some(task), Some(dataset), false) = (&card.task, dataset, metrics.is_empty()) {
         let (name, task, data) = (quoted(&card.name), quoted(task), quoted(dataset));
         let _ = write!(
             out,

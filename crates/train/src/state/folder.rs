@@ -30,12 +30,14 @@ const LOCK: &str = ".lock";
 const PREFIX: &str = "checkpoint-";
 
 impl Folder {
-    /// Makes the folder where it is missing, takes its lock, and removes what a killed run left half done.
+    /// Refuses a folder that a run may not have, before anything is made for it; one that is not there will do.
     ///
     /// # Errors
-    /// A folder that cannot be made or written, that another process trains into, or that holds files but no checkpoint.
-    pub fn open(path: &Path) -> Result<Self> {
-        fs::create_dir_all(path).map_err(TrainError::io("create", path))?;
+    /// A folder that holds files but no checkpoint, or that is none.
+    pub fn check(path: &Path) -> Result<()> {
+        if !path.try_exists().map_err(TrainError::io("open", path))? {
+            return Ok(());
+        }
         let found = names(path)?;
         let checkpoint = found.iter().any(|name| number(name).is_some());
         let strangers: Vec<&str> = found
@@ -51,6 +53,17 @@ impl Folder {
                 found: strangers[..strangers.len().min(3)].join(", ") + more,
             });
         }
+        Ok(())
+    }
+
+    /// Makes the folder where it is missing, takes its lock, and removes what a killed run left half done.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or written, that another process trains into, or that holds files but no checkpoint.
+    pub fn open(path: &Path) -> Result<Self> {
+        fs::create_dir_all(path).map_err(TrainError::io("create", path))?;
+        Self::check(path)?;
+        let found = names(path)?;
         let lock = path.join(LOCK);
         let file = File::create(&lock).map_err(TrainError::io("create", &lock))?;
         match file.try_lock() {
@@ -198,6 +211,11 @@ fn number(name: &str) -> Option<u64> {
     let digits = name.strip_prefix(PREFIX)?;
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten()
+}
+
+/// The step that a checkpoint's folder is named by.
+pub(super) fn step_of(path: &Path) -> Option<u64> {
+    number(path.file_name()?.to_str()?)
 }
 
 fn names(folder: &Path) -> Result<Vec<String>> {

@@ -9,7 +9,7 @@ use albert_formats::FormatError;
 #[non_exhaustive]
 pub enum TrainError {
     /// A file or folder could not be read or written.
-    #[error("could not {action} {}: {source}", path.display())]
+    #[error("could not {action} {}", path.display())]
     Io {
         /// What was attempted, as a verb.
         action: &'static str,
@@ -22,7 +22,7 @@ pub enum TrainError {
     #[error(transparent)]
     Format(#[from] FormatError),
     /// The model or its data refused.
-    #[error("step {step}: {source}")]
+    #[error("step {step}")]
     Learner {
         /// The step.
         step: u64,
@@ -80,7 +80,7 @@ pub enum TrainError {
         found: String,
     },
     /// A checkpoint could not be written.
-    #[error("checkpoint of step {step} was not written: {source}; {kept}")]
+    #[error("checkpoint of step {step} was not written; {kept}")]
     Save {
         /// The step.
         step: u64,

@@ -140,6 +140,9 @@ pub struct TrainOptions {
     pub facts: BTreeMap<String, String>,
 }
 
+/// More would be a mistake: numbers of samples are kept for a whole batch.
+const LARGEST_BATCH: usize = 1 << 24;
+
 impl TrainOptions {
     /// The defaults of transformers' trainer: AdamW, 5e-5, linear, 3 epochs of batches of 8, a log and a checkpoint every 500
     /// updates, no evaluation.
@@ -264,11 +267,13 @@ impl TrainOptions {
         let micro = match self.micro {
             Micro::Samples(count) | Micro::Tokens(count) => count,
         };
-        if self.batch == 0 {
-            return refuse("batch size", "at least 1", "0".into());
+        if !(1..=LARGEST_BATCH).contains(&self.batch) {
+            let expected = format!("1 to {LARGEST_BATCH}");
+            return refuse("batch size", &expected, self.batch.to_string());
         }
-        if !self.parts.is_power_of_two() {
-            return refuse("parts", "1, 2, 4, 8, …", self.parts.to_string());
+        if !self.parts.is_power_of_two() || self.parts > LARGEST_BATCH {
+            let expected = format!("1, 2, 4, 8, … to {LARGEST_BATCH}");
+            return refuse("parts", &expected, self.parts.to_string());
         }
         if micro == 0 {
             return refuse("micro-batch", "at least 1", "0".into());

@@ -2,13 +2,10 @@
 
 use std::time::Instant;
 
-use serde_json::Value;
-
 use super::Trainer;
 use super::error::{Result, TrainError};
 use super::observer::{Log, Observer};
 use crate::learner::{Learner, Metrics};
-use crate::state::Entry;
 use crate::watch::Alarm;
 
 impl<L: Learner> Trainer<L> {
@@ -33,22 +30,12 @@ impl<L: Learner> Trainer<L> {
             learning_rate,
             tokens_per_second: tokens / seconds.max(1e-9),
         };
-        self.remember([
+        self.state.remember([
             ("grad_norm", log.grad_norm.into()),
             ("learning_rate", log.learning_rate.into()),
             ("loss", log.loss.into()),
         ]);
         observer.logged(&log);
-    }
-
-    /// Adds a line to the history.
-    pub(super) fn remember<'a>(&mut self, values: impl IntoIterator<Item = (&'a str, Value)>) {
-        let mut entry = Entry::new();
-        entry.insert("epoch".to_owned(), self.state.epoch.into());
-        let values = values.into_iter();
-        entry.extend(values.map(|(name, value)| (name.to_owned(), value)));
-        entry.insert("step".to_owned(), self.state.step.into());
-        self.state.history.push(entry);
     }
 
     /// Whether the model is the best one so far, and whether it is none.
@@ -58,16 +45,7 @@ impl<L: Learner> Trainer<L> {
     ) -> Result<(bool, Option<Alarm>)> {
         let metrics = self.learner.evaluate();
         let metrics = metrics.map_err(TrainError::learner(self.state.step))?;
-        let named = |name: &String| format!("eval_{name}");
-        let entry: Vec<(String, Value)> = metrics
-            .iter()
-            .map(|(name, value)| (named(name), (*value).into()))
-            .collect();
-        self.remember(
-            entry
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.clone())),
-        );
+        self.state.remember_evaluation(&metrics);
         observer.evaluated(self.state.step, self.state.epoch, &metrics);
         let (step, options) = (self.state.step, &self.options.watch);
         let alarm = self.state.watch.evaluation(options, step, &metrics);

@@ -153,7 +153,7 @@ impl<L: Learner> Trainer<L> {
         self.saved = Some(to);
         (self.state.rate_scale, self.state.rollbacks) = (scale, rollbacks);
         self.state.watch = Watch::default();
-        self.remember([
+        self.state.remember([
             ("alarm", alarm.to_string().into()),
             ("rolled_back_from", step.into()),
             ("rate_scale", scale.into()),

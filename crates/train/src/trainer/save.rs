@@ -8,10 +8,12 @@ use super::observer::Observer;
 use super::options::Cadence;
 use crate::learner::Learner;
 use crate::state::{trainer_state, write_state, write_tensors};
+use crate::watch::Alarm;
 
 impl<L: Learner> Trainer<L> {
     /// The last checkpoint, the best parameters, the model in the output folder.
     pub(super) fn finish(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        self.refuse_non_finite()?;
         if self.options.save != Cadence::Never {
             self.save(observer)?;
         }
@@ -36,6 +38,7 @@ impl<L: Learner> Trainer<L> {
         if self.saved == Some(step) {
             return Ok(());
         }
+        self.refuse_non_finite()?;
         self.state.updates = self.optimizer.state().2;
         self.compare_states()?;
         if self.ranks.is_first() {
@@ -47,6 +50,15 @@ impl<L: Learner> Trainer<L> {
             self.prune()?;
         }
         Ok(self.ranks.barrier()?)
+    }
+
+    /// Nothing is written of a model that is none.
+    fn refuse_non_finite(&self) -> Result<()> {
+        if self.parameters.iter().all(|value| value.is_finite()) {
+            return Ok(());
+        }
+        let (step, alarm) = (self.state.step, Alarm::Parameters);
+        Err(TrainError::Diverged { step, alarm })
     }
 
     fn publish(&self) -> Result<PathBuf> {

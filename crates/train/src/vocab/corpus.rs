@@ -14,6 +14,7 @@ use super::sample::Sample;
 use super::{Stage, result};
 use crate::error::{At, Error, Result};
 use crate::lines::open_lines;
+use crate::state::fnv;
 
 /// What follows a word: another word …
 pub(super) const WORD: usize = 0;
@@ -217,10 +218,7 @@ impl Table {
         let mut parts: Vec<Vec<(Box<str>, Counts)>> =
             self.shards.iter().map(|_| Vec::new()).collect();
         for (word, counts) in own.drain() {
-            let fnv = word.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3)
-            });
-            parts[(fnv >> 32) as usize % self.shards.len()].push((word, counts));
+            parts[(fnv(word.as_bytes()) >> 32) as usize % self.shards.len()].push((word, counts));
         }
         for (part, shard) in parts.into_iter().zip(&self.shards) {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);

@@ -81,6 +81,7 @@ fn the_card_and_the_curves() {
         language: Some("en".to_owned()),
         task: Some("text-classification".to_owned()),
         dataset: Some("glue: sst2".to_owned()),
+        evaluated_on: Some("other.tsv".to_owned()),
         versions: vec![("albert".to_owned(), "0.1.0".to_owned())],
     };
     let results: Metrics = [("accuracy".to_owned(), 0.75), ("loss".to_owned(), 0.125)].into();
@@ -102,6 +103,8 @@ fn the_card_and_the_curves() {
         front[1]
             .contains("    - name: \"accuracy\"\n      type: \"accuracy\"\n      value: 0.75\n")
     );
+    assert!(front[1].contains("      name: \"other.tsv\"\n"));
+    assert!(readme.contains("On the evaluation data (other.tsv):\n\n"));
     assert!(readme.contains("| accuracy | 0.7500 |\n"));
     assert!(readme.contains("- lr_scheduler_warmup_ratio: 0.1\n"));
     assert!(readme.contains("| training loss | epoch | step | accuracy | loss |\n"));

@@ -1,6 +1,7 @@
 //! The flags of `pretrain` that say what is read, and the samples that come of it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,7 +51,7 @@ pub(super) struct TextFlags {
     #[arg(long, value_name = "FILES", num_args = 1.., alias = "validation_file")]
     validation_file: Vec<PathBuf>,
     /// Share of the documents that is measured on, and not learned [default: 0.005, where that is any]
-    #[arg(long, value_name = "SHARE", value_parser = rate)]
+    #[arg(long, value_name = "SHARE", value_parser = rate, conflicts_with = "validation_file")]
     held_out: Option<f64>,
     /// Most samples that are measured on
     #[arg(long, value_name = "N", default_value_t = 2000)]
@@ -83,11 +84,14 @@ pub(super) struct TextFlags {
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = rate, alias = "short_seq_prob")]
     short_seq_prob: f64,
     /// With --prepare-only: write samples into so many .tfrecord files in --output
-    #[arg(long, value_name = "N")]
-    tfrecords: Option<usize>,
+    #[arg(long, value_name = "N", requires = "prepare_only", value_parser = clap::value_parser!(u32).range(1..=99_999))]
+    tfrecords: Option<u32>,
     /// With --tfrecords: passes over the text
-    #[arg(long, value_name = "N", default_value_t = 40, alias = "dupe_factor")]
+    #[arg(long, value_name = "N", default_value_t = 40, alias = "dupe_factor", value_parser = clap::value_parser!(u64).range(1..))]
     dupe_factor: u64,
+    /// Threads that make tokens.
+    #[arg(skip)]
+    pub(super) threads: Option<NonZeroUsize>,
 }
 
 /// Most tokens of a sample, unless something else is asked for.
@@ -103,6 +107,7 @@ pub(super) struct Samples {
     longest: usize,
     masked: f64,
     origin: String,
+    validation: String,
     facts: Vec<(&'static str, String)>,
 }
 
@@ -130,9 +135,14 @@ impl TextFlags {
         }
     }
 
-    /// (share, tokens, predictions) of each stage.
-    fn shares(&self, positions: usize) -> Result<Vec<(f64, usize, usize)>> {
-        let usual = positions.min(LENGTH).to_string();
+    /// Whether words are masked.
+    pub(super) fn predicts_words(&self) -> bool {
+        self.masked_lm_prob > 0.0 && self.max_predictions != Some(0)
+    }
+
+    /// (share, tokens, predictions) of each stage; `usual`: tokens where no flag says it.
+    fn shares(&self, usual: usize) -> Result<Vec<(f64, usize, usize)>> {
+        let usual = usual.to_string();
         let given = self.max_seq_length.as_deref().unwrap_or(&usual);
         let wrong = || {
             format!(
@@ -164,9 +174,7 @@ impl TextFlags {
         let Some(output) = output else {
             bail!("--cache is missing: the folder for the tokens of the text");
         };
-        let mut name = output.as_os_str().to_owned();
-        name.push(".tokens");
-        Ok(name.into())
+        beside(output, ".tokens")
     }
 
     /// Tokens of text files, made now or before.
@@ -179,7 +187,7 @@ impl TextFlags {
     ) -> Result<Arc<TokenCache>> {
         let options = PrepareOptions {
             split_sentences: self.split_sentences,
-            threads: std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN),
+            threads: self.threads.unwrap_or(NonZeroUsize::MIN),
             rebuild: self.rebuild_cache,
             ..PrepareOptions::new(files.to_vec())
         };
@@ -232,7 +240,11 @@ impl TextFlags {
             max_seq_length,
             max_predictions,
         };
-        let (options, pieces) = (self.options(seed), Pieces::of(tokenizer)?);
+        let options = PretrainOptions {
+            split: self.held_out.map_or(Split::All, Split::Train),
+            ..self.options(seed)
+        };
+        let pieces = Pieces::of(tokenizer)?;
         options.check()?;
         stage.check()?;
         let cache = self.tokens(&self.files, &self.cache(Some(output))?, tokenizer, voice)?;
@@ -241,6 +253,12 @@ impl TextFlags {
             .with_context(|| format!("cannot create {}", output.display()))?;
         let name = |i| output.join(format!("{i:05}-of-{count:05}.tfrecord"));
         let files: Vec<PathBuf> = (0..count).map(name).collect();
+        if let Some(there) = files.iter().find(|file| file.exists()) {
+            bail!(
+                "{}: expected no such file, found one; give another --output",
+                there.display()
+            );
+        }
         write_records(&data, 0..data.len(), &files)?;
         voice.note(format_args!("{} samples in {count} files", data.len()));
         Ok(())
@@ -258,18 +276,35 @@ impl TextFlags {
     ) -> Result<Samples> {
         let pieces = || Pieces::of(tokenizer);
         let options = self.options(seed);
-        let shares = self.shares(config.max_position_embeddings)?;
         let share = self.held_out.unwrap_or(HELD_OUT);
         let is_record = |path: &PathBuf| path.extension().is_some_and(|end| end == "tfrecord");
         let records = self.files.iter().filter(|path| is_record(path)).count();
         if records > 0 && records < self.files.len() {
             bail!("expected text files or .tfrecord files, found both");
         }
+        if records > 0 && self.held_out.is_some() {
+            bail!(
+                "--held-out: expected text files; .tfrecord files hold samples, not documents: give --validation-file, or make \
+                 the files with --held-out"
+            );
+        }
+        let records = (records > 0)
+            .then(|| RecordData::open(&self.files))
+            .transpose()?;
+        let shares = self.shares(match &records {
+            Some(records) => records.max_seq_length(),
+            None => config.max_position_embeddings.min(LENGTH),
+        })?;
+        if options.objective == Objective::None && !self.predicts_words() {
+            bail!(
+                "--objective none: expected words to predict, found --masked-lm-prob 0 or --max-predictions 0: there is nothing \
+                 to learn"
+            );
+        }
         let cache_folder = self.cache(Some(output))?;
-        let (training, from_text, longest) = if records > 0 {
-            let data = RecordData::open(&self.files)?;
-            let longest = data.max_seq_length();
-            (Training::Records(data), None, longest)
+        let (training, from_text, longest) = if let Some(records) = records {
+            let longest = records.max_seq_length();
+            (Training::Records(records), None, longest)
         } else {
             let split = if self.validation_file.is_empty() && share > 0.0 {
                 Split::Train(share)
@@ -287,15 +322,22 @@ impl TextFlags {
             options.check()?;
             stages.iter().try_for_each(Stage::check)?;
             check_positions(longest, config)?;
+            if options.objective != Objective::None && config.type_vocab_size < 2 {
+                bail!(
+                    "type_vocab_size: expected 2 for two segments, found {}; a model with one learns with --objective none",
+                    config.type_vocab_size
+                );
+            }
             let cache = self.tokens(&self.files, &cache_folder, tokenizer, voice)?;
             let data = PretrainData::new(Arc::clone(&cache), pieces()?, options, stages)?;
             (Training::Text(data), Some(cache), longest)
         };
         check_positions(longest, config)?;
+        let (_, max_seq_length, max_predictions) = shares[shares.len() - 1];
         let stage = Stage {
             samples: 0,
-            max_seq_length: shares.last().map_or(longest, |(_, length, _)| *length),
-            max_predictions: shares.last().map_or(0, |(.., predictions)| *predictions),
+            max_seq_length,
+            max_predictions,
         };
         let measured = |cache, split| -> Result<PretrainData> {
             let options = PretrainOptions {
@@ -334,34 +376,52 @@ impl TextFlags {
             }
             ([], _) => None,
             (files, _) => {
-                let mut name = cache_folder.into_os_string();
-                name.push(".validation");
-                let cache = self.tokens(files, Path::new(&name), tokenizer, voice)?;
+                let folder = beside(&cache_folder, ".validation")?;
+                let cache = self.tokens(files, &folder, tokenizer, voice)?;
                 Some(measured(cache, Split::All)?)
             }
         };
-        let files: Vec<String> = self.files.iter().map(|path| file_name(path)).collect();
+        let names = |files: &[PathBuf]| {
+            let names: Vec<String> = files.iter().map(|path| file_name(path)).collect();
+            names.join(", ")
+        };
         let text = match &training {
             Training::Text(data) => data.fingerprint(),
             Training::Records(data) => data.fingerprint(),
         };
+        let measured_on = held_out.as_ref().map_or("nothing".to_owned(), |data| {
+            format!("{:016x}", data.fingerprint())
+        });
         Ok(Samples {
             training,
             held_out,
             objective: options.objective,
             longest,
             masked: self.masked_lm_prob,
-            origin: files.join(", "),
+            origin: names(&self.files),
+            validation: names(&self.validation_file),
             facts: vec![
                 ("text", format!("{text:016x}")),
                 ("max_seq_length", format!("{shares:?}")),
                 ("max_predictions", format!("{:?}", self.max_predictions)),
                 ("samples", format!("{options:?}")),
-                ("held out", share.to_string()),
-                ("validation files", self.validation_file.len().to_string()),
+                ("measured on", measured_on),
             ],
         })
     }
+}
+
+/// A name with an end more, whatever form the path has: `out/`, `.`.
+fn beside(folder: &Path, end: &str) -> Result<PathBuf> {
+    let mut folder: PathBuf = folder.components().collect();
+    if folder.file_name().is_none() {
+        folder = folder
+            .canonicalize()
+            .with_context(|| format!("cannot open {}", folder.display()))?;
+    }
+    let mut name = folder.into_os_string();
+    name.push(end);
+    Ok(name.into())
 }
 
 fn check_positions(longest: usize, config: &AlbertConfig) -> Result<()> {
@@ -407,6 +467,11 @@ impl Samples {
 
     pub(super) fn origin(&self) -> String {
         self.origin.clone()
+    }
+
+    /// The files that are measured on, where they are others.
+    pub(super) fn measured_on(&self) -> Option<String> {
+        (!self.validation.is_empty()).then(|| self.validation.clone())
     }
 
     pub(super) fn facts(&self) -> BTreeMap<String, String> {

@@ -121,13 +121,18 @@ impl ShapeFlags {
                 vocab_size: words,
                 ..configuration(name)?
             },
-            (None, None) => bail!("--config or --model is missing"),
+            (None, None) => {
+                bail!("--config (a new model) or --model (one to go on with) is missing")
+            }
         };
         config.num_hidden_groups = match self.share {
             None => config.num_hidden_groups,
             Some(ShareName::All) => 1,
             Some(_) => config.num_hidden_layers,
         };
+        // Those of a classifier that the model was, or the shape is of: the head here tells two things apart.
+        config.set_labels(["LABEL_0", "LABEL_1"]);
+        config.problem_type = None;
         if self.model.is_none() || dropout.is_some() {
             let dropout = dropout.unwrap_or(0.0);
             (
