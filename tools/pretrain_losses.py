@@ -84,7 +84,7 @@ def main():
             shutil.copy(a.tokenizer / file, start / file)
         common = [a.albert, "pretrain", a.text, "--max-seq-length", a.length, "--held-out", 0, "--cache", scratch / "tokens", "-q"]
         run = lambda *more: subprocess.run([str(word) for word in [*common, *more]], check=True, stdout=subprocess.DEVNULL)
-        run("--tokenizer", start, "-o", scratch / "records", "--prepare-only", "--tfrecords", 1, "--dupe-factor", 1)
+        run("--model", start, "-o", scratch / "records", "--prepare-only", "--tfrecords", 1, "--dupe-factor", 1)
         data = list(batches(next((scratch / "records").glob("*.tfrecord*")), a))
         begin = time.perf_counter()
         run("--model", start, "-o", out, "--batch-size", a.batch, "--max-steps", a.steps, "--learning-rate", RATE, "--optimizer", "adamw",

@@ -201,7 +201,7 @@ fn find(
             Ok(_) => return Ok(Some(step)),
             Err(error) => {
                 warnings.push(Warning::Torn {
-                    problem: error.to_string(),
+                    problem: error.chain(),
                 });
                 problem = problem.or(Some(error));
             }

@@ -189,7 +189,7 @@ fn a_rank_that_fails_ends_all_and_the_last_checkpoint_stays() {
     });
     let errors = ranks.into_iter().map(|rank| {
         let outcome = rank.expect("begun").outcome;
-        outcome.expect_err("ended").to_string()
+        outcome.expect_err("ended").chain()
     });
     let elsewhere = "step 9: rank 2 failed; its own message says why";
     assert_eq!(

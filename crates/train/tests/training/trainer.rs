@@ -357,7 +357,7 @@ fn a_full_disk_leaves_the_checkpoint_before() {
     let learner = Toy::new();
     learner.saves_left.set(2);
     let (outcome, ..) = run(learner, options(home.path()));
-    let message = outcome.expect_err("full").to_string();
+    let message = outcome.expect_err("full").chain();
     assert!(
         message.contains("step 12") && message.contains("No space left"),
         "{message}"

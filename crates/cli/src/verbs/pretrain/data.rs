@@ -389,7 +389,7 @@ impl TextFlags {
             Training::Text(data) => data.fingerprint(),
             Training::Records(data) => data.fingerprint(),
         };
-        let measured_on = held_out.as_ref().map_or("nothing".to_owned(), |data| {
+        let validation_data = held_out.as_ref().map_or("nothing".to_owned(), |data| {
             format!("{:016x}", data.fingerprint())
         });
         Ok(Samples {
@@ -405,7 +405,7 @@ impl TextFlags {
                 ("max_seq_length", format!("{shares:?}")),
                 ("max_predictions", format!("{:?}", self.max_predictions)),
                 ("samples", format!("{options:?}")),
-                ("measured on", measured_on),
+                ("validation data", validation_data),
             ],
         })
     }
