@@ -269,6 +269,15 @@ fn a_checkpoint_is_what_was_written() {
         error.contains("is damaged") && error.contains("going on from model/checkpoint-10"),
         "{error}"
     );
+    // Nor from one that has another's name.
+    let rename = |from: &str, to: &str| std::fs::rename(home.path(from), home.path(to));
+    rename("model/checkpoint-20", "model/checkpoint-30").expect("renamed");
+    let (code, _, error) = home.run(&command);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(
+        error.contains("is of step 20") && error.contains("checkpoint-10"),
+        "{error}"
+    );
 }
 
 /// Nobody reads what is told; the work goes on.
@@ -408,6 +417,18 @@ fn what_cannot_be_is_refused() {
         home.refused(&arguments, 1, &words);
     }
     // Wrong flags are found before the text is read; a text that was empty may be filled, and the same command given again.
+    #[cfg(target_os = "linux")]
+    {
+        let mut config = home.json("small.json");
+        config["max_position_embeddings"] = json!(1_u64 << 34);
+        home.file("huge.json", &config.to_string());
+        let huge = start.replace("small.json", "huge.json");
+        home.refused(
+            &format!("{huge} --max-seq-length 32 --output none"),
+            1,
+            &["MB of memory are needed"],
+        );
+    }
     home.refused(
         &format!("{start} --output words --cache unread"),
         1,
