@@ -27,7 +27,7 @@ WORDS = "albert.embeddings.word_embeddings.weight"
 LEFT, RIGHT = f"{WORDS}_delta_left", f"{WORDS}_delta_right"
 SMALL_ROWS = 16  # matrices with fewer rows gain nothing from a scale of their own
 DROPPED = {"predictions.decoder.weight", "predictions.decoder.bias"}  # tied
-LIMIT = 8_000_000
+LIMIT = 6_000_000
 TYPES = {"F32": numpy.dtype("<f4"), "BF16": numpy.dtype("<u2"), "I8": numpy.dtype("i1")}
 
 
@@ -128,6 +128,7 @@ def make(pretrained, sentiment, out):
         save(folder / "model.safetensors", packed(tensors) | difference)
     shutil.copyfile(pretrained / "spiece.model", demo / "spiece.model")
     settings = json.loads((pretrained / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings["clean_up_tokenization_spaces"] = True  # a demo's text is for people
     settings["model_max_length"] = json.loads(config(pretrained))["max_position_embeddings"]
     (demo / "tokenizer_config.json").write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     total = 0

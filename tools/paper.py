@@ -127,8 +127,9 @@ def speed(file, options):
 
 def small(file, options):
     common = dict(hidden=options.hidden, steps=options.steps, batch=options.batch, length=options.length, rate=options.rate,
-                  optimizer=options.optimizer, held_out=options.held_out, eval_samples=options.eval_samples, threads=options.threads,
-                  tokenizer=pathlib.Path(options.tokenizer).resolve().name, text=sorted(pathlib.Path(path).name for path in options.text))
+                  warmup=options.warmup, optimizer=options.optimizer, held_out=options.held_out, eval_samples=options.eval_samples,
+                  threads=options.threads, tokenizer=pathlib.Path(options.tokenizer).resolve().name,
+                  text=sorted(pathlib.Path(path).name for path in options.text))
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
         for study in options.only:
             for change in STUDIES[study]:
@@ -139,15 +140,17 @@ def small(file, options):
 def pretrained(options, setting, folder):
     """One small model: how it learned, and what it knows at the end of both second labels."""
     config = shape(options.hidden, setting["layers"], options.hidden // 32, embedding=setting["embedding"])
-    path = configured(folder, config | {"max_position_embeddings": options.length})
-    always = [options.albert, "pretrain", *options.text, "--tokenizer", options.tokenizer, "--cache", folder / "tokens", "--max-seq-length",
-              options.length, "--held-out", options.held_out, "--max-eval-samples", options.eval_samples, "--threads", options.threads]
+    lengths = [int(part.split(":")[0]) for part in options.length.split(",")]
+    path = configured(folder, config | {"max_position_embeddings": max(lengths)})
+    always = [options.albert, "pretrain", *options.text, "--tokenizer", options.tokenizer, "--cache", folder / "tokens", "--held-out",
+              options.held_out, "--max-eval-samples", options.eval_samples, "--threads", options.threads]
     with tempfile.TemporaryDirectory(dir=folder) as out:
         out = pathlib.Path(out)
-        command = [*always, "--config", path, "--share", setting["share"], "--dropout", setting["dropout"], "--objective",
-                   setting["objective"], "--seed", setting["seed"], "--output", out / "model", "--max-steps", options.steps, "--batch-size",
-                   options.batch, "--learning-rate", options.rate, "--optimizer", options.optimizer, "--eval-steps",
-                   max(1, options.steps // 6), "--save-steps", options.steps, "--log-steps", max(1, options.steps // 20)]
+        command = [*always, "--max-seq-length", options.length, "--config", path, "--share", setting["share"], "--dropout",
+                   setting["dropout"], "--objective", setting["objective"], "--seed", setting["seed"], "--output", out / "model",
+                   "--max-steps", options.steps, "--batch-size", options.batch, "--learning-rate", options.rate, "--warmup-steps",
+                   options.warmup, "--optimizer", options.optimizer, "--eval-steps", max(1, options.steps // 6), "--save-steps",
+                   options.steps, "--log-steps", max(1, options.steps // 20)]
         plan, _ = run([*command, "--dry-run"])
         text, _ = run([*command, "--json", "-q"])
         found = json.loads(text)
@@ -156,12 +159,14 @@ def pretrained(options, setting, folder):
         result |= {name: found[f"eval_{name}"] for name in ("masked_lm_loss", "masked_lm_accuracy")}
         result["curve"] = [[entry["step"], entry["eval_masked_lm_loss"]] for entry in history if "eval_masked_lm_loss" in entry]
         result["vocabulary"] = json.loads((out / "model" / "config.json").read_text())["vocab_size"]
-        # A step of rate 0 changes nothing; what follows it is measured on the held-out text with that label.
+        # A step of rate 0 changes nothing; what follows it is measured on the held-out text with that label, in samples as long as
+        # the run's last.
         for label in ("sentence-order", "next-sentence"):
-            text, _ = run([*always, "--model", out / "model", "--objective", label, "--output", out / label, "--max-steps", 1,
-                           "--batch-size", 1, "--learning-rate", 0, "--json", "-q"])
+            text, _ = run([*always, "--max-seq-length", lengths[-1], "--model", out / "model", "--objective", label, "--output",
+                           out / label, "--max-steps", 1, "--batch-size", 1, "--learning-rate", 0, "--json", "-q"])
             found = json.loads(text)
-            result[label] = {"accuracy": found["eval_sentence_order_accuracy"], "masked_lm_accuracy": found["eval_masked_lm_accuracy"]}
+            accuracy = found[f"eval_{label.replace('-', '_')}_accuracy"]
+            result[label] = {"accuracy": accuracy, "masked_lm_accuracy": found["eval_masked_lm_accuracy"]}
     return result
 
 
@@ -241,8 +246,9 @@ def render_small(file, docs):
     text = ", ".join(f"`{name}`" for name in common["text"])
     about = (f"Hidden size {common['hidden']}, unless it says otherwise {BASE['layers']} layers that share all and embeddings of "
              f"{BASE['embedding']}, no dropout, sentence order; {first['vocabulary']:,} pieces, {common['steps']} steps of "
-             f"{common['batch']} samples of {common['length']} tokens, {common['optimizer']}, rate {common['rate']:g}; text {text}, "
-             f"{common['held_out']:g} of it held out ({common['eval_samples']} samples are measured); {common['threads']} threads. ")
+             f"{common['batch']} samples, `--max-seq-length {common['length']}`, {common['optimizer']}, rate {common['rate']:g} after "
+             f"{common['warmup']} steps of warm-up; text {text}, {common['held_out']:g} of it held out ({common['eval_samples']} "
+             f"samples are measured); {common['threads']} threads. ")
     tables = {"small": about + origin(records)}
     seeds = [(seed, result) for seed, result in found("seeds")]
     head = ["parameters", "masked-LM loss", "masked-LM accuracy", "seconds"]
@@ -334,9 +340,10 @@ def main():
     verb.add_argument("--steps", type=int, required=True)
     verb.add_argument("--only", type=lambda text: text.split(","), default=list(STUDIES), help="studies [default: all]")
     verb.add_argument("--hidden", type=int, default=128, help="a multiple of 32")
-    verb.add_argument("--batch", type=int, default=32)
-    verb.add_argument("--length", type=int, default=128)
-    verb.add_argument("--rate", type=float, default=2e-3)
+    verb.add_argument("--batch", type=int, default=64)
+    verb.add_argument("--length", default="16:0.4,64:0.6", help="tokens of a sample, as --max-seq-length takes them")
+    verb.add_argument("--rate", type=float, default=1e-3)
+    verb.add_argument("--warmup", type=int, default=300, help="steps")
     verb.add_argument("--optimizer", default="adamw")
     verb.add_argument("--held-out", type=float, default=0.05)
     verb.add_argument("--eval-samples", type=int, default=400)

@@ -156,6 +156,15 @@ fn samples_are_written_as_tfrecords_and_read_again() {
         1,
         &["--held-out", "--validation-file"],
     );
+    // How samples are made is said when they are made.
+    for flag in ["--objective none", "--ngram 1", "--max-seq-length 32"] {
+        let name = flag.split(' ').next().expect("a flag");
+        home.refused(
+            &format!("{start} {flag} --max-steps 3 --output none"),
+            1,
+            &[name, "expected text files"],
+        );
+    }
     // Another file is no file to go on with.
     home.done(
         "pretrain corpus.txt --tokenizer words --prepare-only --tfrecords 1 --dupe-factor 3 --max-seq-length 32 --max-predictions 5 --cache tokens --output others --config small.json --held-out 0.2",
@@ -306,10 +315,11 @@ fn one_segment_and_words_of_other_documents() {
         ));
         let results = home.json(&format!("{objective}/eval_results.json"));
         assert_eq!(
-            results.get("eval_sentence_order_loss").is_some(),
+            results.get("eval_next_sentence_loss").is_some(),
             second,
             "{results}"
         );
+        assert!(results.get("eval_sentence_order_loss").is_none());
     }
 }
 
@@ -377,7 +387,6 @@ fn what_cannot_be_is_refused() {
             format!("{start} --max-seq-length long --output none"),
             vec!["--max-seq-length", "long"],
         ),
-        (start.to_owned(), vec!["--output is missing"]),
         (
             format!("{start} --max-seq-length 32 --output none --dtype int8"),
             vec!["int8", "f32 or bf16"],
@@ -403,10 +412,6 @@ fn what_cannot_be_is_refused() {
         (
             "pretrain corpus.txt --tokenizer words --config albert-huge --output none".to_owned(),
             vec!["--config", "albert-base-v2", "albert-huge"],
-        ),
-        (
-            "pretrain corpus.txt --config small.json --output none".to_owned(),
-            vec!["--tokenizer is missing"],
         ),
         (
             "pretrain corpus.txt x.tfrecord --tokenizer words --config small.json --output none"
@@ -464,6 +469,23 @@ fn what_cannot_be_is_refused() {
     home.done(
         "pretrain empty.txt --tokenizer words --config small.json --batch-size 4 --max-steps 1 --output filled --cache empty",
     );
+    for (arguments, word) in [
+        (start.as_ref(), "--output is missing"),
+        (
+            "pretrain corpus.txt --config small.json --output none",
+            "--tokenizer is missing",
+        ),
+        (
+            "pretrain corpus.txt --tokenizer words --prepare-only",
+            "--cache is missing",
+        ),
+        (
+            "pretrain corpus.txt --tokenizer words --prepare-only --tfrecords 1",
+            "--output is missing",
+        ),
+    ] {
+        home.refused(arguments, 2, &[word]);
+    }
     // Neither a configuration nor a model.
     let (code, ..) = home.run("pretrain corpus.txt --tokenizer words --output none");
     assert_eq!(code, Some(2));
@@ -480,5 +502,15 @@ fn a_dry_run_says_what_would_be_done() {
             && out.contains("MB of memory"),
         "{out}"
     );
+    let out = home.done(&format!(
+        "{NEW} --max-seq-length 64 --max-steps 1000 --output none --dry-run --json"
+    ));
+    let plan: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(
+        (&plan["samples"], &plan["steps"], &plan["batch_size"]),
+        (&json!(16000), &json!(1000), &json!(16)),
+        "{plan}"
+    );
+    assert!(plan["memory_bytes"].as_u64() > Some(0), "{plan}");
     assert!(!home.path("none").exists());
 }

@@ -11,7 +11,7 @@ use crate::FormatError;
 use crate::atomic::Pending;
 use crate::bundle::masked;
 use crate::positional::PositionalFile;
-use crc32c::crc32c;
+use crc32c::{crc32c, crc32c_append};
 
 /// Bytes of a frame before and after the data.
 const HEAD: u64 = 12;
@@ -84,12 +84,15 @@ pub struct RecordReader {
     file: PositionalFile,
     /// Where each record begins, and where the last one ends.
     offsets: Vec<u64>,
+    checksum: u32,
 }
 
 impl RecordReader {
-    /// Where each record begins in the file, and where the last one ends.
-    pub fn offsets(&self) -> &[u64] {
-        &self.offsets
+    /// CRC-32C of what the file says of all records: the lengths and the checksums of their data. Files with other records
+    /// have another one.
+    #[must_use]
+    pub fn checksum(&self) -> u32 {
+        self.checksum
     }
 
     /// Opens a file and goes through the lengths of its records, with their checksums; the data are read and checked by
@@ -108,11 +111,17 @@ impl RecordReader {
             path: path.to_owned(),
             file: PositionalFile::new(file),
             offsets: vec![0],
+            checksum: 0,
         };
         let (mut at, end) = (0, metadata.len());
         while at < end {
             at = reader.next(at, end)?;
             reader.offsets.push(at);
+            let mut tail = [0; TAIL as usize];
+            let read = reader.file.read_exact_at(&mut tail, at - TAIL);
+            read.map_err(FormatError::io("read", path))?;
+            reader.checksum = crc32c_append(reader.checksum, &at.to_le_bytes());
+            reader.checksum = crc32c_append(reader.checksum, &tail);
         }
         Ok(reader)
     }

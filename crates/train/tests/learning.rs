@@ -23,6 +23,7 @@ use albert_train::learner::Learner;
 use albert_train::model::{ModelLearner, ModelOptions};
 use albert_train::optim::norm::norm;
 use albert_train::optim::{Form, Method, Optimizer, OptimizerOptions};
+use albert_train::pretrain::{Objective, evaluate};
 use albert_train::state;
 use albert_train::tasks::Encode;
 use albert_train::tasks::race::{ChoiceDataset, ChoiceExamples};
@@ -273,7 +274,7 @@ fn pre_training_is_measured_as_pytorch_computes_its_loss() {
             right(&output.sop_logits.data, &orders),
         ];
         let data = Whole(inputs, labels);
-        let found = albert_train::pretrain::evaluate(&model, &data, 1).expect("metrics");
+        let found = evaluate(&model, &data, Objective::SentenceOrder, 1).expect("metrics");
         let loss = golden.description["loss"].as_f64().expect("a loss");
         assert!(
             (found["loss"] - loss).abs() < 1e-12,

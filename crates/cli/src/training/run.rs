@@ -68,6 +68,19 @@ impl<H: Trainable<Cpu>> Run<'_, H> {
         }
         let mut out = std::io::stdout().lock();
         let (options, samples) = (&self.options, self.data.len());
+        let (steps, memory) = (options.total_steps(samples), self.needed());
+        if self.json {
+            let (unit, size) = match options.micro {
+                Micro::Samples(n) => ("samples", n),
+                Micro::Tokens(n) => ("tokens", n),
+            };
+            let plan = serde_json::json!({
+                "samples": samples, "steps": steps, "batch_size": options.batch, "micro_batch": { unit: size },
+                "learning_rate": options.learning_rate, "parameters": self.parameters, "memory_bytes": memory,
+            });
+            writeln!(out, "{plan}")?;
+            return Ok(());
+        }
         let micro = match options.micro {
             Micro::Samples(n) => format!("{n} samples"),
             Micro::Tokens(n) => format!("{n} tokens"),
@@ -82,11 +95,11 @@ impl<H: Trainable<Cpu>> Run<'_, H> {
             out,
             "{samples} samples, {} steps of {}, micro-batches of {micro}, learning rate {:e}; {} parameters{shared}; about {} MB \
              of memory",
-            options.total_steps(samples),
+            steps,
             options.batch,
             options.learning_rate,
             self.parameters,
-            self.needed() / 1_000_000,
+            memory / 1_000_000,
         )?;
         Ok(())
     }

@@ -22,7 +22,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::device::ComputeFlags;
 use crate::ranks;
-use crate::stream::Voice;
+use crate::stream::{Voice, usage};
 use crate::training::{EVALUATION_TOKENS, Run, UpdateFlags, file_name, tokenizer_files};
 use data::TextFlags;
 use shape::ShapeFlags;
@@ -90,7 +90,9 @@ impl Pretrain {
             );
         }
         let Some(output) = &self.output else {
-            bail!("--output is missing: the folder of checkpoints and of the result");
+            return Err(usage(
+                "--output is missing: the folder of checkpoints and of the result",
+            ));
         };
         Folder::check(output)?;
         let (device, precision) = self.device.open(self.shape.model())?;
@@ -183,7 +185,7 @@ impl Pretrain {
             data: data.training(),
             evaluate: held_out.map(|held_out| {
                 let measure = move |model: &AlbertForPreTraining<Cpu>| {
-                    Ok(evaluate(model, held_out, EVALUATION_TOKENS)?)
+                    Ok(evaluate(model, held_out, objective, EVALUATION_TOKENS)?)
                 };
                 (Box::new(measure) as Box<_>, held_out.len())
             }),

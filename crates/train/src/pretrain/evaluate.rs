@@ -4,20 +4,23 @@ use albert::heads::PreTrainingLabels;
 use albert::ops::Backend;
 use albert::{AlbertForPreTraining, IGNORE_INDEX};
 
+use super::options::Objective;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::learner::Metrics;
 use crate::measure::{best, cross_entropy, mean, numbers, plan};
 
 /// Measures a model on samples whose masks are fixed: `masked_lm_accuracy` and `masked_lm_loss` over all masked tokens,
-/// `sentence_order_accuracy` and `sentence_order_loss` where samples have a second label, and `loss`, the sum of both losses.
-/// A batch holds at most `batch_tokens` tokens; logits of the vocabulary are computed at masked tokens alone.
+/// where samples have a second label its accuracy and loss, named `sentence_order_…` or, if that is the objective,
+/// `next_sentence_…`, and `loss`, the sum of
+/// both losses. A batch holds at most `batch_tokens` tokens; logits of the vocabulary are computed at masked tokens alone.
 ///
 /// # Errors
 /// Samples that cannot be read or do not fit the model; outputs that are no numbers.
 pub fn evaluate<B: Backend>(
     model: &AlbertForPreTraining<B>,
     data: &dyn Dataset<PreTrainingLabels>,
+    objective: Objective,
     batch_tokens: usize,
 ) -> Result<Metrics> {
     let (mut words, mut orders) = (Score::default(), Score::default());
@@ -41,7 +44,11 @@ pub fn evaluate<B: Backend>(
     }
     let mut metrics = Metrics::new();
     let mut loss = 0.0;
-    for (name, score) in [("masked_lm", words), ("sentence_order", orders)] {
+    let second = match objective {
+        Objective::NextSentence => "next_sentence",
+        Objective::SentenceOrder | Objective::None => "sentence_order",
+    };
+    for (name, score) in [("masked_lm", words), (second, orders)] {
         if !score.losses.is_empty() {
             let mean = mean(&score.losses);
             loss += mean;

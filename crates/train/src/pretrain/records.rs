@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use albert::heads::PreTrainingLabels;
-use albert::{IGNORE_INDEX, Inputs};
+use albert::{AlbertConfig, IGNORE_INDEX, Inputs};
 use albert_formats::{Example, FormatError, RecordReader, RecordWriter, Values};
 
 use super::data::PretrainData;
@@ -119,7 +119,16 @@ pub struct RecordData {
     files: Vec<RecordReader>,
     /// Number of the first sample of each file, and of all samples.
     firsts: Vec<usize>,
-    max_seq_length: usize,
+    limits: Limits,
+}
+
+/// What the numbers of a record must be below.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Tokens of each record; 0 before the first one is read.
+    length: usize,
+    words: i64,
+    types: i64,
 }
 
 /// A record, checked.
@@ -133,11 +142,12 @@ struct Row {
 }
 
 impl RecordData {
-    /// Opens files and goes through the lengths of their records; the first record says how long samples are.
+    /// Opens files for a model and goes through the lengths of their records; the first record says how long samples are.
+    /// Each is checked as it is read: its tokens and their types must be some that the model has.
     ///
     /// # Errors
     /// A file that cannot be read or is no TFRecord; no record; a first record that is no sample of pre-training.
-    pub fn open(paths: &[PathBuf]) -> Result<Self> {
+    pub fn open(paths: &[PathBuf], config: &AlbertConfig) -> Result<Self> {
         let files: std::result::Result<Vec<_>, FormatError> =
             paths.iter().map(|path| RecordReader::open(path)).collect();
         let files = files?;
@@ -148,7 +158,11 @@ impl RecordData {
         let mut data = Self {
             files,
             firsts,
-            max_seq_length: 0,
+            limits: Limits {
+                length: 0,
+                words: i64::try_from(config.vocab_size).unwrap_or(i64::MAX),
+                types: i64::try_from(config.type_vocab_size).unwrap_or(i64::MAX),
+            },
         };
         if data.len() == 0 {
             return Err(Error::input(
@@ -157,13 +171,13 @@ impl RecordData {
                 "none",
             ));
         }
-        data.max_seq_length = data.row(0)?.ids.len();
+        data.limits.length = data.row(0)?.ids.len();
         Ok(data)
     }
 
     /// Tokens of each record, padding included.
     pub fn max_seq_length(&self) -> usize {
-        self.max_seq_length
+        self.limits.length
     }
 
     fn row(&self, sample: usize) -> Result<Row> {
@@ -178,13 +192,12 @@ impl RecordData {
         let record = sample - self.firsts[file];
         let mut bytes = Vec::new();
         reader.read(record, &mut bytes)?;
-        let row = Example::decode(&bytes).and_then(|example| parse(example, self.max_seq_length));
+        let row = Example::decode(&bytes).and_then(|example| parse(example, self.limits));
         Ok(row.map_err(|problem| reader.problem(record, problem))?)
     }
 }
 
-/// `length`: that of the first record; 0 for the first.
-fn parse(mut example: Example, length: usize) -> std::result::Result<Row, String> {
+fn parse(mut example: Example, limits: Limits) -> std::result::Result<Row, String> {
     let mut take = |name: &str| match example.features.remove(name) {
         Some(Values::Int64s(values)) => Ok(values),
         Some(_) => Err(format!("feature {name} holds no whole numbers")),
@@ -203,7 +216,10 @@ fn parse(mut example: Example, length: usize) -> std::result::Result<Row, String
         Some(Values::Floats(weights)) => weights,
         _ => return Err("there is no feature masked_lm_weights of floats".to_owned()),
     };
-    let expected = if length == 0 { ids.len() } else { length };
+    let expected = match limits.length {
+        0 => ids.len(),
+        length => length,
+    };
     let lengths = [
         ("input_ids", ids.len()),
         ("input_mask", mask.len()),
@@ -213,6 +229,17 @@ fn parse(mut example: Example, length: usize) -> std::result::Result<Row, String
         if found != expected || found == 0 {
             return Err(format!(
                 "feature {name} has {found} values, expected {expected}"
+            ));
+        }
+    }
+    for (name, values, limit) in [
+        ("input_ids", &ids, limits.words),
+        ("segment_ids", &types, limits.types),
+    ] {
+        if let Some(found) = values.iter().find(|value| !(0..limit).contains(*value)) {
+            return Err(format!(
+                "feature {name} holds {found}, expected 0 to {}, as the model has them",
+                limit - 1
             ));
         }
     }
@@ -243,9 +270,10 @@ fn parse(mut example: Example, length: usize) -> std::result::Result<Row, String
         if weight == 0.0 {
             continue;
         }
-        if weight != 1.0 || token < 0 {
+        if weight != 1.0 || !(0..limits.words).contains(&token) {
             return Err(format!(
-                "a prediction of token {token} with weight {weight}, expected 0 or more, and weight 1"
+                "a prediction of token {token} with weight {weight}, expected 0 to {}, and weight 1",
+                limits.words - 1
             ));
         }
         let inside = usize::try_from(place)
@@ -275,16 +303,15 @@ impl Dataset<PreTrainingLabels> for RecordData {
 
     /// The most that a sample may have: padding is known when the record is read.
     fn tokens(&self, _sample: usize) -> usize {
-        self.max_seq_length
+        self.limits.length
     }
 
-    /// Of the lengths of all records, which follow from what they hold: whole numbers have as many bytes as they need.
+    /// Of what the files say of their records: lengths and checksums.
     fn fingerprint(&self) -> u64 {
-        let offsets = self.files.iter().flat_map(RecordReader::offsets);
-        offsets.fold(
-            self.max_seq_length as u64,
-            |hash, offset| mix(hash ^ offset),
-        )
+        let files = self.files.iter();
+        files.fold(self.limits.length as u64, |hash, file| {
+            mix(hash ^ u64::from(file.checksum()))
+        })
     }
 
     /// Without the padding that all samples have at their end.

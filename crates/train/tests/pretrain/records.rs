@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use albert::IGNORE_INDEX;
+use albert::{AlbertConfig, IGNORE_INDEX};
 use albert_formats::{Example, RecordReader, RecordWriter, Values};
 use albert_train::dataset::Dataset;
 use albert_train::pretrain::{Objective, PretrainData, PretrainOptions, RecordData, write_records};
@@ -16,7 +16,7 @@ fn golden() -> PathBuf {
 
 #[test]
 fn a_file_of_protobuf_and_tensorboard() {
-    let data = RecordData::open(&[golden(), golden()]).expect("data");
+    let data = RecordData::open(&[golden(), golden()], &AlbertConfig::base_v2()).expect("data");
     assert_eq!(
         (data.len(), data.max_seq_length(), data.tokens(3)),
         (4, 12, 12)
@@ -74,10 +74,10 @@ fn samples_come_back() {
         .map(|i| home.path().join(format!("{i}.tfrecord")))
         .collect();
     write_records(&data, 0..data.len(), &files).expect("written");
-    let records = RecordData::open(&files).expect("records");
+    let records = RecordData::open(&files, &AlbertConfig::base_v2()).expect("records");
     assert_eq!((records.len(), records.max_seq_length()), (data.len(), 64));
     // By turns: the first file has samples 0, 3, 6, ….
-    let first = RecordData::open(&files[..1]).expect("records");
+    let first = RecordData::open(&files[..1], &AlbertConfig::base_v2()).expect("records");
     for place in 0..first.len() {
         let (inputs, labels) = data.batch(&[3 * place]).expect("a batch");
         let (read, read_labels) = first.batch(&[place]).expect("a batch");
@@ -150,7 +150,7 @@ fn samples_come_back() {
 fn refused(bytes: &[u8], folder: &Path, word: &str) {
     let path = folder.join("hostile");
     std::fs::write(&path, bytes).expect("written");
-    let error = match RecordData::open(&[path]) {
+    let error = match RecordData::open(&[path], &AlbertConfig::base_v2()) {
         Ok(data) => (0..data.len())
             .find_map(|sample| data.batch(&[sample]).err())
             .expect("an error"),
@@ -246,6 +246,19 @@ fn damaged_and_hostile_files_are_refused() {
         &set("masked_lm_ids", Values::Int64s(vec![-7; 3])),
         "token -7",
     );
+    // Those of albert-base-v2.
+    refused(
+        &set("input_ids", Values::Int64s(vec![30_000; 12])),
+        "input_ids holds 30000, expected 0 to 29999",
+    );
+    refused(
+        &set("segment_ids", Values::Int64s(vec![2; 12])),
+        "segment_ids holds 2, expected 0 to 1",
+    );
+    refused(
+        &set("masked_lm_ids", Values::Int64s(vec![30_000; 3])),
+        "token 30000",
+    );
     refused(
         &set("masked_lm_weights", Values::Floats(vec![f32::NAN; 3])),
         "weight NaN",
@@ -258,6 +271,22 @@ fn damaged_and_hostile_files_are_refused() {
         &set("next_sentence_labels", Values::Int64s(vec![0; 2])),
         "has 2 values",
     );
+    // Records of the same lengths with other numbers are other records.
+    let path = home.path().join("other");
+    let other = framed(&|example| {
+        let Some(Values::Int64s(ids)) = example.features.get_mut("input_ids") else {
+            panic!("whole numbers");
+        };
+        ids.swap(1, 2);
+    });
+    assert_eq!(other.len(), good.len());
+    std::fs::write(&path, other).expect("written");
+    let of = |path: PathBuf| {
+        let data = RecordData::open(&[path], &AlbertConfig::base_v2()).expect("records");
+        data.fingerprint()
+    };
+    assert_ne!(of(path), of(golden()));
+    assert_eq!(of(golden()), of(golden()));
     let mut bytes = good[..first_length(&good)].to_vec();
     albert_formats::frame_record(b"\xff\xff\xff\xff no message", &mut bytes);
     refused(&bytes, "no tf.train.Example");

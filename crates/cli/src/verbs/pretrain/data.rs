@@ -17,7 +17,7 @@ use albert_train::pretrain::{
 };
 use anyhow::{Context, Result, bail};
 
-use crate::stream::Voice;
+use crate::stream::{Voice, usage};
 use crate::training::{file_name, rate};
 
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
@@ -72,16 +72,16 @@ pub(super) struct TextFlags {
     )]
     objective: ObjectiveName,
     /// Share of the tokens that is masked
-    #[arg(long, value_name = "SHARE", default_value_t = 0.15, value_parser = rate, alias = "masked_lm_prob")]
+    #[arg(long, value_name = "SHARE", default_value_t = MASKED, value_parser = rate, alias = "masked_lm_prob")]
     masked_lm_prob: f64,
     /// Most words that are masked together
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = NGRAM)]
     ngram: usize,
     /// Mask single tokens, not whole words
     #[arg(long)]
     no_whole_word: bool,
     /// Share of documents that is cut into shorter samples in a pass
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = rate, alias = "short_seq_prob")]
+    #[arg(long, value_name = "SHARE", default_value_t = SHORT, value_parser = rate, alias = "short_seq_prob")]
     short_seq_prob: f64,
     /// With --prepare-only: write samples into so many .tfrecord files in --output
     #[arg(long, value_name = "N", requires = "prepare_only", value_parser = clap::value_parser!(u32).range(1..=99_999))]
@@ -98,6 +98,10 @@ pub(super) struct TextFlags {
 const LENGTH: usize = 512;
 /// Share of the documents that is measured on, unless something else is asked for.
 const HELD_OUT: f64 = 0.005;
+/// Share of the tokens that is masked, most words of a mask, share of documents that is cut shorter; as in the paper.
+const MASKED: f64 = 0.15;
+const NGRAM: usize = 3;
+const SHORT: f64 = 0.1;
 
 /// Samples of a run.
 pub(super) struct Samples {
@@ -140,6 +144,31 @@ impl TextFlags {
         self.masked_lm_prob > 0.0 && self.max_predictions != Some(0)
     }
 
+    /// Flags that say how samples are made have no meaning for samples that are made; what is measured may come from text.
+    fn check_of_records(&self) -> Result<()> {
+        if self.objective != ObjectiveName::SentenceOrder {
+            bail!(
+                "--objective: expected text files; samples of .tfrecord files have the second label that they were made with"
+            );
+        }
+        let given = [
+            ("--max-seq-length", self.max_seq_length.is_some()),
+            ("--max-predictions", self.max_predictions.is_some()),
+            ("--masked-lm-prob", self.masked_lm_prob != MASKED),
+            ("--ngram", self.ngram != NGRAM),
+            ("--no-whole-word", self.no_whole_word),
+            ("--short-seq-prob", self.short_seq_prob != SHORT),
+            ("--split-sentences", self.split_sentences),
+        ];
+        let given = given.iter().find(|(_, is_given)| *is_given);
+        match given.filter(|_| self.validation_file.is_empty()) {
+            Some((flag, _)) => bail!(
+                "{flag}: expected text files, or a --validation-file of text; samples of .tfrecord files are made already"
+            ),
+            None => Ok(()),
+        }
+    }
+
     /// (share, tokens, predictions) of each stage; `usual`: tokens where no flag says it.
     fn shares(&self, usual: usize) -> Result<Vec<(f64, usize, usize)>> {
         let usual = usual.to_string();
@@ -172,7 +201,9 @@ impl TextFlags {
             return Ok(cache.clone());
         }
         let Some(output) = output else {
-            bail!("--cache is missing: the folder for the tokens of the text");
+            return Err(usage(
+                "--cache is missing: the folder for the tokens of the text",
+            ));
         };
         beside(output, ".tokens")
     }
@@ -227,7 +258,9 @@ impl TextFlags {
             return Ok(());
         };
         let Some(output) = output else {
-            bail!("--output is missing: the folder for the .tfrecord files");
+            return Err(usage(
+                "--output is missing: the folder for the .tfrecord files",
+            ));
         };
         let [(_, max_seq_length, max_predictions)] = self.shares(LENGTH)?[..] else {
             bail!(
@@ -288,8 +321,11 @@ impl TextFlags {
                  the files with --held-out"
             );
         }
+        if records > 0 {
+            self.check_of_records()?;
+        }
         let records = (records > 0)
-            .then(|| RecordData::open(&self.files))
+            .then(|| RecordData::open(&self.files, config))
             .transpose()?;
         let shares = self.shares(match &records {
             Some(records) => records.max_seq_length(),

@@ -6,10 +6,10 @@ use albert::{AlbertConfig, ModelFolder};
 use albert_hub::Want;
 use albert_tokenizer::AlbertTokenizer;
 use albert_train::tie::Tied;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::hub::RevisionFlag;
-use crate::stream::Voice;
+use crate::stream::{Voice, usage};
 use crate::verbs::model::configuration;
 
 /// What the layers of a new model share.
@@ -83,9 +83,11 @@ impl ShapeFlags {
 
     pub(super) fn tokenizer_folder(&self) -> Result<&Path> {
         let folder = self.tokenizer.as_deref().or(self.model.as_deref());
-        folder.context(
-            "--tokenizer is missing: the folder of a tokenizer (albert vocab train makes one)",
-        )
+        folder.ok_or_else(|| {
+            usage(
+                "--tokenizer is missing: the folder of a tokenizer (albert vocab train makes one)",
+            )
+        })
     }
 
     /// What the groups of the model share.
