@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Writes crates/train/assets/nmt_nfkc.charsmap.gz: the normaliser's rules of the English ALBERT models.
 
-    python tools/make_charsmap.py [spiece.model]
+    python tools/make_charsmap.py spiece.model
 
-They are copied from the SentencePiece model inside the program, crates/cli/assets/demo/spiece.model, so that a vocabulary
-that `albert vocab train` learns normalises texts as the published ones do. Needs no package; the same model gives the same
+They are copied from the SentencePiece model of a published one (albert-base-v2 and its kin have the same), so that a
+vocabulary that `albert vocab train` learns normalises texts as the published ones do. Needs no package; the same model gives the same
 bytes with the same zlib. Run with Python 3.11.
 """
 
@@ -46,8 +46,9 @@ def fields(data: bytes):
 
 
 def main() -> None:
-    source = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "crates/cli/assets/demo/spiece.model"
-    model = dict(fields(source.read_bytes()))  # field 3 is the normaliser
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    model = dict(fields(Path(sys.argv[1]).read_bytes()))  # field 3 is the normaliser
     normalizer = dict(fields(model[3]))
     assert normalizer[1] == b"nmt_nfkc", normalizer[1]
     rules = normalizer[2]

@@ -11,8 +11,7 @@ row's largest absolute value / 127. Vectors, and matrices of fewer than 16 rows,
 decoder's weight is the word table and is not stored; its bias is `predictions.bias`.
 
 `sentiment` holds no tokenizer and no word table: its table is that of `demo`, as stored, plus LEFT · RIGHT, two BF16
-matrices [V, 1] and [1, E]. Fine-tuning moved the words along one direction mostly: two thirds of the squared difference
-lie on it, and without it the accuracy falls by 18 points.
+matrices [V, RANK] and [RANK, E]: fine-tuning moves the words along few directions.
 """
 import argparse
 import json
@@ -27,6 +26,7 @@ WORDS = "albert.embeddings.word_embeddings.weight"
 LEFT, RIGHT = f"{WORDS}_delta_left", f"{WORDS}_delta_right"
 SMALL_ROWS = 16  # matrices with fewer rows gain nothing from a scale of their own
 DROPPED = {"predictions.decoder.weight", "predictions.decoder.bias"}  # tied
+RANK = 3  # of the difference of the word tables
 LIMIT = 6_000_000
 TYPES = {"F32": numpy.dtype("<f4"), "BF16": numpy.dtype("<u2"), "I8": numpy.dtype("i1")}
 
@@ -70,11 +70,13 @@ def rows8(values):
     return numpy.clip(numpy.rint(values / scale), -127, 127).astype(numpy.int8), scale.astype("<f4")
 
 
-def direction(difference):
-    """The best product of a column and a row: the largest singular vectors, the row of length 1."""
+def directions(difference):
+    """The best product of RANK columns and rows: the largest singular vectors, the rows of length 1; and its part of the whole."""
     values, vectors = numpy.linalg.eigh((difference.T @ difference).astype(numpy.float64))
-    row = vectors[:, -1:].T * numpy.sign(vectors[numpy.abs(vectors[:, -1]).argmax(), -1])
-    return difference @ row.T, row, values[-1] / values.sum()
+    rows = vectors[:, :-RANK - 1:-1].T
+    largest = numpy.take_along_axis(rows, numpy.abs(rows).argmax(axis=1, keepdims=True), axis=1)
+    rows = rows * numpy.sign(largest)
+    return difference @ rows.T, rows, values[-RANK:].sum() / values.sum()
 
 
 def packed(tensors):
@@ -104,9 +106,12 @@ def expanded(tensors):
     return made
 
 
-def config(folder):
-    """config.json in the order of its keys, without what depends on who saved it."""
+def config(folder, labels=()):
+    """config.json in the order of its keys, without what depends on who saved it; GLUE's files have numbers for labels."""
     made = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if labels:
+        made["id2label"] = {str(i): label for i, label in enumerate(labels)}
+        made["label2id"] = {label: i for i, label in enumerate(labels)}
     for key in ("dtype", "torch_dtype", "transformers_version", "_name_or_path"):
         made.pop(key, None)
     return json.dumps(made, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
@@ -115,16 +120,16 @@ def config(folder):
 def make(pretrained, sentiment, out):
     """Both folders."""
     demo, classifier = out / "demo", out / "sentiment"
-    for source, folder in ((pretrained, demo), (sentiment, classifier)):
+    for source, folder, labels in ((pretrained, demo, ()), (sentiment, classifier, ("negative", "positive"))):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(config(source), encoding="utf-8")
+        (folder / "config.json").write_text(config(source, labels), encoding="utf-8")
         tensors = {name: value for name, value in read(source / "model.safetensors").items() if name not in DROPPED}
         difference = {}
         if folder is classifier:
             _, words = tensors.pop(WORDS)
-            left, right, part = direction(words - expanded(read(demo / "model.safetensors"))[WORDS][1].astype(numpy.float64))
+            left, right, part = directions(words - expanded(read(demo / "model.safetensors"))[WORDS][1].astype(numpy.float64))
             difference = {LEFT: ("BF16", bf16(left)), RIGHT: ("BF16", bf16(right))}
-            print(f"{part:.1%} of the squared difference of the word tables lie on one direction")
+            print(f"{part:.1%} of the squared difference of the word tables lie on {RANK} directions")
         save(folder / "model.safetensors", packed(tensors) | difference)
     shutil.copyfile(pretrained / "spiece.model", demo / "spiece.model")
     settings = json.loads((pretrained / "tokenizer_config.json").read_text(encoding="utf-8"))

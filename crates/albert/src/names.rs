@@ -128,9 +128,9 @@ pub const HEAD_MODULES: &[(&str, &str)] = &[
 
 /// What follows the name of an I8 matrix [N, K] in the name of its scales [N, 1] …
 pub const SCALE: &str = "_scale";
-/// … and, where a product of rank 1 is added to it, in those of its factors [N, 1] …
+/// … and, where a product is added to it, in those of its factors [N, R] …
 pub const DELTA_LEFT: &str = "_delta_left";
-/// … and [1, K].
+/// … and [R, K].
 pub const DELTA_RIGHT: &str = "_delta_right";
 
 /// Prefix of the base model's tensors in every class with a head.

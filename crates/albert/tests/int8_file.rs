@@ -17,22 +17,22 @@ fn scale(i: usize) -> f32 {
     0.001 + 0.0001 * i as f32
 }
 
-/// Factors of the product that is added: of row i, of column j.
-fn left(i: usize) -> f32 {
-    0.01 * i as f32 - 0.3
+/// Factors of the r-th product that is added: of row i, of column j.
+fn left(i: usize, r: usize) -> f32 {
+    0.01 * (i + 7 * r) as f32 - 0.3
 }
 
-fn right(j: usize) -> f32 {
-    0.02 + 0.005 * j as f32
+fn right(r: usize, j: usize) -> f32 {
+    0.02 + 0.005 * (j + 3 * r) as f32
 }
 
 /// How the word table is stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Table {
     /// In f32, as the file says that it is computed.
-    Wide { delta: bool },
+    Wide { rank: usize },
     /// Whole numbers, scales and, where asked for, the product that is added.
-    Whole { delta: bool },
+    Whole { rank: usize },
 }
 
 /// Name, dtype, shape, bytes.
@@ -79,23 +79,25 @@ fn stored(folder: &Path, table: Table) -> Vec<Stored> {
             .map(|q| q.max(-127))
             .collect();
         match table {
-            Table::Whole { delta } => {
+            Table::Whole { rank } => {
                 let bytes = numbers.iter().map(|q| q.to_le_bytes()[0]).collect();
                 tensors.push((info.name.clone(), "I8", info.shape.clone(), bytes));
                 let mut add = |suffix: &str, shape, bytes| {
                     tensors.push((format!("{WORDS}_{suffix}"), "F32", shape, bytes));
                 };
                 add("scale", vec![rows, 1], f32s((0..rows).map(scale)));
-                if delta {
-                    add("delta_left", vec![rows, 1], f32s((0..rows).map(left)));
-                    add("delta_right", vec![1, cols], f32s((0..cols).map(right)));
+                if rank > 0 {
+                    let lefts = (0..rows * rank).map(|at| left(at / rank, at % rank));
+                    add("delta_left", vec![rows, rank], f32s(lefts));
+                    let rights = (0..rank * cols).map(|at| right(at / cols, at % cols));
+                    add("delta_right", vec![rank, cols], f32s(rights));
                 }
             }
-            Table::Wide { delta } => {
+            Table::Wide { rank } => {
                 let value = |(at, q): (usize, &i8)| {
                     let (i, j) = (at / cols, at % cols);
-                    let added = if delta { left(i) * right(j) } else { 0.0 };
-                    f32::from(*q) * scale(i) + added
+                    let own = f32::from(*q) * scale(i);
+                    (0..rank).fold(own, |sum, r| sum + left(i, r) * right(r, j))
                 };
                 let bytes = f32s(numbers.iter().enumerate().map(value));
                 tensors.push((info.name.clone(), "F32", info.shape.clone(), bytes));
@@ -128,19 +130,19 @@ fn whole_numbers_times_scales_are_the_matrix() {
         let bits: Vec<u32> = output.logits.data.iter().map(|x| x.to_bits()).collect();
         bits
     };
-    let [alone, added] = [false, true].map(|delta| {
-        let wide = run(Table::Wide { delta });
-        assert_eq!(run(Table::Whole { delta }), wide, "delta: {delta}");
+    let [alone, added, more] = [0, 1, 3].map(|rank| {
+        let wide = run(Table::Wide { rank });
+        assert_eq!(run(Table::Whole { rank }), wide, "rank {rank}");
         wide
     });
-    assert_ne!(alone, added);
+    assert!(alone != added && added != more);
 }
 
 #[test]
 fn companions_must_be_there_and_fit() {
     let folder = toy::NARROW.folder("AlbertForMaskedLM");
     let message = |change: &dyn Fn(&mut Vec<Stored>)| {
-        let mut tensors = stored(folder.path(), Table::Whole { delta: true });
+        let mut tensors = stored(folder.path(), Table::Whole { rank: 1 });
         change(&mut tensors);
         match load(folder.path(), &tensors) {
             Ok(_) => panic!("loaded"),
@@ -159,6 +161,15 @@ fn companions_must_be_there_and_fit() {
     });
     assert!(flat.contains("[97, 1]") && flat.contains("[97]"), "{flat}");
     assert!(!flat.contains("config.json"), "{flat}");
+    let wrong = message(&|tensors| {
+        let name = format!("{WORDS}_delta_right");
+        let tensor = tensors.iter_mut().find(|tensor| tensor.0 == name);
+        tensor.expect("the factor").2 = vec![2, 10];
+    });
+    assert!(
+        wrong.contains("[1, 20]") && wrong.contains("[2, 10]"),
+        "{wrong}"
+    );
     for (lacking, shape) in [("delta_left", "[97, 1]"), ("delta_right", "[1, 20]")] {
         let name = format!("{WORDS}_{lacking}");
         let alone = message(&|tensors| tensors.retain(|tensor| tensor.0 != name));
@@ -170,7 +181,7 @@ fn companions_must_be_there_and_fit() {
 fn scales_and_integers_that_nobody_writes_are_refused_by_tensor_and_row() {
     let folder = toy::NARROW.folder("AlbertForMaskedLM");
     let message = |name: &str, at: usize, bytes: &[u8]| {
-        let mut tensors = stored(folder.path(), Table::Whole { delta: false });
+        let mut tensors = stored(folder.path(), Table::Whole { rank: 0 });
         let tensor = tensors.iter_mut().find(|tensor| tensor.0 == name);
         tensor.expect("the tensor").3[at..at + bytes.len()].copy_from_slice(bytes);
         match load(folder.path(), &tensors) {
@@ -211,7 +222,7 @@ fn scales_and_integers_that_nobody_writes_are_refused_by_tensor_and_row() {
 #[test]
 fn whole_numbers_are_matrices_alone() {
     let folder = toy::NARROW.folder("AlbertForMaskedLM");
-    let mut tensors = stored(folder.path(), Table::Whole { delta: false });
+    let mut tensors = stored(folder.path(), Table::Whole { rank: 0 });
     let name = "albert.embeddings.LayerNorm.weight";
     let tensor = tensors.iter_mut().find(|tensor| tensor.0 == name);
     let tensor = tensor.expect("the gains");

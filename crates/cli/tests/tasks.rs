@@ -160,7 +160,7 @@ fn the_demo_fills_masks_and_judges_sentiment() {
         .lines()
         .filter_map(|line| line.split_whitespace().nth(1))
         .collect();
-    assert_eq!(words, ["river", "sea"]);
+    assert_eq!(words, ["river", "area"]);
     let labels = |text: &str| answers(&["classify", text])[0]["output"][0]["label"].clone();
     assert_eq!(labels("A warm and funny film."), "positive");
     assert_eq!(labels("Dull, and much too long."), "negative");
@@ -439,7 +439,7 @@ fn flags_that_do_not_fit_are_mistakes() {
     refused(
         &["embed", "a", "--dimensions", "999"],
         2,
-        &["--dimensions", "1 to 312"],
+        &["--dimensions", "1 to 384"],
     );
     refused(
         &["embed", "a", "--output", "a.csv"],

@@ -39,7 +39,7 @@ enum Source<'a> {
     Zero,
 }
 
-/// left\[i\] · right\[j\], added to element (i, j).
+/// Σ over r of left\[i, r\] · right\[r, j\], added to element (i, j).
 struct Delta {
     left: Vec<f32>,
     right: Vec<f32>,
@@ -116,15 +116,22 @@ impl<'a, B: Backend> Loader<'a, B> {
     }
 
     /// A matrix X of dtype I8 [N, K] comes with `X_scale` [N, 1]: row i of the matrix is X\[i\] · scale\[i\]. Where there
-    /// are `X_delta_left` [N, 1] and `X_delta_right` [1, K], their product is added: a table that was fine-tuned is
+    /// are `X_delta_left` [N, R] and `X_delta_right` [R, K], their product is added: a table that was fine-tuned is
     /// often that close to the one that it came from, which another checkpoint holds.
     fn scaled(&mut self, info: &'a TensorInfo) -> Result<Source<'a>> {
         let [rows, cols] = *info.shape else {
             return Err(integers::not_a_matrix(&self.path, info));
         };
         let scales = self.companion(info, names::SCALE, [rows, 1])?;
-        let left = self.companion(info, names::DELTA_LEFT, [rows, 1])?;
-        let right = self.companion(info, names::DELTA_RIGHT, [1, cols])?;
+        let left = self
+            .view
+            .checkpoint
+            .get(&format!("{}{}", info.name, names::DELTA_LEFT));
+        let rank = left
+            .and_then(|left| left.shape.last().copied())
+            .unwrap_or(1);
+        let left = self.companion(info, names::DELTA_LEFT, [rows, rank])?;
+        let right = self.companion(info, names::DELTA_RIGHT, [rank, cols])?;
         let missing = |suffix: &str, [rows, cols]: [usize; 2]| Error::Companion {
             path: self.path.clone(),
             name: info.name.clone(),
@@ -135,8 +142,8 @@ impl<'a, B: Backend> Loader<'a, B> {
         let delta = match (left, right) {
             (Some(left), Some(right)) => Some(Delta { left, right }),
             (None, None) => None,
-            (None, Some(_)) => return Err(missing(names::DELTA_LEFT, [rows, 1])),
-            (Some(_), None) => return Err(missing(names::DELTA_RIGHT, [1, cols])),
+            (None, Some(_)) => return Err(missing(names::DELTA_LEFT, [rows, rank])),
+            (Some(_), None) => return Err(missing(names::DELTA_RIGHT, [rank, cols])),
         };
         Ok(Source::Scaled(info, scales, delta))
     }
@@ -188,7 +195,10 @@ impl<'a, B: Backend> Loader<'a, B> {
                     }
                     *x = f32::from(q) * scales[i];
                     if let Some(Delta { left, right }) = delta {
-                        *x += left[i] * right[j];
+                        let rank = left.len() / scales.len();
+                        for (r, factor) in left[i * rank..][..rank].iter().enumerate() {
+                            *x += factor * right[r * cols + j];
+                        }
                     }
                 }
             }

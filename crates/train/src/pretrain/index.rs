@@ -1,8 +1,10 @@
 //! The samples of a pass over a corpus: eight bytes for each, in random order.
 
+use std::ops::Range;
+
 use super::instance::Corpus;
-use super::options::Stage;
-use super::segments::{Purpose, Second, plan, target};
+use super::options::{Objective, Stage};
+use super::segments::{Purpose, Second, chunk, plan, target};
 use crate::error::Result;
 
 /// One pass.
@@ -47,13 +49,13 @@ pub(super) fn count(corpus: &Corpus, stage: &Stage, pass: u64) -> Result<u64> {
     Ok(count)
 }
 
-/// Tells `each` the first sentence and the tokens of every sample of a pass; without `lengths` the tokens of a sample with a
+/// Tells `each` the first sentence and the tokens of every sample of a pass; unless `is_measured` the tokens of a sample with a
 /// foreign segment, which lie elsewhere, are not looked up.
 fn walk(
     corpus: &Corpus,
     stage: &Stage,
     pass: u64,
-    lengths: bool,
+    is_measured: bool,
     mut each: impl FnMut(u64, usize),
 ) -> Result<()> {
     let (cache, options) = (&corpus.cache, &corpus.options);
@@ -71,19 +73,20 @@ fn walk(
             let wanted = target(&mut draw, max_tokens, options.short_seq_prob);
             let mut start = document.start;
             while start < document.end {
-                let (mut end, mut tokens) = (start, 0);
-                while end < document.end && tokens < wanted {
-                    tokens += sentences[end] as usize;
-                    end += 1;
-                }
+                let lengths = |range: Range<usize>| sentences[range].iter().map(|n| *n as usize);
+                let rest = lengths(start..document.end);
+                let end = start + chunk(rest, wanted, options.whole_sentences);
+                let mut tokens = lengths(start..end).sum::<usize>();
                 let sentence = first + start as u64;
                 let mut draw = Purpose::Segments.stream(seed, pass, sentence);
                 let plan = plan(&mut draw, end - start, objective);
-                if plan.second == Second::Foreign && lengths {
-                    let a = sentences[start..start + plan.a_end]
-                        .iter()
-                        .map(|n| *n as usize)
-                        .sum();
+                let is_foreign = plan.second == Second::Foreign;
+                if is_foreign && options.whole_sentences && objective == Objective::SentenceOrder {
+                    start = end;
+                    continue;
+                }
+                if is_foreign && is_measured {
+                    let a = lengths(start..start + plan.a_end).sum();
                     let (_, bounds) =
                         corpus.foreign(&mut draw, number, wanted.saturating_sub(a))?;
                     tokens = a + (bounds[bounds.len() - 1] - bounds[0]) as usize;

@@ -6,7 +6,7 @@ use super::cache::{Reading, TokenCache};
 use super::masking::{self, Words};
 use super::options::{PretrainOptions, Split, Stage};
 use super::pieces::Pieces;
-use super::segments::{Purpose, Second, plan, target, truncate};
+use super::segments::{Purpose, Second, chunk, plan, target, truncate};
 use crate::error::{Error, Result};
 use crate::random::Stream;
 
@@ -111,7 +111,10 @@ impl Corpus {
         let mut draw = Purpose::Target.stream(seed, pass, document.number);
         let wanted = target(&mut draw, max_tokens, self.options.short_seq_prob);
         let reading = document.open()?;
-        let bounds = reading.until(place, wanted)?;
+        let mut bounds = reading.until(place, wanted)?;
+        let lengths = bounds.windows(2).map(|ends| (ends[1] - ends[0]) as usize);
+        let sentences = chunk(lengths, wanted, self.options.whole_sentences);
+        bounds.truncate(sentences + 1);
 
         let mut draw = Purpose::Segments.stream(seed, pass, sentence);
         let plan = plan(&mut draw, bounds.len() - 1, objective);

@@ -58,6 +58,10 @@ pub struct PretrainOptions {
     pub objective: Objective,
     /// Probability with which a document is cut into shorter samples in a pass.
     pub short_seq_prob: f64,
+    /// Samples hold the sentences of one document that fit, and none is cut. A sentence beside which none fits has no order and
+    /// is left out. Else as Google's script: the last sentence is the first that does not fit, and is cut; a sentence that is
+    /// alone takes a second segment from another document. Then lengths, cut ends and topics tell the order of many samples.
+    pub whole_sentences: bool,
     /// Of the first label.
     pub masking: Masking,
     /// Of the documents.
@@ -71,6 +75,7 @@ impl PretrainOptions {
             seed,
             objective: Objective::SentenceOrder,
             short_seq_prob: 0.1,
+            whole_sentences: false,
             masking: Masking {
                 probability: 0.15,
                 max_ngram: 3,

@@ -34,6 +34,20 @@ pub(super) fn target(draw: &mut Stream, max_tokens: usize, short: f64) -> usize 
     max_tokens
 }
 
+/// How many sentences a chunk takes of those with these lengths: until there are `wanted` tokens; with `whole` only those that
+/// fit, but at least one.
+pub(super) fn chunk(lengths: impl Iterator<Item = usize>, wanted: usize, whole: bool) -> usize {
+    let (mut tokens, mut sentences) = (0, 0);
+    for length in lengths {
+        if tokens >= wanted || (whole && sentences > 0 && tokens + length > wanted) {
+            break;
+        }
+        tokens += length;
+        sentences += 1;
+    }
+    sentences
+}
+
 /// The second segment, and what is first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Second {
@@ -133,6 +147,21 @@ mod tests {
             // One segment alone is cut too.
             let [a, b] = cut(25, 0, 20);
             assert_eq!((a.len(), b.len()), (20, 0));
+        }
+    }
+
+    #[test]
+    fn chunks_end_behind_or_before_what_is_wanted() {
+        let of = |lengths: &[usize], whole| chunk(lengths.iter().copied(), 10, whole);
+        for (lengths, cut, whole) in [
+            (&[4, 4, 4, 4][..], 3, 2),
+            (&[5, 5, 5], 2, 2),
+            (&[12, 3], 1, 1),
+            (&[3, 12], 2, 1),
+            (&[3], 1, 1),
+            (&[], 0, 0),
+        ] {
+            assert_eq!((of(lengths, false), of(lengths, true)), (cut, whole));
         }
     }
 

@@ -29,6 +29,7 @@ fn setting(golden: &Value, name: &str) -> (PretrainOptions, Stage, u64, Bins) {
             Objective::SentenceOrder
         },
         short_seq_prob: number("short_seq_prob"),
+        whole_sentences: false,
         masking: Masking {
             probability: number("masked_lm_prob"),
             max_ngram: number("ngram") as usize,

@@ -177,6 +177,75 @@ fn objectives() {
     }
 }
 
+/// Against the lines of the text itself: both segments are sentences that follow each other, or were swapped, and no other fits.
+#[test]
+fn whole_sentences_are_not_cut_and_have_no_foreign_segment() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = cache(folder.path(), &[corpus()]);
+    let tokenizer = crate::google();
+    let text = std::fs::read_to_string(corpus()).expect("text");
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let documents: Vec<Vec<Vec<u32>>> = lines
+        .split(|line| line.is_empty())
+        .map(|document| {
+            let ids = document.iter().map(|line| {
+                let mut ids = Vec::new();
+                tokenizer.encode_ids(line, false, &mut ids);
+                ids
+            });
+            ids.filter(|ids| !ids.is_empty()).collect()
+        })
+        .collect();
+    let room = 48 - 3;
+    let options = PretrainOptions {
+        whole_sentences: true,
+        short_seq_prob: 0.0,
+        ..options()
+    };
+    let run = PretrainData::of_passes(Arc::clone(&cache), pieces(), options, stage(0, 48), 8)
+        .expect("data");
+    let samples = all(&run);
+    let mut swapped = 0;
+    for (number, sample) in samples.iter().enumerate() {
+        assert_eq!(run.tokens(number), sample.input_ids.len());
+        let mut ids = sample.input_ids.clone();
+        for &(place, token) in &sample.masked {
+            ids[place as usize] = token;
+        }
+        let mut segments = [
+            &ids[1..sample.second - 1],
+            &ids[sample.second..ids.len() - 1],
+        ];
+        if sample.sentence_order_label == Some(1) {
+            segments.reverse();
+            swapped += 1;
+        }
+        let tokens = segments[0].len() + segments[1].len();
+        assert!(tokens <= room, "{number}");
+        let is_there = documents.iter().any(|document| {
+            (0..document.len()).any(|start| {
+                let ends = |wanted: &[u32], start: usize| {
+                    (start + 1..=document.len())
+                        .find(|&end| document[start..end].concat() == wanted)
+                };
+                let end = ends(segments[0], start).and_then(|middle| ends(segments[1], middle));
+                end.is_some_and(|end| {
+                    document
+                        .get(end)
+                        .is_none_or(|next| tokens + next.len() > room)
+                })
+            })
+        });
+        assert!(is_there, "{number}: {segments:?}");
+    }
+    let share = f64::from(swapped) / samples.len() as f64;
+    assert!(
+        (0.4..0.6).contains(&share),
+        "{swapped} of {}",
+        samples.len()
+    );
+}
+
 #[test]
 fn batches_have_labels_where_tokens_are_masked() {
     let folder = tempfile::tempdir().expect("a folder");

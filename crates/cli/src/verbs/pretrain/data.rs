@@ -83,6 +83,10 @@ pub(super) struct TextFlags {
     /// Share of documents that is cut into shorter samples in a pass
     #[arg(long, value_name = "SHARE", default_value_t = SHORT, value_parser = rate, alias = "short_seq_prob")]
     short_seq_prob: f64,
+    /// Samples of whole sentences of one document: none is cut, and a sentence beside which no other fits is left out. Then the
+    /// order of sentences cannot be told by where they were cut
+    #[arg(long)]
+    whole_sentences: bool,
     /// With --prepare-only: write samples into so many .tfrecord files in --output
     #[arg(long, value_name = "N", requires = "prepare_only", value_parser = clap::value_parser!(u32).range(1..=99_999))]
     tfrecords: Option<u32>,
@@ -129,6 +133,7 @@ impl TextFlags {
                 ObjectiveName::None => Objective::None,
             },
             short_seq_prob: self.short_seq_prob,
+            whole_sentences: self.whole_sentences,
             masking: Masking {
                 probability: self.masked_lm_prob,
                 max_ngram: self.ngram,
@@ -158,6 +163,7 @@ impl TextFlags {
             ("--ngram", self.ngram != NGRAM),
             ("--no-whole-word", self.no_whole_word),
             ("--short-seq-prob", self.short_seq_prob != SHORT),
+            ("--whole-sentences", self.whole_sentences),
             ("--split-sentences", self.split_sentences),
         ];
         let given = given.iter().find(|(_, is_given)| *is_given);
