@@ -470,7 +470,7 @@ fn what_cannot_be_is_refused() {
         "pretrain empty.txt --tokenizer words --config small.json --batch-size 4 --max-steps 1 --output filled --cache empty",
     );
     for (arguments, word) in [
-        (start.as_ref(), "--output is missing"),
+        (start, "--output is missing"),
         (
             "pretrain corpus.txt --config small.json --output none",
             "--tokenizer is missing",

@@ -451,8 +451,8 @@ fn flags_that_do_not_fit_are_mistakes() {
         2,
         &["--max-tokens", "3"],
     );
-    let wide = ["embed", "a", "--long", "slide", "--stride", "510"];
-    refused(&wide, 2, &["--stride", "less than the 510"]);
+    let wide = ["embed", "a", "--long", "slide", "--stride", "254"];
+    refused(&wide, 2, &["--stride", "less than the 254"]);
     refused(&["fill-mask", "no mask here"], 1, &["argument 1", "[MASK]"]);
 }
 

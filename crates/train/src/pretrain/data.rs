@@ -28,6 +28,9 @@ pub struct PretrainData {
     passes: Mutex<Passes>,
 }
 
+/// Passes without a sample that are taken for chance.
+const EMPTY_PASSES: usize = 64;
+
 /// What is known of the passes so far.
 #[derive(Debug, Default)]
 struct Passes {
@@ -189,6 +192,12 @@ impl PretrainData {
             } else {
                 count(&self.corpus, &self.stages[stage], pass)?
             };
+            // With short targets a pass over a small text may have none, but hardly so many.
+            let empty = passes.known.iter().rev().take_while(|pass| pass.count == 0);
+            if count == 0 && empty.count() == EMPTY_PASSES {
+                let expected = "documents with sentences that follow each other and fit together into max_seq_length";
+                return Err(Error::input("text", expected, "none"));
+            }
             passes.known.push(Pass {
                 stage,
                 first: end,

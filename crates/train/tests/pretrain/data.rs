@@ -247,6 +247,24 @@ fn whole_sentences_are_not_cut_and_have_no_foreign_segment() {
 }
 
 #[test]
+fn sentences_that_are_alone_have_no_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = folder.path().join("alone.txt");
+    std::fs::write(&text, "the river is long\n\nthe city is old\n").expect("written");
+    let cache = cache(&folder.path().join("cache"), &[text]);
+    let of = |whole_sentences| {
+        let options = PretrainOptions {
+            whole_sentences,
+            ..options()
+        };
+        data(&cache, &options, &[stage(4, 48)]).instance(0)
+    };
+    assert!(of(false).is_ok());
+    let error = of(true).expect_err("refused").to_string();
+    assert!(error.contains("follow each other"), "{error}");
+}
+
+#[test]
 fn batches_have_labels_where_tokens_are_masked() {
     let folder = tempfile::tempdir().expect("a folder");
     let cache = cache(folder.path(), &[corpus()]);
