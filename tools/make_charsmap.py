@@ -4,8 +4,8 @@
     python tools/make_charsmap.py spiece.model
 
 They are copied from the SentencePiece model of a published one (albert-base-v2 and its kin have the same), so that a
-vocabulary that `albert vocab train` learns normalises texts as the published ones do. Needs no package; the same model gives the same
-bytes with the same zlib. Run with Python 3.11.
+vocabulary that `albert vocab train` learns normalises texts as the published ones do. Needs no package; the same model gives
+the same bytes with the same zlib. Run with Python 3.11.
 """
 
 import gzip

@@ -170,6 +170,12 @@ fn companions_must_be_there_and_fit() {
         wrong.contains("[1, 20]") && wrong.contains("[2, 10]"),
         "{wrong}"
     );
+    let flat = message(&|tensors| {
+        let name = format!("{WORDS}_delta_left");
+        let tensor = tensors.iter_mut().find(|tensor| tensor.0 == name);
+        tensor.expect("the factor").2 = vec![97];
+    });
+    assert!(flat.contains("[97, 1]") && flat.contains("[97]"), "{flat}");
     for (lacking, shape) in [("delta_left", "[97, 1]"), ("delta_right", "[1, 20]")] {
         let name = format!("{WORDS}_{lacking}");
         let alone = message(&|tensors| tensors.retain(|tensor| tensor.0 != name));

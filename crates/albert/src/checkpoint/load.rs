@@ -123,13 +123,11 @@ impl<'a, B: Backend> Loader<'a, B> {
             return Err(integers::not_a_matrix(&self.path, info));
         };
         let scales = self.companion(info, names::SCALE, [rows, 1])?;
-        let left = self
-            .view
-            .checkpoint
-            .get(&format!("{}{}", info.name, names::DELTA_LEFT));
-        let rank = left
-            .and_then(|left| left.shape.last().copied())
-            .unwrap_or(1);
+        let left = format!("{}{}", info.name, names::DELTA_LEFT);
+        let rank = match self.view.checkpoint.get(&left).map(|left| &left.shape[..]) {
+            Some([_, rank]) => *rank,
+            _ => 1,
+        };
         let left = self.companion(info, names::DELTA_LEFT, [rows, rank])?;
         let right = self.companion(info, names::DELTA_RIGHT, [rank, cols])?;
         let missing = |suffix: &str, [rows, cols]: [usize; 2]| Error::Companion {

@@ -12,8 +12,8 @@ use crate::measure::{best, cross_entropy, mean, numbers, plan};
 
 /// Measures a model on samples whose masks are fixed: `masked_lm_accuracy` and `masked_lm_loss` over all masked tokens,
 /// where samples have a second label its accuracy and loss, named `sentence_order_…` or, if that is the objective,
-/// `next_sentence_…`, and `loss`, the sum of
-/// both losses. A batch holds at most `batch_tokens` tokens; logits of the vocabulary are computed at masked tokens alone.
+/// `next_sentence_…`, and `loss`, the sum of both losses. A batch holds at most `batch_tokens` tokens; logits of the vocabulary
+/// are computed at masked tokens alone.
 ///
 /// # Errors
 /// Samples that cannot be read or do not fit the model; outputs that are no numbers.
