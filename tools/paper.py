@@ -11,6 +11,7 @@ DOCS/paper-NAME.svg. Linux; the standard library alone.
 """
 import argparse
 import datetime
+import itertools
 import json
 import os
 import pathlib
@@ -39,9 +40,8 @@ MODELS = {
     "ALBERT xxlarge": (shape(4096, 12, 64), "235M"),
 }
 # The small models: one of them, and each of the others differs from it in one thing. In the paper's words: section 4.5, 4.4, …
-BASE = dict(share="all", embedding=128, layers=4, dropout=0.0, objective="sentence-order", seed=1)
+BASE = dict(share="all", embedding=128, layers=4, dropout=0.0, objective="none")
 STUDIES = {
-    "seeds": [dict(seed=seed) for seed in (1, 2, 3)],
     "sharing": [dict(share=share) for share in ("all", "attention", "ffn", "none")],
     "embedding": [dict(embedding=size) for size in (64, 128, 256)],
     "depth": [dict(layers=layers) for layers in (1, 2, 4, 8)],
@@ -128,12 +128,12 @@ def speed(file, options):
 def small(file, options):
     common = dict(hidden=options.hidden, steps=options.steps, batch=options.batch, length=options.length, rate=options.rate,
                   warmup=options.warmup, optimizer=options.optimizer, held_out=options.held_out, eval_samples=options.eval_samples,
-                  threads=options.threads, tokenizer=pathlib.Path(options.tokenizer).resolve().name,
-                  text=sorted(pathlib.Path(path).name for path in options.text))
+                  threads=options.threads, whole_sentences=options.whole_sentences, begin=options.model and options.model.resolve().name,
+                  tokenizer=options.tokenizer.resolve().name, text=sorted(pathlib.Path(path).name for path in options.text))
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
         for study in options.only:
-            for change in STUDIES[study]:
-                setting = BASE | change
+            for change, seed in itertools.product(STUDIES[study], options.seeds):
+                setting = BASE | change | dict(seed=seed)
                 file.make("small", common | setting, lambda: pretrained(options, setting, pathlib.Path(folder)))
 
 
@@ -141,16 +141,18 @@ def pretrained(options, setting, folder):
     """One small model: how it learned, and what it knows at the end of both second labels."""
     config = shape(options.hidden, setting["layers"], options.hidden // 32, embedding=setting["embedding"])
     lengths = [int(part.split(":")[0]) for part in options.length.split(",")]
-    path = configured(folder, config | {"max_position_embeddings": max(lengths)})
+    begin = ["--model", options.model] if options.model else [
+        "--config", configured(folder, config | {"max_position_embeddings": max(lengths)}), "--share", setting["share"],
+        "--dropout", setting["dropout"]]
     always = [options.albert, "pretrain", *options.text, "--tokenizer", options.tokenizer, "--cache", folder / "tokens", "--held-out",
-              options.held_out, "--max-eval-samples", options.eval_samples, "--threads", options.threads]
+              options.held_out, "--max-eval-samples", options.eval_samples, "--threads", options.threads,
+              *["--whole-sentences"] * options.whole_sentences]
     with tempfile.TemporaryDirectory(dir=folder) as out:
         out = pathlib.Path(out)
-        command = [*always, "--max-seq-length", options.length, "--config", path, "--share", setting["share"], "--dropout",
-                   setting["dropout"], "--objective", setting["objective"], "--seed", setting["seed"], "--output", out / "model",
-                   "--max-steps", options.steps, "--batch-size", options.batch, "--learning-rate", options.rate, "--warmup-steps",
-                   options.warmup, "--optimizer", options.optimizer, "--eval-steps", max(1, options.steps // 6), "--save-steps",
-                   options.steps, "--log-steps", max(1, options.steps // 20)]
+        command = [*always, *begin, "--max-seq-length", options.length, "--objective", setting["objective"], "--seed", setting["seed"],
+                   "--output", out / "model", "--max-steps", options.steps, "--batch-size", options.batch, "--learning-rate",
+                   options.rate, "--warmup-steps", options.warmup, "--optimizer", options.optimizer, "--eval-steps",
+                   max(1, options.steps // 6), "--save-steps", options.steps, "--log-steps", max(1, options.steps // 20)]
         plan, _ = run([*command, "--dry-run"])
         text, _ = run([*command, "--json", "-q"])
         found = json.loads(text)
@@ -224,35 +226,51 @@ def percent(share):
     return f"{100 * share:.1f} %"
 
 
+def about(common, records):
+    """What a study's models have in common."""
+    vocabulary = records[0]["result"]["vocabulary"]
+    text = ", ".join(f"`{name}`" for name in common["text"])
+    first = f"Further training of `{common['begin']}`. " if common["begin"] else ""
+    return (f"{first}Hidden size {common['hidden']}, unless it says otherwise {BASE['layers']} layers that share all and embeddings of "
+            f"{BASE['embedding']}, no dropout, masked words alone; {vocabulary:,} pieces, {common['steps']} steps of "
+            f"{common['batch']} samples, `--max-seq-length {common['length']}`{', `--whole-sentences`' * common['whole_sentences']}, "
+            f"{common['optimizer']}, rate {common['rate']:g} after {common['warmup']} steps of warm-up; text {text}, "
+            f"{common['held_out']:g} of it held out (at most {common['eval_samples']} samples are measured); {common['threads']} "
+            f"threads. ") + origin(records)
+
+
 def render_small(file, docs):
     records = file.of("small")
-    if not records:
-        return {}
-    # The newest settings; those of other runs are left aside.
-    common = {key: value for key, value in records[-1]["setting"].items() if key not in BASE}
-    records = [record for record in records if common.items() <= record["setting"].items()]
+
+    def common(study):
+        """The newest settings of models that this study alone has; those of other runs are left aside."""
+        for record in reversed(records):
+            if any(change.items() - BASE.items() and (BASE | change).items() <= record["setting"].items() for change in STUDIES[study]):
+                return {key: value for key, value in record["setting"].items() if key not in BASE and key != "seed"}
+        return None
+
+    def made(study):
+        """For each of its changes the value and the records, in the order of the seeds."""
+        for change in STUDIES[study]:
+            wanted = (common(study) | BASE | change).items()
+            chosen = [record for record in records if wanted <= record["setting"].items()]
+            yield next(iter(change.values())), sorted(chosen, key=lambda record: record["setting"]["seed"])
 
     def found(study):
-        for change in STUDIES[study]:
-            for record in records:
-                if (BASE | change).items() <= record["setting"].items():
-                    yield next(iter(change.values())), record["result"]
+        return [(value, [record["result"] for record in chosen]) for value, chosen in made(study)]
 
-    def measures(result):
-        return [f"{result['parameters'] / 1e6:.2f}M", f"{result['masked_lm_loss']:.3f}", percent(result["masked_lm_accuracy"]),
-                f"{result['seconds']:.0f}"]
+    def measures(results):
+        first = results[0]
+        return [f"{first['parameters'] / 1e6:.2f}M", ", ".join(f"{result['masked_lm_loss']:.2f}" for result in results),
+                ", ".join(percent(result["masked_lm_accuracy"]) for result in results), f"{first['seconds']:.0f}"]
 
-    first = records[0]["result"]
-    text = ", ".join(f"`{name}`" for name in common["text"])
-    about = (f"Hidden size {common['hidden']}, unless it says otherwise {BASE['layers']} layers that share all and embeddings of "
-             f"{BASE['embedding']}, no dropout, sentence order; {first['vocabulary']:,} pieces, {common['steps']} steps of "
-             f"{common['batch']} samples, `--max-seq-length {common['length']}`, {common['optimizer']}, rate {common['rate']:g} after "
-             f"{common['warmup']} steps of warm-up; text {text}, {common['held_out']:g} of it held out ({common['eval_samples']} "
-             f"samples are measured); {common['threads']} threads. ")
-    tables = {"small": about + origin(records)}
-    seeds = [(seed, result) for seed, result in found("seeds")]
+    missing = [study for study in STUDIES if not common(study) or not all(chosen for _, chosen in made(study))]
+    if missing:
+        print(f"no tables of the small models: the file has not all of {', '.join(missing)}")
+        return {}
+    alike = [study for study in STUDIES if common(study) == common("sharing")]
+    tables = {"small": about(common("sharing"), [record for study in alike for _, chosen in made(study) for record in chosen])}
     head = ["parameters", "masked-LM loss", "masked-LM accuracy", "seconds"]
-    tables["seeds"] = table(["seed", *head], [[seed, *measures(result)] for seed, result in seeds])
     papers = {
         "sharing": (["12M, 80.1", "64M, 81.7", "38M, 80.2", "89M, 81.6"], "table 4 (base, E = 128)"),
         "embedding": (["10M, 79.0", "12M, 80.1", "16M, 79.6"], "table 3 (base, all shared)"),
@@ -260,19 +278,19 @@ def render_small(file, docs):
     }
     for study, (figures, place) in papers.items():
         values = [next(iter(change.values())) for change in STUDIES[study]]
-        rows = [[value, *measures(result), *[figures[values.index(value)]] * bool(place)] for value, result in found(study)]
+        rows = [[value, *measures(results), *[figures[values.index(value)]] * bool(place)] for value, results in found(study)]
         tables[study] = table([study, *head, *["paper, " + place] * bool(place)], rows)
     figures = dict(zip(("none", "next-sentence", "sentence-order"),
                        ("54.9, 52.4, 53.3", "54.5, 90.5, 52.0", "54.0, 78.9, 86.5"), strict=True))
     rows = [[name, percent(result["sentence-order"]["masked_lm_accuracy"]), percent(result["next-sentence"]["accuracy"]),
-             percent(result["sentence-order"]["accuracy"]), figures[name]] for name, result in found("objective")]
+             percent(result["sentence-order"]["accuracy"]), figures[name]] for name, (result, *_) in found("objective")]
     head = ["trained with", "masked words", "next sentence", "sentence order", "paper, table 5, the same three"]
     tables["objective"] = table(head, rows)
+    for study in set(STUDIES) - set(alike):
+        tables[study] = about(common(study), [record for _, chosen in made(study) for record in chosen]) + "\n\n" + tables[study]
     for study in ("sharing", "depth"):
-        curves = {str(value): result["curve"] for value, result in found(study)}
-        if curves:
-            plot(curves, docs / f"paper-{study}.svg")
-            tables[study] += f"\n\n![Masked-LM loss on held-out text over the steps, by {study}](paper-{study}.svg)"
+        plot({str(value): result["curve"] for value, (result, *_) in found(study)}, docs / f"paper-{study}.svg")
+        tables[study] += f"\n\n![Masked-LM loss on held-out text over the steps, by {study}](paper-{study}.svg)"
     return tables
 
 
@@ -336,9 +354,10 @@ def main():
     verb = verbs.add_parser("small", parents=[measuring])
     verb.set_defaults(what=small)
     verb.add_argument("text", nargs="+", help="text files")
-    verb.add_argument("--tokenizer", required=True, help="its folder")
+    verb.add_argument("--tokenizer", type=pathlib.Path, required=True, help="its folder")
     verb.add_argument("--steps", type=int, required=True)
     verb.add_argument("--only", type=lambda text: text.split(","), default=list(STUDIES), help="studies [default: all]")
+    verb.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[1], help="[default: 1]")
     verb.add_argument("--hidden", type=int, default=128, help="a multiple of 32")
     verb.add_argument("--batch", type=int, default=64)
     verb.add_argument("--length", default="16:0.4,64:0.6", help="tokens of a sample, as --max-seq-length takes them")
@@ -347,6 +366,8 @@ def main():
     verb.add_argument("--optimizer", default="adamw")
     verb.add_argument("--held-out", type=float, default=0.05)
     verb.add_argument("--eval-samples", type=int, default=400)
+    verb.add_argument("--whole-sentences", action="store_true", help="samples that end where sentences do")
+    verb.add_argument("--model", type=pathlib.Path, help="a model to begin from, instead of random weights: for the study objective")
     verb.add_argument("--work", help="folder for what a run leaves [default: the system's]")
     verb = verbs.add_parser("render")
     verb.set_defaults(what=render)

@@ -141,6 +141,7 @@ fn predictions_are_written_in_both_forms() {
             "STS-B/test.tsv",
             "index\tg\tf\ty\to\ts1\ts2\tsentence1\tsentence2\n3\tg\tf\t2012\t1\tn\tn\tOne.\tTwo.\n",
         ),
+        ("SST-2/test.tsv", "index\tsentence\n7\tOne.\n"),
     ]);
     let write = |task: GlueTask, split, predictions: &Predictions| {
         let examples = task.read(folder.path(), split).expect("examples");
@@ -169,6 +170,14 @@ fn predictions_are_written_in_both_forms() {
         "index\tprediction\n0\t5.250\n"
     );
     assert_eq!(read("STS-B.tsv"), "index\tprediction\n3\t5.000\n");
+    // The model's label is a word, the server's a number.
+    let positive = Predictions::Classes(vec![1]);
+    write(GlueTask::Sst2, Split::Test, &positive).expect("written");
+    assert_eq!(
+        read("predict_results_sst2.txt"),
+        "index\tprediction\n0\tpositive\n"
+    );
+    assert_eq!(read("SST-2.tsv"), "index\tprediction\n7\t1\n");
     for wrong in [Predictions::Classes(vec![]), Predictions::Classes(vec![3])] {
         let error = write(GlueTask::Mnli, Split::TestMismatched, &wrong).expect_err("wrong");
         assert!(

@@ -72,19 +72,22 @@ struct ForwardBench {
 
 /// Milliseconds of one step of masked-language-model training: forward, loss, gradient, AdamW; no dropout
 #[derive(clap::Args)]
-#[command(before_help = "\
+#[command(
+    before_help = "\
 Examples:
   albert bench train --model DIR --batch 8 --seq 128
   albert bench train --config small.json --batch 8 --seq 64 --gradient-checkpointing
-  albert bench train --model DIR --batch 8 --seq 128 --dtype bf16 --json")]
+  albert bench train --model DIR --batch 8 --seq 128 --dtype bf16 --json",
+    group(clap::ArgGroup::new("what").required(true).args(["model", "config"]))
+)]
 struct TrainBench {
     /// Model: a folder, or ORG/NAME of the Hugging Face Hub
-    #[arg(long, value_name = "DIR|ID", required_unless_present = "config")]
+    #[arg(long, value_name = "DIR|ID")]
     model: Option<PathBuf>,
     #[command(flatten)]
     revision: RevisionFlag,
     /// A model of random weights instead: a file like config.json, or the name of a published model
-    #[arg(long, value_name = "FILE|NAME", conflicts_with = "model")]
+    #[arg(long, value_name = "FILE|NAME")]
     config: Option<String>,
     /// Sequences
     #[arg(long, default_value_t = 8)]

@@ -14,17 +14,20 @@ use crate::verbs::model::configuration;
 
 /// Show a model's family, size and heads, and check its configuration against its tensors
 #[derive(clap::Args)]
-#[command(before_help = "\
+#[command(
+    before_help = "\
 Examples:
   albert inspect DIR
   albert inspect DIR --json
-  albert inspect --config albert-xxlarge-v2")]
+  albert inspect --config albert-xxlarge-v2",
+    group(clap::ArgGroup::new("what").required(true).args(["model", "config"]))
+)]
 pub(crate) struct Inspect {
     /// Model: a folder, or ORG/NAME of the Hugging Face Hub
-    #[arg(value_name = "DIR|ID", required_unless_present = "config")]
+    #[arg(value_name = "DIR|ID")]
     model: Option<PathBuf>,
     /// A configuration alone instead: a file like config.json, or the name of a published model
-    #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["model", "tensors"])]
+    #[arg(long, value_name = "FILE|NAME", conflicts_with = "tensors")]
     config: Option<String>,
     /// List every tensor
     #[arg(long)]

@@ -54,7 +54,8 @@ pub enum Predictions {
 }
 
 impl GlueTask {
-    /// The names of its classes in the order of their numbers; `["LABEL_0"]` for STS-B, which has none.
+    /// The names of its classes in the order of their numbers, those of transformers' `run_glue.py`: `["negative",
+    /// "positive"]` where the files of SST-2 have 0 and 1; `["LABEL_0"]` for STS-B, which has none.
     pub fn labels(self) -> &'static [&'static str] {
         self.facts().labels
     }
@@ -268,9 +269,9 @@ fn texts(cells: &[&str], columns: &Columns) -> albert::evaluate::Texts {
 }
 
 fn class(path: &Path, at: At, label: &str, facts: &Facts) -> Result<i64> {
-    let found = facts.labels.iter().position(|name| *name == label);
+    let found = facts.cells.iter().position(|name| *name == label);
     found.map(|class| class as i64).ok_or_else(|| {
-        let expected = format!("a label of {} ({})", facts.title, facts.labels.join(", "));
+        let expected = format!("a label of {} ({})", facts.title, facts.cells.join(", "));
         Error::data(path, at, expected, format!("{label:?}"))
     })
 }

@@ -10,9 +10,9 @@ use crate::tasks::text::TextExamples;
 
 impl GlueTask {
     /// Writes into `folder` the predictions for a file's examples in two forms, and returns their paths:
-    /// `predict_results_{task}.txt` as transformers' `run_glue.py` (places from 0, label names, values with three
+    /// `predict_results_{task}.txt` as transformers' `run_glue.py` (places from 0, names of labels, values with three
     /// decimals), and the file of the official submission (`CoLA.tsv`, `MNLI-m.tsv`, `MNLI-mm.tsv`, `AX.tsv`, …), with the
-    /// examples' own numbers and values held between 0 and 5.
+    /// examples' own numbers, labels as in GLUE's files and values held between 0 and 5.
     ///
     /// # Errors
     /// Another number of predictions than of examples, a class that the task does not have, files that cannot be written.
@@ -35,14 +35,13 @@ impl GlueTask {
         for (place, id) in examples.ids.iter().enumerate() {
             let [plain, official] = match predictions {
                 Predictions::Classes(list) => {
-                    let name = self.labels().get(list[place]).ok_or_else(|| {
-                        Error::input(
-                            "predictions",
-                            format!("classes of {}", self.name()),
-                            list[place],
-                        )
-                    })?;
-                    [(*name).to_owned(), (*name).to_owned()]
+                    let facts = self.facts();
+                    let of = |names: &[&str]| names.get(list[place]).map(|&name| name.to_owned());
+                    let (Some(label), Some(cell)) = (of(facts.labels), of(facts.cells)) else {
+                        let expected = format!("classes of {}", self.name());
+                        return Err(Error::input("predictions", expected, list[place]));
+                    };
+                    [label, cell]
                 }
                 Predictions::Values(list) => {
                     [list[place], list[place].clamp(0.0, 5.0)].map(|value| format!("{value:.3}"))
