@@ -289,7 +289,9 @@ def render_small(file, docs):
     for study in set(STUDIES) - set(alike):
         tables[study] = about(common(study), [record for _, chosen in made(study) for record in chosen]) + "\n\n" + tables[study]
     for study in ("sharing", "depth"):
-        plot({str(value): result["curve"] for value, (result, *_) in found(study)}, docs / f"paper-{study}.svg")
+        steps = common(study)["steps"]
+        plot({str(value): [*first["curve"], [steps, first["masked_lm_loss"]]] for value, (first, *_) in found(study)},
+             docs / f"paper-{study}.svg")
         tables[study] += f"\n\n![Masked-LM loss on held-out text over the steps, by {study}](paper-{study}.svg)"
     return tables
 
@@ -311,12 +313,13 @@ def plot(curves, path):
                      f'<text x="{left - 8}" y="{y(loss) + 4:.1f}" text-anchor="end">{loss:.2f}</text>'
                      f'<text x="{x(step):.0f}" y="{height - 26}" text-anchor="middle">{step:.0f}</text>')
     parts.append(f'<text x="{x(last / 2):.0f}" y="{height - 8}" text-anchor="middle">step; upwards: masked-LM loss on held-out text</text>')
-    # Labels at the ends of the lines, from above, with room for each.
-    free = 0.0
-    for (name, curve), colour in sorted(zip(curves.items(), COLOURS), key=lambda pair: -pair[0][1][-1][1]):
+    # Labels at the ends of the lines, with room for each above the axis.
+    lines = sorted(zip(curves.items(), COLOURS), key=lambda pair: pair[0][1][-1][1])
+    free = y(low) + 4
+    for (name, curve), colour in lines:
         points = " ".join(f"{x(step):.1f},{y(loss):.1f}" for step, loss in curve)
-        place = max(y(curve[-1][1]) + 4, free)
-        free = place + 14
+        place = min(y(curve[-1][1]) + 4, free)
+        free = place - 14
         parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{points}"/>'
                      f'<text x="{x(last) + 6:.0f}" y="{place:.1f}" fill="{colour}">{name}</text>')
     path.write_text("\n".join(parts) + "\n</svg>\n")
@@ -360,12 +363,12 @@ def main():
     verb.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[1], help="[default: 1]")
     verb.add_argument("--hidden", type=int, default=128, help="a multiple of 32")
     verb.add_argument("--batch", type=int, default=64)
-    verb.add_argument("--length", default="16:0.4,64:0.6", help="tokens of a sample, as --max-seq-length takes them")
-    verb.add_argument("--rate", type=float, default=1e-3)
+    verb.add_argument("--length", default="16", help="tokens of a sample, as --max-seq-length takes them")
+    verb.add_argument("--rate", type=float, default=2e-3)
     verb.add_argument("--warmup", type=int, default=300, help="steps")
     verb.add_argument("--optimizer", default="adamw")
-    verb.add_argument("--held-out", type=float, default=0.05)
-    verb.add_argument("--eval-samples", type=int, default=400)
+    verb.add_argument("--held-out", type=float, default=0.01)
+    verb.add_argument("--eval-samples", type=int, default=4000)
     verb.add_argument("--whole-sentences", action="store_true", help="samples that end where sentences do")
     verb.add_argument("--model", type=pathlib.Path, help="a model to begin from, instead of random weights: for the study objective")
     verb.add_argument("--work", help="folder for what a run leaves [default: the system's]")

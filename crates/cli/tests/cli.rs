@@ -614,7 +614,7 @@ fn inspect_tells_the_sizes_of_a_configuration_alone() {
         1,
         &["--config", "albert-base-v2", "huge"],
     );
-    refused(&["inspect"], 2, &["<DIR|ID>"]);
+    refused(&["inspect"], 2, &["<DIR|ID|--config <FILE|NAME>>"]);
 }
 
 #[test]

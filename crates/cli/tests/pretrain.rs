@@ -512,5 +512,13 @@ fn a_dry_run_says_what_would_be_done() {
         "{plan}"
     );
     assert!(plan["memory_bytes"].as_u64() > Some(0), "{plan}");
+    // A run that meets the same samples again and again is told so.
+    for (steps, is_told) in [(20, false), (100_000, true)] {
+        let (code, _, err) = home.run(&format!(
+            "{NEW} --max-seq-length 64 --max-steps {steps} --output none --dry-run"
+        ));
+        assert_eq!(code, Some(0), "{err}");
+        assert_eq!(err.contains("learn them by heart"), is_told, "{err}");
+    }
     assert!(!home.path("none").exists());
 }

@@ -120,6 +120,18 @@ impl PretrainData {
         &self.stages
     }
 
+    /// Samples of a pass over the corpus in a stage, which is how many are different but for masks, segments and lengths: of
+    /// its first pass, others have some more or fewer.
+    ///
+    /// # Errors
+    /// The cache cannot be read.
+    ///
+    /// # Panics
+    /// When there is no such stage.
+    pub fn samples_of_pass(&self, stage: usize) -> Result<u64> {
+        count(&self.corpus, &self.stages[stage], 0)
+    }
+
     /// The stage of a sample.
     ///
     /// # Panics

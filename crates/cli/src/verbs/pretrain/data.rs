@@ -106,6 +106,8 @@ const HELD_OUT: f64 = 0.005;
 const MASKED: f64 = 0.15;
 const NGRAM: usize = 3;
 const SHORT: f64 = 0.1;
+/// Passes over the text that are worth a warning; google-research/albert repeats masks after 40.
+const MANY_PASSES: u64 = 200;
 
 /// Samples of a run.
 pub(super) struct Samples {
@@ -372,6 +374,7 @@ impl TextFlags {
             }
             let cache = self.tokens(&self.files, &cache_folder, tokenizer, voice)?;
             let data = PretrainData::new(Arc::clone(&cache), pieces()?, options, stages)?;
+            tell_passes(&data, voice)?;
             (Training::Text(data), Some(cache), longest)
         };
         check_positions(longest, config)?;
@@ -451,6 +454,24 @@ impl TextFlags {
             ],
         })
     }
+}
+
+/// Warns of stages that meet the same samples very often.
+fn tell_passes(data: &PretrainData, voice: Voice) -> Result<()> {
+    for (number, stage) in data.stages().iter().enumerate() {
+        let samples = data.samples_of_pass(number)?;
+        // Text that gives none is an error elsewhere.
+        if samples > 0 && stage.samples / samples >= MANY_PASSES {
+            voice.note(format_args!(
+                "a pass over the text has {samples} samples of {} tokens, and the run takes {}: {} passes, so the model may \
+                 learn them by heart; take longer samples, more text or fewer steps",
+                stage.max_seq_length,
+                stage.samples,
+                stage.samples / samples,
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A name with an end more, whatever form the path has: `out/`, `.`.
