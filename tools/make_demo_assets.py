@@ -107,7 +107,7 @@ def expanded(tensors):
 
 
 def config(folder, labels=()):
-    """config.json in the order of its keys, without what depends on who saved it; GLUE's files have numbers for labels."""
+    """config.json in the order of its keys, without what depends on who saved it."""
     made = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if labels:
         made["id2label"] = {str(i): label for i, label in enumerate(labels)}

@@ -2,7 +2,8 @@
 
 Usage: python paper.py FILE sizes --albert PROGRAM
        python paper.py FILE speed --albert PROGRAM [--models NAME …] [--batch 8] [--seq 128] [--iterations 3] [--rounds 2] [--dtype f32]
-       python paper.py FILE small --albert PROGRAM --tokenizer DIR --steps N [--only STUDY,…] TEXT …
+       python paper.py FILE small --albert PROGRAM --tokenizer DIR --steps N [--only STUDY,…] [--seeds 1,…] [--whole-sentences]
+                                  [--model DIR] TEXT …
        python paper.py FILE render DOCS
 
 FILE takes a JSON object for each measurement. One that it holds already is not made again: a run that was stopped goes on, and removing
@@ -11,6 +12,7 @@ DOCS/paper-NAME.svg. Linux; the standard library alone.
 """
 import argparse
 import datetime
+import functools
 import itertools
 import json
 import os
@@ -231,8 +233,8 @@ def about(common, records):
     vocabulary = records[0]["result"]["vocabulary"]
     text = ", ".join(f"`{name}`" for name in common["text"])
     first = f"Further training of `{common['begin']}`. " if common["begin"] else ""
-    return (f"{first}Hidden size {common['hidden']}, unless it says otherwise {BASE['layers']} layers that share all and embeddings of "
-            f"{BASE['embedding']}, no dropout, masked words alone; {vocabulary:,} pieces, {common['steps']} steps of "
+    return (f"{first}Hidden size {common['hidden']}; where a table does not say otherwise {BASE['layers']} layers that share all, "
+            f"embeddings of {BASE['embedding']}, no dropout, no second label; {vocabulary:,} pieces, {common['steps']} steps of "
             f"{common['batch']} samples, `--max-seq-length {common['length']}`{', `--whole-sentences`' * common['whole_sentences']}, "
             f"{common['optimizer']}, rate {common['rate']:g} after {common['warmup']} steps of warm-up; text {text}, "
             f"{common['held_out']:g} of it held out (at most {common['eval_samples']} samples are measured); {common['threads']} "
@@ -264,9 +266,14 @@ def render_small(file, docs):
         return [f"{first['parameters'] / 1e6:.2f}M", ", ".join(f"{result['masked_lm_loss']:.2f}" for result in results),
                 ", ".join(percent(result["masked_lm_accuracy"]) for result in results), f"{first['seconds']:.0f}"]
 
-    missing = [study for study in STUDIES if not common(study) or not all(chosen for _, chosen in made(study))]
+    def is_whole(study):
+        """Whether all its rows are there, and figures of a seed can stand in the same place in each."""
+        seeds = common(study) and [[record["setting"]["seed"] for record in chosen] for _, chosen in made(study)]
+        return seeds and all(row and row == max(seeds, key=len)[:len(row)] for row in seeds)
+
+    missing = [study for study in STUDIES if not is_whole(study)]
     if missing:
-        print(f"no tables of the small models: the file has not all of {', '.join(missing)}")
+        print(f"no tables of the small models: the file has not all of {', '.join(missing)}, or other seeds for some")
         return {}
     alike = [study for study in STUDIES if common(study) == common("sharing")]
     tables = {"small": about(common("sharing"), [record for study in alike for _, chosen in made(study) for record in chosen])}
@@ -274,7 +281,7 @@ def render_small(file, docs):
     papers = {
         "sharing": (["12M, 80.1", "64M, 81.7", "38M, 80.2", "89M, 81.6"], "table 4 (base, E = 128)"),
         "embedding": (["10M, 79.0", "12M, 80.1", "16M, 79.6"], "table 3 (base, all shared)"),
-        "depth": ([""] * 4, ""), "dropout": (["90.7", "90.4"], "section 4.8 (MNLI, xxlarge)"),
+        "depth": ([""] * 4, ""), "dropout": (["90.7", "90.4"], "table 8 (xxlarge, average)"),
     }
     for study, (figures, place) in papers.items():
         values = [next(iter(change.values())) for change in STUDIES[study]]
@@ -282,9 +289,12 @@ def render_small(file, docs):
         tables[study] = table([study, *head, *["paper, " + place] * bool(place)], rows)
     figures = dict(zip(("none", "next-sentence", "sentence-order"),
                        ("54.9, 52.4, 53.3", "54.5, 90.5, 52.0", "54.0, 78.9, 86.5"), strict=True))
-    rows = [[name, percent(result["sentence-order"]["masked_lm_accuracy"]), percent(result["next-sentence"]["accuracy"]),
-             percent(result["sentence-order"]["accuracy"]), figures[name]] for name, (result, *_) in found("objective")]
-    head = ["trained with", "masked words", "next sentence", "sentence order", "paper, table 5, the same three"]
+    rows = []
+    for name, results in found("objective"):
+        columns = [("masked_lm_accuracy",), ("next-sentence", "accuracy"), ("sentence-order", "accuracy")]
+        cells = [", ".join(percent(functools.reduce(dict.get, path, result)) for result in results) for path in columns]
+        rows.append([name, *cells, figures[name]])
+    head = ["trained with", "masked words, of such samples", "next sentence", "sentence order", "paper, table 5, the same three"]
     tables["objective"] = table(head, rows)
     for study in set(STUDIES) - set(alike):
         tables[study] = about(common(study), [record for _, chosen in made(study) for record in chosen]) + "\n\n" + tables[study]
@@ -370,12 +380,14 @@ def main():
     verb.add_argument("--held-out", type=float, default=0.01)
     verb.add_argument("--eval-samples", type=int, default=4000)
     verb.add_argument("--whole-sentences", action="store_true", help="samples that end where sentences do")
-    verb.add_argument("--model", type=pathlib.Path, help="a model to begin from, instead of random weights: for the study objective")
+    verb.add_argument("--model", type=pathlib.Path, help="a model to begin from, instead of random weights: for --only objective")
     verb.add_argument("--work", help="folder for what a run leaves [default: the system's]")
     verb = verbs.add_parser("render")
     verb.set_defaults(what=render)
     verb.add_argument("docs", help="folder of paper.md")
     options = parser.parse_args()
+    if options.what == small and options.model and options.only != ["objective"]:
+        parser.error("--model: expected --only objective, since a model has its shape already")
     options.what(options.file, options)
 
 

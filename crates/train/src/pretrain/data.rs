@@ -120,8 +120,8 @@ impl PretrainData {
         &self.stages
     }
 
-    /// Samples of a pass over the corpus in a stage, which is how many are different but for masks, segments and lengths: of
-    /// its first pass, others have some more or fewer.
+    /// About how many samples a pass over the corpus has in a stage: counted with the draws of pass 0; others have some more
+    /// or fewer.
     ///
     /// # Errors
     /// The cache cannot be read.

@@ -54,8 +54,9 @@ pub enum Predictions {
 }
 
 impl GlueTask {
-    /// The names of its classes in the order of their numbers, those of transformers' `run_glue.py`: `["negative",
-    /// "positive"]` where the files of SST-2 have 0 and 1; `["LABEL_0"]` for STS-B, which has none.
+    /// The names of its classes in the order of their numbers: the names of transformers' `run_glue.py` (`["negative",
+    /// "positive"]` where the files of SST-2 have 0 and 1), MNLI's in the order of google-research/albert; `["LABEL_0"]` for
+    /// STS-B, which has none.
     pub fn labels(self) -> &'static [&'static str] {
         self.facts().labels
     }

@@ -374,7 +374,7 @@ impl TextFlags {
             }
             let cache = self.tokens(&self.files, &cache_folder, tokenizer, voice)?;
             let data = PretrainData::new(Arc::clone(&cache), pieces()?, options, stages)?;
-            tell_passes(&data, voice)?;
+            self.tell_passes(&data, voice)?;
             (Training::Text(data), Some(cache), longest)
         };
         check_positions(longest, config)?;
@@ -454,24 +454,28 @@ impl TextFlags {
             ],
         })
     }
-}
 
-/// Warns of stages that meet the same samples very often.
-fn tell_passes(data: &PretrainData, voice: Voice) -> Result<()> {
-    for (number, stage) in data.stages().iter().enumerate() {
-        let samples = data.samples_of_pass(number)?;
-        // Text that gives none is an error elsewhere.
-        if samples > 0 && stage.samples / samples >= MANY_PASSES {
-            voice.note(format_args!(
-                "a pass over the text has {samples} samples of {} tokens, and the run takes {}: {} passes, so the model may \
-                 learn them by heart; take longer samples, more text or fewer steps",
-                stage.max_seq_length,
-                stage.samples,
-                stage.samples / samples,
-            ));
+    /// Warns of stages that meet the same samples very often.
+    fn tell_passes(&self, data: &PretrainData, voice: Voice) -> Result<()> {
+        for (number, stage) in data.stages().iter().enumerate() {
+            let samples = data.samples_of_pass(number)?;
+            let passes = stage.samples / samples.max(1);
+            if passes >= MANY_PASSES {
+                voice.note(format_args!(
+                    "a pass over the text has {samples} samples of {} tokens, and {} are wanted: about {passes} passes, so the \
+                     model may learn them by heart; take {}more text or fewer steps",
+                    stage.max_seq_length,
+                    stage.samples,
+                    if self.whole_sentences {
+                        "longer samples, "
+                    } else {
+                        ""
+                    },
+                ));
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// A name with an end more, whatever form the path has: `out/`, `.`.
