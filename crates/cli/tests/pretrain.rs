@@ -520,5 +520,13 @@ fn a_dry_run_says_what_would_be_done() {
         assert_eq!(code, Some(0), "{err}");
         assert_eq!(err.contains("learn them by heart"), is_told, "{err}");
     }
+    // Text that gives no sample is refused before a run is planned.
+    std::fs::write(home.path("lone.txt"), "the river\n\nthe book\n").expect("written");
+    let (code, out, err) = home.run(
+        "pretrain lone.txt --tokenizer words --config small.json --whole-sentences --max-seq-length 16 --max-steps 10 --held-out 0 \
+         --cache lone --output none --dry-run",
+    );
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+    assert!(err.contains("sentences that follow each other"), "{err}");
     assert!(!home.path("none").exists());
 }

@@ -455,11 +455,13 @@ impl TextFlags {
         })
     }
 
-    /// Warns of stages that meet the same samples very often.
+    /// Refuses text that gives no sample, and warns of stages that meet the same samples very often.
     fn tell_passes(&self, data: &PretrainData, voice: Voice) -> Result<()> {
+        data.pass(0)?;
         for (number, stage) in data.stages().iter().enumerate() {
-            let samples = data.samples_of_pass(number)?;
-            let passes = stage.samples / samples.max(1);
+            // A pass may be empty by chance.
+            let samples = data.samples_of_pass(number)?.max(1);
+            let passes = stage.samples / samples;
             if passes >= MANY_PASSES {
                 voice.note(format_args!(
                     "a pass over the text has {samples} samples of {} tokens, and {} are wanted: about {passes} passes, so the \
