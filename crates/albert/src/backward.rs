@@ -9,7 +9,8 @@ use crate::config::AlbertConfig;
 use crate::dropout::{DropSite, DropoutPlan, Dropped};
 use crate::inputs::{Inputs, Packed};
 use crate::model::{
-    BlockDropped, BlockInner, BlockTape, Step, Tape, Workspace, attention_input, head_mask_row,
+    BlockDropped, BlockInner, BlockTape, Reads, Step, Tape, Workspace, attention_input,
+    head_mask_row,
 };
 use crate::names::{BlockSite, Field, Place, Site};
 use crate::ops::{Backend, Gradient, To};
@@ -23,11 +24,14 @@ pub(crate) struct Backward<'a, B: Backend> {
     pub(crate) encoder: &'a Encoder<B>,
     pub(crate) inputs: &'a Inputs,
     pub(crate) packed: &'a Packed,
+    /// Rows of the last hidden state.
+    pub(crate) reads: &'a Reads,
     pub(crate) dropout: Option<&'a DropoutPlan>,
 }
 
 impl<B: Gradient> Backward<'_, B> {
-    /// From the gradients of the last hidden state [T, H] and of the pooled output [B, H], where there are any.
+    /// From the gradients of the last hidden state [T, H], or of its R rows, and of the pooled output [B, H], where there are
+    /// any.
     pub(crate) fn run(
         &self,
         tape: Tape<B>,
@@ -36,7 +40,8 @@ impl<B: Gradient> Backward<'_, B> {
         gradients: &mut Gradients<'_, B::Scalar>,
     ) {
         let (device, config, t) = (self.device, self.config, self.packed.rows.len());
-        let mut gradient = hidden.unwrap_or_else(|| device.zeros(t, config.hidden_size));
+        let r = self.reads.count(self.packed);
+        let mut gradient = hidden.unwrap_or_else(|| device.zeros(r, config.hidden_size));
 
         // pooled = tanh(W·h[position 0] + b)
         if let (Some(mut pooled), Some((first, sum))) = (pooled, tape.pooler) {
@@ -51,22 +56,26 @@ impl<B: Gradient> Backward<'_, B> {
                 into,
                 Some(To::Set(&mut rows)),
             );
-            device.add_rows(&rows, &self.packed.first_rows(), &mut gradient);
+            let first = self.reads.places(self.packed.first_rows());
+            device.add_rows(&rows, &first, &mut gradient);
         }
 
         // Layers from the last to the first
         let mut workspace = None;
         let inners = config.inner_group_num;
+        let last = tape.blocks.len().saturating_sub(1);
         for (application, taped) in tape.blocks.into_iter().enumerate().rev() {
             let group = config.group_of_layer(application / inners);
             let inner = application % inners;
             let place = Place { group, inner };
+            let wanted = self.reads.some().filter(|_| application == last);
             let pass = BlockPass {
                 whole: self,
+                wanted,
                 place,
                 block: self.encoder.block(inners, place),
                 head_mask: head_mask_row(config, self.inputs, group, inner),
-                dropped: BlockDropped::new(self.dropout, application, self.packed),
+                dropped: BlockDropped::new(self.dropout, application, self.packed, wanted),
             };
             pass.run(taped, &mut workspace, &mut gradient, gradients);
         }
@@ -129,6 +138,8 @@ impl<B: Gradient> Backward<'_, B> {
 /// One application of a block, as its gradient sees it.
 struct BlockPass<'a, B: Backend> {
     whole: &'a Backward<'a, B>,
+    /// As [`Step::wanted`].
+    wanted: Option<&'a [u32]>,
     place: Place,
     block: &'a Block<B>,
     head_mask: Option<&'a [f32]>,
@@ -136,7 +147,7 @@ struct BlockPass<'a, B: Backend> {
 }
 
 impl<B: Gradient> BlockPass<'_, B> {
-    /// `gradient`: of the block's output before, of its input after [T, H].
+    /// `gradient`: of the block's output before, [T, H] or [R, H]; of its input after, [T, H].
     fn run(
         self,
         taped: BlockTape<B>,
@@ -151,6 +162,7 @@ impl<B: Gradient> BlockPass<'_, B> {
             ..
         } = *self.whole;
         let (block, place, t) = (self.block, self.place, packed.rows.len());
+        let r = self.wanted.map_or(t, <[u32]>::len);
         let BlockTape { input, inner } = taped;
         let inner = match inner {
             Some(inner) => inner,
@@ -171,7 +183,7 @@ impl<B: Gradient> BlockPass<'_, B> {
         drop(sum);
         let activation = config.hidden_act.kernel();
         let activated = device.activate(activation, &ffn_sum);
-        let mut f_gradient = device.buffer(t, config.intermediate_size);
+        let mut f_gradient = device.buffer(r, config.intermediate_size);
         let dropped = self.drop_out(gradient, self.dropped.ffn_output.as_ref());
         device.linear_backward(
             &activated,
@@ -197,7 +209,7 @@ impl<B: Gradient> BlockPass<'_, B> {
         device.norm_backward(&attention_sum, &block.attention_norm, gradient, into);
         drop(attention_sum);
         let width = block.heads * config.head_size();
-        let mut context_gradient = device.buffer(t, width);
+        let mut context_gradient = device.buffer(r, width);
         let dropped = self.drop_out(gradient, self.dropped.attention_output.as_ref());
         device.linear_backward(
             &context,
@@ -207,6 +219,15 @@ impl<B: Gradient> BlockPass<'_, B> {
             Some(To::Set(&mut context_gradient)),
         );
         drop((context, dropped));
+        if let Some(rows) = self.wanted {
+            let spread = |gradient: &B::Buffer, cols| {
+                let mut all = device.zeros(t, cols);
+                device.add_rows(gradient, rows, &mut all);
+                all
+            };
+            context_gradient = spread(&context_gradient, width);
+            *gradient = spread(gradient, config.hidden_size);
+        }
         let attention = attention_input(
             config,
             block,
@@ -244,6 +265,12 @@ impl<B: Gradient> BlockPass<'_, B> {
             packed,
             ..
         } = *self.whole;
+        // The last block leaves a workspace of R rows.
+        let mut own = None;
+        let workspace = match self.wanted {
+            Some(_) => &mut own,
+            None => workspace,
+        };
         let workspace = workspace
             .get_or_insert_with(|| Workspace::new(device, config, encoder, packed.rows.len()));
         workspace.hidden = input.clone();
@@ -252,6 +279,7 @@ impl<B: Gradient> BlockPass<'_, B> {
             config,
             block: self.block,
             packed,
+            wanted: self.wanted,
             head_mask: self.head_mask,
             dropped: &self.dropped,
             probabilities: None,

@@ -72,6 +72,16 @@ impl DropoutPlan {
         self.at(site, packed.rows.iter().copied())
     }
 
+    /// For some packed rows of a batch.
+    pub(crate) fn some_rows(
+        &self,
+        site: DropSite,
+        packed: &Packed,
+        rows: &[u32],
+    ) -> Option<Dropped> {
+        self.at(site, rows.iter().map(|&row| packed.rows[row as usize]))
+    }
+
     /// For the first positions of the sequences.
     pub(crate) fn sequences(&self, site: DropSite, batch: usize) -> Option<Dropped> {
         self.at(site, (0..batch).map(|b| (b, 0)))

@@ -111,12 +111,14 @@ impl<B: Gradient, H: Trainable<B>> Albert<H, B> {
             pooler: None,
         };
         let dropout = how.dropout.as_ref();
+        let reads = H::reads_to_learn(inputs, &packed, labels);
         let encoded = encode_watched(
             device,
             config,
             self.encoder(),
             inputs,
             &packed,
+            reads,
             Keep::default(),
             &mut |_, _, _| {},
             Some(Taping {
@@ -142,6 +144,7 @@ impl<B: Gradient, H: Trainable<B>> Albert<H, B> {
             values: gradient,
         };
         let head = self.head().backward(pass, labels, step, &mut gradients)?;
+        let reads = encoded.reads.clone();
         drop(encoded);
         let backward = Backward {
             device,
@@ -149,6 +152,7 @@ impl<B: Gradient, H: Trainable<B>> Albert<H, B> {
             encoder: self.encoder(),
             inputs,
             packed: &packed,
+            reads: &reads,
             dropout,
         };
         backward.run(tape, head.hidden, head.pooled, &mut gradients);

@@ -20,9 +20,11 @@ pub use token::TokenClassification;
 
 use crate::dropout::{DropSite, DropoutPlan, Dropped};
 use crate::error::{Error, Result};
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, Packed};
 use crate::loss::{IGNORE_INDEX, cross_entropy};
-use crate::model::plain;
+#[cfg(doc)]
+use crate::model::Encoded;
+use crate::model::{Reads, plain};
 use crate::names::Site;
 use crate::ops::{Backend, Gradient, LinearGradient, To};
 use crate::output::{Array, LogitsOutput, trace, unpack};
@@ -42,6 +44,12 @@ pub trait Trainable<B: Gradient>: Head<B> {
         inputs: &Inputs,
         labels: &Self::Labels,
     ) -> Result<[usize; 2]>;
+
+    /// As [`Head::reads`], of a step of training: labels may leave few rows. The gradient of the last hidden state has the
+    /// rows that [`Encoded::reads`] names.
+    fn reads_to_learn(_inputs: &Inputs, packed: &Packed, _labels: &Self::Labels) -> Reads {
+        Self::reads(packed)
+    }
 
     /// Takes in other parameters.
     fn reload(&mut self, device: &B, values: &Values<'_>);
@@ -72,7 +80,7 @@ pub struct HeadStep<'a> {
 pub struct HeadGradient<B: Backend> {
     /// Sum of the terms over their number in the whole batch.
     pub loss: f64,
-    /// [T, H]
+    /// [T, H], or [R, H] where R rows are read.
     pub hidden: Option<B::Buffer>,
     /// [B, H]
     pub pooled: Option<B::Buffer>,

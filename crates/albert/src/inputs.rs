@@ -304,6 +304,22 @@ pub struct Packed {
 }
 
 impl Packed {
+    /// The row of a token (sequence, position).
+    ///
+    /// # Errors
+    /// A place outside the batch or hidden by the mask.
+    pub(crate) fn row_at(&self, inputs: &Inputs, place: (usize, usize)) -> Result<u32> {
+        let sequence = self.layout.sequences.get(place.0);
+        let row = sequence.and_then(|s| s.rows.clone().nth(place.1));
+        row.filter(|_| inputs.keeps(place.0, place.1))
+            .map(|row| row as u32)
+            .ok_or_else(|| {
+                let (b, s) = (inputs.batch, inputs.length);
+                let expected = format!("a token of the batch [{b}, {s}] that the mask keeps");
+                Error::input("place", expected, format!("{place:?}"))
+            })
+    }
+
     /// Row of position 0 of every sequence: what the pooler reads.
     pub(crate) fn first_rows(&self) -> Vec<u32> {
         self.layout

@@ -21,9 +21,57 @@ pub struct Keep {
     pub attentions: bool,
 }
 
+/// The rows of the last hidden state that somebody reads; the others are not computed beyond the last attention, which
+/// needs their keys and values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// All T.
+    All,
+    /// These packed rows, ascending: R of them, at least one.
+    Rows(Vec<u32>),
+}
+
+impl Reads {
+    /// These packed rows, in any order.
+    pub(crate) fn rows(mut rows: Vec<u32>, packed: &Packed) -> Self {
+        rows.sort_unstable();
+        rows.dedup();
+        if rows.is_empty() || rows.len() == packed.rows.len() {
+            return Self::All;
+        }
+        Self::Rows(rows)
+    }
+
+    /// R, or T.
+    pub(crate) fn count(&self, packed: &Packed) -> usize {
+        self.some().map_or(packed.rows.len(), <[u32]>::len)
+    }
+
+    pub(crate) fn some(&self) -> Option<&[u32]> {
+        match self {
+            Self::All => None,
+            Self::Rows(rows) => Some(rows),
+        }
+    }
+
+    /// Rows of the last hidden state in which packed rows are.
+    ///
+    /// # Panics
+    /// For a row that is not read: our bug.
+    pub(crate) fn places(&self, rows: Vec<u32>) -> Vec<u32> {
+        let Some(read) = self.some() else {
+            return rows;
+        };
+        let place = |row: u32| read.binary_search(&row).expect("a row that is read") as u32;
+        rows.into_iter().map(place).collect()
+    }
+}
+
 /// The encoder's results, still packed.
 pub struct Encoded<B: Backend> {
-    /// [T, H]
+    /// The rows of the last hidden state …
+    pub reads: Reads,
+    /// … that are in it: [T, H], or [R, H].
     pub hidden: B::Buffer,
     /// tanh(W·h₀ + b) [B, H], where the model has a pooler.
     pub pooled: Option<B::Buffer>,
@@ -48,13 +96,14 @@ pub(crate) fn plain<B: Backend>(linear: &Linear<B>) -> Epilogue<'_, B> {
 /// Sees the input [T, K] of a block's matrix: `Query` stands for queries, keys and values.
 pub type Watch<'a, B> = dyn FnMut(BlockSite, Place, &<B as Backend>::Buffer) + 'a;
 
-/// Runs the encoder over a packed batch.
+/// Runs the encoder over a packed batch. Where hidden states are kept, all rows are read.
 pub fn encode<B: Backend>(
     device: &B,
     config: &AlbertConfig,
     encoder: &Encoder<B>,
     inputs: &Inputs,
     packed: &Packed,
+    reads: Reads,
     keep: Keep,
 ) -> Encoded<B> {
     encode_watched(
@@ -63,6 +112,7 @@ pub fn encode<B: Backend>(
         encoder,
         inputs,
         packed,
+        reads,
         keep,
         &mut |_, _, _| {},
         None,
@@ -97,7 +147,7 @@ pub(crate) struct BlockTape<B: Backend> {
     pub(crate) inner: Option<BlockInner<B>>,
 }
 
-/// What happens inside of a block.
+/// What happens inside of a block. After the attention the last one has R rows instead of T.
 pub(crate) struct BlockInner<B: Backend> {
     /// [T, 3·A·D]
     pub(crate) qkv: B::Buffer,
@@ -123,11 +173,17 @@ pub(crate) fn encode_watched<B: Backend>(
     encoder: &Encoder<B>,
     inputs: &Inputs,
     packed: &Packed,
+    reads: Reads,
     keep: Keep,
     watch: &mut Watch<'_, B>,
     mut training: Option<Taping<'_, B>>,
 ) -> Encoded<B> {
     let t = packed.rows.len();
+    let applications = config.num_hidden_layers * config.inner_group_num;
+    let reads = match keep.hidden_states {
+        true => Reads::All,
+        false => reads,
+    };
     let dropout = training.as_ref().and_then(|training| training.dropout);
     let mut encoded_states = Vec::new();
     let mut encoded_attentions = Vec::new();
@@ -178,12 +234,15 @@ pub(crate) fn encode_watched<B: Backend>(
                 .attentions
                 .then(|| device.buffer(t, block.heads * packed.layout.length));
             let application = layer * config.inner_group_num + inner;
-            let dropped = BlockDropped::new(dropout, application, packed);
+            let last = application + 1 == applications;
+            let wanted = reads.some().filter(|_| last);
+            let dropped = BlockDropped::new(dropout, application, packed, wanted);
             let mut step = Step {
                 device,
                 config,
                 block,
                 packed,
+                wanted,
                 head_mask,
                 dropped: &dropped,
                 probabilities: probabilities.as_mut(),
@@ -212,7 +271,7 @@ pub(crate) fn encode_watched<B: Backend>(
     // pooled = tanh(W·h[position 0] + b) [B, H]
     let hidden = workspace.hidden;
     let pooled = encoder.pooler.as_ref().map(|pooler| {
-        let first = device.gather_rows(&hidden, &packed.first_rows());
+        let first = device.gather_rows(&hidden, &reads.places(packed.first_rows()));
         let mut pooled = device.buffer(packed.layout.sequences.len(), config.hidden_size);
         let mut kept = training
             .is_some()
@@ -233,6 +292,7 @@ pub(crate) fn encode_watched<B: Backend>(
         pooled
     });
     Encoded {
+        reads,
         hidden,
         pooled,
         hidden_states: encoded_states,
@@ -283,12 +343,24 @@ pub(crate) struct BlockDropped {
 }
 
 impl BlockDropped {
-    pub(crate) fn new(plan: Option<&DropoutPlan>, application: usize, packed: &Packed) -> Self {
-        let rows = |site| plan.and_then(|plan| plan.rows(site, packed));
+    /// Of the packed rows; behind the attention, of those that are `wanted`.
+    pub(crate) fn new(
+        plan: Option<&DropoutPlan>,
+        application: usize,
+        packed: &Packed,
+        wanted: Option<&[u32]>,
+    ) -> Self {
+        let behind = |site| {
+            plan.and_then(|plan| match wanted {
+                Some(rows) => plan.some_rows(site, packed, rows),
+                None => plan.rows(site, packed),
+            })
+        };
+        let probabilities = DropSite::Probabilities(application);
         Self {
-            probabilities: rows(DropSite::Probabilities(application)),
-            attention_output: rows(DropSite::AttentionOutput(application)),
-            ffn_output: rows(DropSite::FfnOutput(application)),
+            probabilities: plan.and_then(|plan| plan.rows(probabilities, packed)),
+            attention_output: behind(DropSite::AttentionOutput(application)),
+            ffn_output: behind(DropSite::FfnOutput(application)),
         }
     }
 }
@@ -321,6 +393,8 @@ pub(crate) struct Step<'a, B: Backend> {
     pub(crate) config: &'a AlbertConfig,
     pub(crate) block: &'a Block<B>,
     pub(crate) packed: &'a Packed,
+    /// Rows that go on after the attention; none: all.
+    pub(crate) wanted: Option<&'a [u32]>,
     pub(crate) head_mask: Option<&'a [f32]>,
     pub(crate) dropped: &'a BlockDropped,
     pub(crate) probabilities: Option<&'a mut B::Buffer>,
@@ -329,13 +403,14 @@ pub(crate) struct Step<'a, B: Backend> {
 
 impl<B: Backend> Step<'_, B> {
     /// In place: u = LayerNorm(h + W_o·attention(h)); h ← LayerNorm(u + W₂·act(W₁·u)). `kept` receives what the two norms
-    /// and the activation read.
+    /// and the activation read. Where rows are `wanted`, the workspace has these alone afterwards.
     pub(crate) fn run(&mut self, workspace: &mut Workspace<B>, kept: Option<[&mut B::Buffer; 3]>) {
         let Self {
             device,
             config,
             block,
             packed,
+            wanted,
             head_mask,
             dropped,
             probabilities,
@@ -364,6 +439,12 @@ impl<B: Backend> Step<'_, B> {
             dropped.probabilities.as_ref(),
         );
         device.attention(qkv, attention, context, probabilities.as_deref_mut());
+        if let Some(rows) = *wanted {
+            *context = device.gather_rows(context, rows);
+            *hidden = device.gather_rows(hidden, rows);
+            *attended = device.buffer(rows.len(), config.hidden_size);
+            *intermediate = device.buffer(rows.len(), config.intermediate_size);
+        }
         let output = Epilogue {
             dropout: dropped.attention_output.as_ref().map(Dropped::get),
             residual: Some(hidden),
@@ -397,9 +478,10 @@ impl<B: Backend> Step<'_, B> {
     pub(crate) fn run_taped(&mut self, workspace: &mut Workspace<B>) -> BlockInner<B> {
         let (device, config, t) = (self.device, self.config, self.packed.rows.len());
         let (h, width) = (config.hidden_size, self.block.heads * config.head_size());
-        let mut attention_sum = device.buffer(t, h);
-        let mut ffn_sum = device.buffer(t, config.intermediate_size);
-        let mut sum = device.buffer(t, h);
+        let r = self.wanted.map_or(t, <[u32]>::len);
+        let mut attention_sum = device.buffer(r, h);
+        let mut ffn_sum = device.buffer(r, config.intermediate_size);
+        let mut sum = device.buffer(r, h);
         self.run(
             workspace,
             Some([&mut attention_sum, &mut ffn_sum, &mut sum]),

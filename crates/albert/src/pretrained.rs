@@ -9,7 +9,7 @@ use crate::checkpoint::{LoadOptions, LoadReport, Loader, ModelFolder, Parameter,
 use crate::config::{AlbertConfig, ConfigDialect, ConfigReport};
 use crate::error::{Error, Result};
 use crate::inputs::{Inputs, Packed};
-use crate::model::{Encoded, Keep, encode};
+use crate::model::{Encoded, Keep, Reads, encode};
 use crate::ops::{Backend, Care, Cpu, ReadRows};
 use crate::params::{Block, Encoder, Linear};
 
@@ -47,6 +47,11 @@ pub trait Head<B: Backend>: Sized {
     /// Whether the loss reads positions that the mask hides: then no position is dropped.
     fn needs_hidden_positions(_inputs: &Inputs, _labels: &Self::Labels) -> bool {
         false
+    }
+
+    /// The rows of the last hidden state that its output and its loss need.
+    fn reads(_packed: &Packed) -> Reads {
+        Reads::All
     }
 
     /// From the encoder's output to the class's.
@@ -287,6 +292,7 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
             &self.encoder,
             inputs,
             &packed,
+            H::reads(&packed),
             keep,
         );
         let pass = Pass {
@@ -305,6 +311,34 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
     /// # Errors
     /// As [`Albert::forward`].
     pub fn encode(&self, inputs: &Inputs) -> Result<(Packed, Encoded<B>)> {
+        self.encode_reads(inputs, |_| Ok(Reads::All))
+    }
+
+    /// As [`Albert::encode`], of the last hidden state only the rows of these places (sequence, position), and of the first
+    /// positions where there is a pooler: most of the last layer is left out.
+    ///
+    /// # Errors
+    /// As [`Albert::forward`]; a place outside the batch or hidden by the mask.
+    pub fn encode_at(
+        &self,
+        inputs: &Inputs,
+        places: &[(usize, usize)],
+    ) -> Result<(Packed, Encoded<B>)> {
+        self.encode_reads(inputs, |packed| {
+            let rows = places.iter().map(|&place| packed.row_at(inputs, place));
+            let mut rows = rows.collect::<Result<Vec<_>>>()?;
+            if self.encoder.pooler.is_some() {
+                rows.extend(packed.first_rows());
+            }
+            Ok(Reads::rows(rows, packed))
+        })
+    }
+
+    fn encode_reads(
+        &self,
+        inputs: &Inputs,
+        reads: impl FnOnce(&Packed) -> Result<Reads>,
+    ) -> Result<(Packed, Encoded<B>)> {
         inputs.check(&self.config)?;
         let packed = inputs.pack(&self.config, false);
         let encoded = encode(
@@ -313,6 +347,7 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
             &self.encoder,
             inputs,
             &packed,
+            reads(&packed)?,
             Keep::default(),
         );
         Ok((packed, encoded))

@@ -13,8 +13,12 @@ mod toy;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use albert::model::{Encoded, Reads};
+use albert::ops::Backend;
 use albert::output::Array;
-use albert::{AlbertConfig, Cpu, CpuOptions, Inputs, Keep, LoadOptions, Precision};
+use albert::{
+    AlbertConfig, AlbertForPreTraining, Cpu, CpuOptions, Inputs, Keep, LoadOptions, Precision,
+};
 use albert_kernels::Isa;
 use albert_testing::{Random, same_bits};
 use run::{ALL, AnyModel, Arrays, Labels};
@@ -617,6 +621,52 @@ fn losses() {
             loss.to_bits(),
             "{name}"
         );
+    }
+}
+
+/// A last layer that is computed for a few rows has the bits of those rows in the whole.
+#[test]
+fn rows_that_are_read() {
+    let class = "AlbertForPreTraining";
+    let mut random = Random::new(7);
+    for (sizes, precision) in [NARROW, WIDE]
+        .into_iter()
+        .flat_map(|sizes| PRECISIONS.map(|precision| (sizes, precision)))
+    {
+        let (folder, config) = (sizes.folder(class), sizes.config(class));
+        let texts = ragged(&mut random, &config, 5);
+        let columns = run_of_columns(&texts, |_| 0);
+        let Batch { inputs, places } = batch(&mut random, &config, &texts, 45, columns);
+        let last = |b: usize| (b, places[b][places[b].len() - 1]);
+        let asked = [last(3), (1, 0), last(1), last(1)];
+        // The pooler reads the first of each text.
+        let read: BTreeSet<_> = (0..5).map(|b| (b, 0)).chain(asked).collect();
+        for (name, cpu) in every_cpu(precision) {
+            let loaded =
+                AlbertForPreTraining::from_pretrained(folder.path(), cpu, LoadOptions::default());
+            let (model, _) = loaded.expect("loads");
+            let values = |buffer: &<Cpu as Backend>::Buffer| model.device().values(buffer);
+            let (packed, whole) = model.encode(&inputs).expect("runs");
+            let (_, some) = model.encode_at(&inputs, &asked).expect("runs");
+            let Reads::Rows(rows) = &some.reads else {
+                panic!("{name}: all rows are computed");
+            };
+            let found: Vec<_> = rows.iter().map(|&row| packed.rows[row as usize]).collect();
+            assert_eq!(found, Vec::from_iter(read.iter().copied()), "{name}");
+            let (hidden, all, h) = (
+                values(&some.hidden),
+                values(&whole.hidden),
+                config.hidden_size,
+            );
+            assert_eq!(hidden.len(), read.len() * h, "{name}");
+            for (row, found) in rows.iter().zip(hidden.chunks_exact(h)) {
+                same_bits(found, &all[*row as usize * h..][..h])
+                    .unwrap_or_else(|error| panic!("{name}, row {row}: {error}"));
+            }
+            let pooled = |encoded: &Encoded<Cpu>| values(encoded.pooled.as_ref().expect("pooled"));
+            same_bits(&pooled(&some), &pooled(&whole))
+                .unwrap_or_else(|error| panic!("{name}, pooled: {error}"));
+        }
     }
 }
 

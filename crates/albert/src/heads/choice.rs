@@ -7,8 +7,9 @@ use super::{
 use crate::checkpoint::{Loader, Saver};
 use crate::config::AlbertConfig;
 use crate::error::Result;
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, Packed};
 use crate::loss::{IGNORE_INDEX, cross_entropy, cross_entropy_gradient};
+use crate::model::Reads;
 use crate::names::Site;
 use crate::ops::{Backend, Gradient};
 use crate::output::{Array, LogitsOutput};
@@ -39,6 +40,10 @@ impl<B: Backend> Head<B> for MultipleChoice<B> {
 
     fn save<'a>(&'a self, saver: &mut Saver<'a, B>) {
         saver.linear(Site::Classifier, &self.classifier);
+    }
+
+    fn reads(packed: &Packed) -> Reads {
+        Reads::rows(packed.first_rows(), packed)
     }
 
     fn forward(&self, pass: Pass<'_, B>, labels: Option<&Vec<i64>>) -> Result<Self::Output> {

@@ -9,7 +9,7 @@ use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::inputs::{Inputs, Packed};
 use crate::loss::IGNORE_INDEX;
-use crate::model::{Encoded, plain};
+use crate::model::{Encoded, Reads, plain};
 use crate::names::{Field, Site};
 use crate::ops::{Backend, Epilogue, Gradient, LinearGradient, Norm, To};
 use crate::output::{Array, LogitsOutput};
@@ -61,23 +61,9 @@ impl<B: Backend> MaskedLm<B> {
         pass: &Pass<'_, B>,
         places: &[(usize, usize)],
     ) -> Result<Array<B::Scalar>> {
-        let Pass { inputs, packed, .. } = pass;
-        let row = |place: &(usize, usize)| {
-            let row = packed.rows.iter().position(|row| row == place);
-            row.filter(|_| inputs.keeps(place.0, place.1))
-                .map(|row| row as u32)
-                .ok_or_else(|| {
-                    Error::input(
-                        "place",
-                        format!(
-                            "a token of the batch [{}, {}] that the mask keeps",
-                            inputs.batch, inputs.length
-                        ),
-                        format!("{place:?}"),
-                    )
-                })
-        };
+        let row = |&place: &(usize, usize)| pass.packed.row_at(pass.inputs, place);
         let rows: Vec<u32> = places.iter().map(row).collect::<Result<_>>()?;
+        let rows = pass.encoded.reads.places(rows);
         let hidden = pass.device.gather_rows(&pass.encoded.hidden, &rows);
         let logits = self.logits(pass.device, pass.config, pass.encoder, &hidden, rows.len());
         Ok(Array::new(
@@ -249,11 +235,12 @@ impl<B: Backend> crate::Albert<MaskedLm<B>, B> {
         inputs: &Inputs,
         places: &[(usize, usize)],
     ) -> Result<Array<B::Scalar>> {
-        let (packed, encoded) = self.encode(inputs)?;
+        let (packed, encoded) = self.encode_at(inputs, places)?;
         self.logits_of(inputs, &packed, &encoded, places)
     }
 
-    /// As [`logits_at`](Self::logits_at), of a batch that was encoded before.
+    /// As [`logits_at`](Self::logits_at), of a batch that was encoded before: [`encode`](Self::encode), or
+    /// [`encode_at`](Self::encode_at) these places and perhaps others.
     ///
     /// # Errors
     /// A place outside the batch or hidden by the mask.
@@ -274,6 +261,19 @@ impl<B: Backend> crate::Albert<MaskedLm<B>, B> {
         };
         self.head().logits_at(&pass, places)
     }
+}
+
+/// Packed rows of tokens that have a label.
+pub(super) fn labelled(inputs: &Inputs, packed: &Packed, labels: &[i64]) -> Vec<u32> {
+    let has = |&(b, s): &(usize, usize)| {
+        let label = labels.get(b * inputs.length + s);
+        label.is_some_and(|&label| label != IGNORE_INDEX)
+    };
+    (0..)
+        .zip(&packed.rows)
+        .filter(|(_, place)| has(place))
+        .map(|(row, _)| row)
+        .collect()
 }
 
 impl<B: Gradient> MaskedLm<B> {
@@ -320,8 +320,10 @@ impl<B: Gradient> MaskedLm<B> {
             rows.push(row);
             targets.push(target);
         }
-        let mut hidden = device.zeros(packed.rows.len(), config.hidden_size);
+        let read = encoded.reads.count(packed);
+        let mut hidden = device.zeros(read, config.hidden_size);
         let n = rows.len();
+        let rows = encoded.reads.places(rows);
         if n == 0 {
             return Ok((0.0, hidden));
         }
@@ -379,6 +381,10 @@ impl<B: Gradient> Trainable<B> for MaskedLm<B> {
             inputs.batch * inputs.length,
         )?;
         Ok([count_labels(labels), 0])
+    }
+
+    fn reads_to_learn(inputs: &Inputs, packed: &Packed, labels: &Vec<i64>) -> Reads {
+        Reads::rows(labelled(inputs, packed, labels), packed)
     }
 
     fn reload(&mut self, device: &B, values: &Values<'_>) {

@@ -1,5 +1,6 @@
 //! Masked language model and sentence order together: the heads of pre-training.
 
+use super::masked_lm::labelled;
 use super::{
     HeadGradient, HeadStep, MaskedLm, Trainable, check_count, count_labels, labels_hidden_token,
     number, pooled_backward, pooled_logits, token_output, weight,
@@ -7,8 +8,9 @@ use super::{
 use crate::checkpoint::{Loader, Saver};
 use crate::config::AlbertConfig;
 use crate::error::Result;
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, Packed};
 use crate::loss::{IGNORE_INDEX, cross_entropy, cross_entropy_gradient};
+use crate::model::Reads;
 use crate::names::Site;
 use crate::ops::{Backend, Gradient};
 use crate::output::{Array, PreTrainingOutput, trace};
@@ -133,7 +135,7 @@ impl<B: Backend> crate::Albert<PreTraining<B>, B> {
         inputs: &Inputs,
         places: &[(usize, usize)],
     ) -> Result<BothLogits<B::Scalar>> {
-        let (packed, encoded) = self.encode(inputs)?;
+        let (packed, encoded) = self.encode_at(inputs, places)?;
         let pass = Pass {
             device: self.device(),
             config: self.config(),
@@ -168,6 +170,13 @@ impl<B: Gradient> Trainable<B> for PreTraining<B> {
             count("labels", labels.labels.as_ref(), "[B, S]", b * s)?,
             count("sentence_order_label", orders, "[B]", b)?,
         ])
+    }
+
+    fn reads_to_learn(inputs: &Inputs, packed: &Packed, labels: &PreTrainingLabels) -> Reads {
+        let words = labels.labels.as_deref().unwrap_or_default();
+        let mut rows = labelled(inputs, packed, words);
+        rows.extend(packed.first_rows());
+        Reads::rows(rows, packed)
     }
 
     fn reload(&mut self, device: &B, values: &Values<'_>) {

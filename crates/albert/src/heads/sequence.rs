@@ -7,10 +7,11 @@ use super::{
 use crate::checkpoint::{Loader, Saver};
 use crate::config::{AlbertConfig, ProblemType};
 use crate::error::{Error, Result};
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, Packed};
 use crate::loss::{
     IGNORE_INDEX, binary_cross_entropy, cross_entropy, cross_entropy_gradient, mean_squared_error,
 };
+use crate::model::Reads;
 use crate::names::Site;
 use crate::ops::{Backend, Gradient};
 use crate::output::{Array, LogitsOutput};
@@ -100,6 +101,10 @@ impl<B: Backend> Head<B> for SequenceClassification<B> {
 
     fn save<'a>(&'a self, saver: &mut Saver<'a, B>) {
         saver.linear(Site::Classifier, &self.classifier);
+    }
+
+    fn reads(packed: &Packed) -> Reads {
+        Reads::rows(packed.first_rows(), packed)
     }
 
     fn forward(&self, pass: Pass<'_, B>, labels: Option<&ClassLabels>) -> Result<Self::Output> {

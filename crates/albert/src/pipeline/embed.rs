@@ -11,8 +11,7 @@ use super::scores::weighted_mean;
 use super::text::{Texts, Windows, load, single_or_pair};
 use super::{Answer, Limits, Results, only};
 use crate::error::{Error, Result};
-use crate::ops::{Backend, Cpu};
-use crate::output::BaseOutput;
+use crate::ops::{Backend, Cpu, Sequence};
 use crate::{AlbertModel, Loaded};
 
 pub use modules::{Pooling, PoolingMode, SentenceModules};
@@ -178,20 +177,33 @@ impl<B: Backend> Embed<B> {
     /// For each row, for each mode, a vector `[H]`.
     fn pooled(&self, rows: &[&Row], modes: &[PoolingMode]) -> Result<Vec<Vec<Vec<f64>>>> {
         let inputs = batch::padded(rows);
-        let output: BaseOutput<B::Scalar> =
-            self.model.forward(&inputs, None, Default::default())?;
         let h = self.model.config().hidden_size;
-        let of = |b: usize| {
-            let tokens = &output.last_hidden_state.data[b * inputs.length * h..];
-            let tokens = &tokens[..rows[b].ids.len() * h];
-            let pooler = output.pooler_output.as_ref();
-            let pooler = pooler.map(|pooler| &pooler.data[b * h..][..h]);
+        let first_alone = modes
+            .iter()
+            .all(|mode| matches!(mode, PoolingMode::Cls | PoolingMode::Pooler));
+        let (packed, encoded) = if first_alone {
+            let first: Vec<_> = (0..rows.len()).map(|b| (b, 0)).collect();
+            self.model.encode_at(&inputs, &first)?
+        } else {
+            self.model.encode(&inputs)?
+        };
+        let device = self.model.device();
+        let hidden = device.values(&encoded.hidden);
+        let pooled = encoded.pooled.as_ref().map(|pooled| device.values(pooled));
+        let of = |(b, sequence): (usize, &Sequence)| {
+            let rows = if first_alone {
+                b..b + 1
+            } else {
+                sequence.rows.clone()
+            };
+            let tokens = &hidden[rows.start * h..rows.end * h];
+            let pooler = pooled.as_ref().map(|pooled| &pooled[b * h..][..h]);
             modes
                 .iter()
                 .map(|mode| batch::numbers(&pool(*mode, tokens, h, pooler)))
                 .collect()
         };
-        (0..rows.len()).map(of).collect()
+        packed.layout.sequences.iter().enumerate().map(of).collect()
     }
 
     /// Joins the windows, then runs the folder's other modules.

@@ -238,7 +238,7 @@ impl<B: Backend> FillMask<B> {
         if places.is_empty() {
             return Ok(fills);
         }
-        let (packed, encoded) = self.model.encode(&inputs)?;
+        let (packed, encoded) = self.model.encode_at(&inputs, &places)?;
         for places in places.chunks(MASKS) {
             let logits = self.model.logits_of(&inputs, &packed, &encoded, places)?;
             for (&(b, s), row) in places.iter().zip(logits.data.chunks_exact(logits.shape[1])) {

@@ -60,6 +60,9 @@ struct ForwardBench {
     /// A ragged batch instead: tokens of each sequence
     #[arg(long, value_delimiter = ',', conflicts_with_all = ["batch", "seq"])]
     lengths: Option<Vec<usize>>,
+    /// Of the last layer only what classifiers read, the first token of each sequence
+    #[arg(long)]
+    first: bool,
     /// Measured runs, after two that are not
     #[arg(long, default_value = "10")]
     iterations: NonZeroUsize,
@@ -136,15 +139,16 @@ fn located(revision: &RevisionFlag, model: &Path) -> Result<PathBuf> {
         .folder)
 }
 
-/// f32 operations of the encoder: matrix products of every block, for sequences of these lengths.
-fn operations(config: &AlbertConfig, lengths: &[usize]) -> f64 {
+/// f32 operations of the encoder: matrix products of every block, for sequences of these lengths; behind the last attention
+/// of as many tokens as are `read`.
+fn operations(config: &AlbertConfig, lengths: &[usize], read: usize) -> f64 {
     let (h, i) = (config.hidden_size as f64, config.intermediate_size as f64);
     let blocks = (config.num_hidden_layers * config.inner_group_num) as f64;
-    lengths
-        .iter()
-        .map(|&n| n as f64)
-        .map(|n| blocks * (n * 2.0 * (4.0 * h * h + 2.0 * h * i) + 4.0 * n * n * h))
-        .sum()
+    let behind = 2.0 * (h * h + 2.0 * h * i);
+    let sequence = |n: f64| n * (6.0 * h * h + behind) + 4.0 * n * n * h;
+    let all: f64 = lengths.iter().map(|&n| sequence(n as f64)).sum();
+    let left_out = lengths.iter().sum::<usize>() - read;
+    blocks * all - left_out as f64 * behind
 }
 
 /// A fixed sequence of token numbers; speed does not depend on them.
@@ -178,10 +182,15 @@ impl ForwardBench {
             .map(|&n| ids.by_ref().take(n).collect())
             .collect();
         let inputs = Inputs::from_sequences(&sequences, 0);
+        let first = (0..lengths.len()).map(|b| (b, 0)).collect::<Vec<_>>();
+        let first = self.first.then_some(first);
         let mut times = Vec::new();
         for round in 0..self.iterations.get() + 2 {
             let start = Instant::now();
-            let encoded = model.encode(&inputs)?;
+            let encoded = match &first {
+                Some(first) => model.encode_at(&inputs, first)?,
+                None => model.encode(&inputs)?,
+            };
             let ms = start.elapsed().as_secs_f64() * 1e3;
             drop(encoded);
             if round >= 2 {
@@ -195,8 +204,9 @@ impl ForwardBench {
         }
         times.sort_by(f64::total_cmp);
         let median = times[times.len() / 2];
-        let gflop = operations(model.config(), &lengths) / 1e9;
         let tokens: usize = lengths.iter().sum();
+        let read = first.map_or(tokens, |first| first.len());
+        let gflop = operations(model.config(), &lengths, read) / 1e9;
         writeln!(
             out,
             "{median:.2} ms, {:.0} GFLOP/s, {:.0} tokens/s (median of {})",
@@ -271,7 +281,7 @@ impl TrainBench {
         times.sort_by(f64::total_cmp);
         let median = times[times.len() / 2];
         // The gradient of a product is two of its size.
-        let encoder = 3.0 * operations(model.config(), &vec![self.seq; self.batch]);
+        let encoder = 3.0 * operations(model.config(), &vec![self.seq; self.batch], labelled);
         writeln!(
             out,
             "{median:.0} ms, {:.0} GFLOP/s of the encoder, {:.0} tokens/s (median of {}), loss {:.3} to {:.3}",

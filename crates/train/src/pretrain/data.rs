@@ -75,12 +75,11 @@ impl PretrainData {
         let samples = stages
             .iter()
             .try_fold(0u64, |sum, stage| sum.checked_add(stage.samples));
-        let samples = samples
-            .and_then(|samples| usize::try_from(samples).ok())
-            .filter(|samples| *samples > 0);
-        let samples = samples.ok_or_else(|| {
-            Error::input("stages", "at least one sample, and less than 2^64", "other")
-        })?;
+        let samples = samples.and_then(|samples| usize::try_from(samples).ok());
+        let samples = samples.ok_or_else(|| Error::input("samples", "less than 2^64", "more"))?;
+        if samples == 0 {
+            return Err(Error::input("samples", "at least one", "none"));
+        }
         Ok(Self {
             corpus,
             stages,

@@ -81,7 +81,7 @@ impl<B: Backend> FillMask<B> {
             return Ok(guesses);
         }
         let inputs = batch::padded(&masked.iter().collect::<Vec<_>>());
-        let (packed, encoded) = self.model.encode(&inputs)?;
+        let (packed, encoded) = self.model.encode_at(&inputs, &places)?;
         for places in places.chunks(PLACES) {
             let logits = self.model.logits_of(&inputs, &packed, &encoded, places)?;
             for (&(b, s), row) in places.iter().zip(logits.data.chunks_exact(logits.shape[1])) {

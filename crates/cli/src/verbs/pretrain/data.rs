@@ -405,8 +405,8 @@ impl TextFlags {
                 let documents = cache.documents();
                 let found = measured(cache, Split::HeldOut(share)).with_context(|| {
                     format!(
-                        "--held-out {share} of {documents} documents; give a larger share, --validation-file, or 0 to measure \
-                         nothing"
+                        "--held-out {share} of {documents} documents, in samples of {max_seq_length} tokens; give a larger \
+                         share, --validation-file, or 0 to measure nothing"
                     )
                 });
                 match (found, self.held_out) {
