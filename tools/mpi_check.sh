@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the demo model with 1, 2 and 4 processes of mpirun and compares the results byte by byte; kills a process, stops a
+# Fine-tunes and pre-trains small models with 1, 2 and 4 processes of mpirun and compares the results byte by byte; kills a process, stops a
 # run, starts processes that differ, and goes on with another number. Needs Open MPI and an `albert` with the feature `mpi`:
 #   cargo build --release --features mpi && tools/mpi_check.sh target/release/albert
 set -euo pipefail
@@ -38,6 +38,18 @@ for n in 1 2 4; do
     "${start[@]}" "$n" "$albert" $(flags "np$n" 60) 2> "np$n.err"
     same alone "np$n"
     grep 'processes; per step' "np$n.err" || [[ $n == 1 ]]
+done
+
+# Pre-training: both losses, LAMB, a cache of tokens that rank 0 makes for all.
+pretrain() {
+    echo "pretrain $model/../pretrain/corpus.txt --tokenizer $model --config $model/../pretrain/config.json --output $1 \
+--max-seq-length 64 --max-steps 20 --batch-size 32 --parts 8 --held-out 0.2 --eval-steps 10 --threads 1"
+}
+"$albert" $(pretrain words) --quiet
+for n in 1 2 4; do
+    "${start[@]}" "$n" "$albert" $(pretrain "words$n") 2> "words$n.err"
+    same words "words$n"
+    grep 'processes; per step' "words$n.err" || [[ $n == 1 ]]
 done
 
 "$albert" $(flags long 1500) --quiet

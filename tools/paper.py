@@ -306,8 +306,8 @@ def render_small(file, docs):
     return tables
 
 
-def plot(curves, path):
-    """Lines on white: steps across, loss upwards."""
+def plot(curves, path, across="step", upwards="masked-LM loss on held-out text"):
+    """Lines on white: steps, or something else, across, loss upwards."""
     left, right, width, height = 60, 90, 560, 300
     steps = [step for curve in curves.values() for step, _ in curve]
     losses = [loss for curve in curves.values() for _, loss in curve]
@@ -322,7 +322,7 @@ def plot(curves, path):
         parts.append(f'<line x1="{left}" x2="{width - right}" y1="{y(loss):.1f}" y2="{y(loss):.1f}" stroke="#ddd"/>'
                      f'<text x="{left - 8}" y="{y(loss) + 4:.1f}" text-anchor="end">{loss:.2f}</text>'
                      f'<text x="{x(step):.0f}" y="{height - 26}" text-anchor="middle">{step:.0f}</text>')
-    parts.append(f'<text x="{x(last / 2):.0f}" y="{height - 8}" text-anchor="middle">step; upwards: masked-LM loss on held-out text</text>')
+    parts.append(f'<text x="{x(last / 2):.0f}" y="{height - 8}" text-anchor="middle">{across}; upwards: {upwards}</text>')
     # Labels at the ends of the lines, with room for each above the axis.
     lines = sorted(zip(curves.items(), COLOURS), key=lambda pair: pair[0][1][-1][1])
     free = y(low) + 4

@@ -40,8 +40,8 @@ impl<B: Gradient> Backward<'_, B> {
         gradients: &mut Gradients<'_, B::Scalar>,
     ) {
         let (device, config, t) = (self.device, self.config, self.packed.rows.len());
-        let r = self.reads.count(self.packed);
-        let mut gradient = hidden.unwrap_or_else(|| device.zeros(r, config.hidden_size));
+        let mut gradient =
+            hidden.unwrap_or_else(|| device.zeros(self.reads.count(), config.hidden_size));
 
         // pooled = tanh(W·h[position 0] + b)
         if let (Some(mut pooled), Some((first, sum))) = (pooled, tape.pooler) {
@@ -56,7 +56,7 @@ impl<B: Gradient> Backward<'_, B> {
                 into,
                 Some(To::Set(&mut rows)),
             );
-            let first = self.reads.places(self.packed.first_rows());
+            let first = self.reads.places(&self.packed.first_rows());
             device.add_rows(&rows, &first, &mut gradient);
         }
 
@@ -102,7 +102,7 @@ impl<B: Gradient> Backward<'_, B> {
     ) {
         let (device, packed) = (self.device, self.packed);
         if let Some(plan) = self.dropout
-            && let Some(dropped) = plan.rows(DropSite::Embeddings, packed)
+            && let Some(dropped) = plan.rows(DropSite::Embeddings, packed, None)
         {
             device.drop_out(dropped.get(), &mut gradient);
         }
@@ -265,15 +265,9 @@ impl<B: Gradient> BlockPass<'_, B> {
             packed,
             ..
         } = *self.whole;
-        // The last block leaves a workspace of R rows.
-        let mut own = None;
-        let workspace = match self.wanted {
-            Some(_) => &mut own,
-            None => workspace,
-        };
-        let workspace = workspace
+        let kept = workspace
             .get_or_insert_with(|| Workspace::new(device, config, encoder, packed.rows.len()));
-        workspace.hidden = input.clone();
+        kept.hidden = input.clone();
         let mut step = Step {
             device,
             config,
@@ -285,6 +279,11 @@ impl<B: Gradient> BlockPass<'_, B> {
             probabilities: None,
             watch: &mut |_, _| {},
         };
-        step.run_taped(workspace)
+        let inner = step.run_taped(kept);
+        if self.wanted.is_some() {
+            // It has R rows now.
+            *workspace = None;
+        }
+        inner
     }
 }

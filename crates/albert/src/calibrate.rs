@@ -13,7 +13,7 @@ use crate::checkpoint::{LoadOptions, Loader};
 use crate::config::AlbertConfig;
 use crate::error::Result;
 use crate::inputs::Inputs;
-use crate::model::{Keep, Reads, encode_watched};
+use crate::model::{Keep, encode_watched};
 use crate::names::{BlockSite, Place, Site};
 use crate::ops::{Backend, Moments};
 use crate::params::Encoder;
@@ -89,9 +89,9 @@ pub(crate) fn moments<B: Backend>(
         }
         moments.means.push(mean);
     };
-    let (reads, keep) = (Reads::All, Keep::default());
+    let keep = Keep::default();
     encode_watched(
-        device, config, encoder, inputs, &packed, reads, keep, &mut watch, None,
+        device, config, encoder, inputs, &packed, None, keep, &mut watch, None,
     );
     for moments in all.values_mut() {
         let applications = moments.means.len() as f64;

@@ -67,19 +67,17 @@ impl DropoutPlan {
         }
     }
 
-    /// For the packed rows of a batch; none where nothing is dropped.
-    pub(crate) fn rows(&self, site: DropSite, packed: &Packed) -> Option<Dropped> {
-        self.at(site, packed.rows.iter().copied())
-    }
-
-    /// For some packed rows of a batch.
-    pub(crate) fn some_rows(
+    /// For the packed rows of a batch, or some of them; none where nothing is dropped.
+    pub(crate) fn rows(
         &self,
         site: DropSite,
         packed: &Packed,
-        rows: &[u32],
+        some: Option<&[u32]>,
     ) -> Option<Dropped> {
-        self.at(site, rows.iter().map(|&row| packed.rows[row as usize]))
+        match some {
+            None => self.at(site, packed.rows.iter().copied()),
+            Some(rows) => self.at(site, rows.iter().map(|&row| packed.rows[row as usize])),
+        }
     }
 
     /// For the first positions of the sequences.

@@ -111,7 +111,7 @@ impl<B: Gradient, H: Trainable<B>> Albert<H, B> {
             pooler: None,
         };
         let dropout = how.dropout.as_ref();
-        let reads = H::reads_to_learn(inputs, &packed, labels);
+        let reads = H::reads(inputs, &packed, labels);
         let encoded = encode_watched(
             device,
             config,

@@ -22,9 +22,7 @@ use crate::dropout::{DropSite, DropoutPlan, Dropped};
 use crate::error::{Error, Result};
 use crate::inputs::{Inputs, Packed};
 use crate::loss::{IGNORE_INDEX, cross_entropy};
-#[cfg(doc)]
-use crate::model::Encoded;
-use crate::model::{Reads, plain};
+use crate::model::plain;
 use crate::names::Site;
 use crate::ops::{Backend, Gradient, LinearGradient, To};
 use crate::output::{Array, LogitsOutput, trace, unpack};
@@ -45,10 +43,9 @@ pub trait Trainable<B: Gradient>: Head<B> {
         labels: &Self::Labels,
     ) -> Result<[usize; 2]>;
 
-    /// As [`Head::reads`], of a step of training: labels may leave few rows. The gradient of the last hidden state has the
-    /// rows that [`Encoded::reads`] names.
-    fn reads_to_learn(_inputs: &Inputs, packed: &Packed, _labels: &Self::Labels) -> Reads {
-        Self::reads(packed)
+    /// The packed rows of the last hidden state that the loss reads, beside the pooler; none: all.
+    fn reads(_inputs: &Inputs, _packed: &Packed, _labels: &Self::Labels) -> Option<Vec<u32>> {
+        (!Self::READS_HIDDEN).then(Vec::new)
     }
 
     /// Takes in other parameters.
@@ -80,7 +77,7 @@ pub struct HeadStep<'a> {
 pub struct HeadGradient<B: Backend> {
     /// Sum of the terms over their number in the whole batch.
     pub loss: f64,
-    /// [T, H], or [R, H] where R rows are read.
+    /// Of the rows of the last hidden state that were computed ([`crate::model::Reads`]) [R, H].
     pub hidden: Option<B::Buffer>,
     /// [B, H]
     pub pooled: Option<B::Buffer>,

@@ -21,49 +21,55 @@ pub struct Keep {
     pub attentions: bool,
 }
 
-/// The rows of the last hidden state that somebody reads; the others are not computed beyond the last attention, which
-/// needs their keys and values.
+/// The packed rows that the last hidden state has: all T, or R of them. The others end at the last attention, which needs
+/// their keys and values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reads {
-    /// All T.
-    All,
-    /// These packed rows, ascending: R of them, at least one.
-    Rows(Vec<u32>),
+pub struct Reads {
+    /// Ascending, at least one; none: all.
+    some: Option<Vec<u32>>,
+    /// R or T.
+    count: usize,
 }
 
 impl Reads {
-    /// These packed rows, in any order.
-    pub(crate) fn rows(mut rows: Vec<u32>, packed: &Packed) -> Self {
-        rows.sort_unstable();
-        rows.dedup();
-        if rows.is_empty() || rows.len() == packed.rows.len() {
-            return Self::All;
+    /// These packed rows, in any order, and those that the pooler reads; none: all.
+    fn new(rows: Option<Vec<u32>>, pooler: bool, packed: &Packed) -> Self {
+        let all = packed.rows.len();
+        let some = rows.map(|mut rows| {
+            if pooler {
+                rows.extend(packed.first_rows());
+            }
+            rows.sort_unstable();
+            rows.dedup();
+            rows
+        });
+        let some = some.filter(|rows| (1..all).contains(&rows.len()));
+        let count = some.as_ref().map_or(all, Vec::len);
+        Self { some, count }
+    }
+
+    /// The rows, ascending, where it is not all of them.
+    pub fn some(&self) -> Option<&[u32]> {
+        self.some.as_deref()
+    }
+
+    /// R or T.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Where a packed row is in the last hidden state, if it is there.
+    pub fn place(&self, row: u32) -> Option<u32> {
+        match self.some() {
+            None => Some(row),
+            Some(rows) => rows.binary_search(&row).ok().map(|place| place as u32),
         }
-        Self::Rows(rows)
     }
 
-    /// R, or T.
-    pub(crate) fn count(&self, packed: &Packed) -> usize {
-        self.some().map_or(packed.rows.len(), <[u32]>::len)
-    }
-
-    pub(crate) fn some(&self) -> Option<&[u32]> {
-        match self {
-            Self::All => None,
-            Self::Rows(rows) => Some(rows),
-        }
-    }
-
-    /// Rows of the last hidden state in which packed rows are.
-    ///
-    /// # Panics
-    /// For a row that is not read: our bug.
-    pub(crate) fn places(&self, rows: Vec<u32>) -> Vec<u32> {
-        let Some(read) = self.some() else {
-            return rows;
-        };
-        let place = |row: u32| read.binary_search(&row).expect("a row that is read") as u32;
-        rows.into_iter().map(place).collect()
+    /// As [`Self::place`], of rows that are there.
+    pub(crate) fn places(&self, rows: &[u32]) -> Vec<u32> {
+        let place = |&row: &u32| self.place(row).expect("a row that is read");
+        rows.iter().map(place).collect()
     }
 }
 
@@ -93,17 +99,19 @@ pub(crate) fn plain<B: Backend>(linear: &Linear<B>) -> Epilogue<'_, B> {
     }
 }
 
-/// Sees the input [T, K] of a block's matrix: `Query` stands for queries, keys and values.
+/// Sees the input [T, K] of a block's matrix: `Query` stands for queries, keys and values. Where not all rows are read, the
+/// last block shows only those behind its attention.
 pub type Watch<'a, B> = dyn FnMut(BlockSite, Place, &<B as Backend>::Buffer) + 'a;
 
-/// Runs the encoder over a packed batch. Where hidden states are kept, all rows are read.
-pub fn encode<B: Backend>(
+/// Runs the encoder over a packed batch. `reads`: the packed rows of the last hidden state that somebody reads, beside the
+/// pooler; none: all, as where hidden states are kept.
+pub(crate) fn encode<B: Backend>(
     device: &B,
     config: &AlbertConfig,
     encoder: &Encoder<B>,
     inputs: &Inputs,
     packed: &Packed,
-    reads: Reads,
+    reads: Option<Vec<u32>>,
     keep: Keep,
 ) -> Encoded<B> {
     encode_watched(
@@ -147,7 +155,7 @@ pub(crate) struct BlockTape<B: Backend> {
     pub(crate) inner: Option<BlockInner<B>>,
 }
 
-/// What happens inside of a block. After the attention the last one has R rows instead of T.
+/// What happens inside of a block. Of the last one, all but `qkv` has R rows instead of T.
 pub(crate) struct BlockInner<B: Backend> {
     /// [T, 3·A·D]
     pub(crate) qkv: B::Buffer,
@@ -173,24 +181,22 @@ pub(crate) fn encode_watched<B: Backend>(
     encoder: &Encoder<B>,
     inputs: &Inputs,
     packed: &Packed,
-    reads: Reads,
+    reads: Option<Vec<u32>>,
     keep: Keep,
     watch: &mut Watch<'_, B>,
     mut training: Option<Taping<'_, B>>,
 ) -> Encoded<B> {
     let t = packed.rows.len();
     let applications = config.num_hidden_layers * config.inner_group_num;
-    let reads = match keep.hidden_states {
-        true => Reads::All,
-        false => reads,
-    };
+    let reads = reads.filter(|_| !keep.hidden_states);
+    let reads = Reads::new(reads, encoder.pooler.is_some(), packed);
     let dropout = training.as_ref().and_then(|training| training.dropout);
     let mut encoded_states = Vec::new();
     let mut encoded_attentions = Vec::new();
 
     // x = LayerNorm(word + type + position) [T, E]
     let embeddings = &encoder.embeddings;
-    let dropped = dropout.and_then(|plan| plan.rows(DropSite::Embeddings, packed));
+    let dropped = dropout.and_then(|plan| plan.rows(DropSite::Embeddings, packed, None));
     let mut kept = training
         .is_some()
         .then(|| device.buffer(t, config.embedding_size));
@@ -271,7 +277,7 @@ pub(crate) fn encode_watched<B: Backend>(
     // pooled = tanh(W·h[position 0] + b) [B, H]
     let hidden = workspace.hidden;
     let pooled = encoder.pooler.as_ref().map(|pooler| {
-        let first = device.gather_rows(&hidden, &reads.places(packed.first_rows()));
+        let first = device.gather_rows(&hidden, &reads.places(&packed.first_rows()));
         let mut pooled = device.buffer(packed.layout.sequences.len(), config.hidden_size);
         let mut kept = training
             .is_some()
@@ -350,17 +356,11 @@ impl BlockDropped {
         packed: &Packed,
         wanted: Option<&[u32]>,
     ) -> Self {
-        let behind = |site| {
-            plan.and_then(|plan| match wanted {
-                Some(rows) => plan.some_rows(site, packed, rows),
-                None => plan.rows(site, packed),
-            })
-        };
-        let probabilities = DropSite::Probabilities(application);
+        let rows = |site, some| plan.and_then(|plan| plan.rows(site, packed, some));
         Self {
-            probabilities: plan.and_then(|plan| plan.rows(probabilities, packed)),
-            attention_output: behind(DropSite::AttentionOutput(application)),
-            ffn_output: behind(DropSite::FfnOutput(application)),
+            probabilities: rows(DropSite::Probabilities(application), None),
+            attention_output: rows(DropSite::AttentionOutput(application), wanted),
+            ffn_output: rows(DropSite::FfnOutput(application), wanted),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::checkpoint::{LoadOptions, LoadReport, Loader, ModelFolder, Parameter,
 use crate::config::{AlbertConfig, ConfigDialect, ConfigReport};
 use crate::error::{Error, Result};
 use crate::inputs::{Inputs, Packed};
-use crate::model::{Encoded, Keep, Reads, encode};
+use crate::model::{Encoded, Keep, encode};
 use crate::ops::{Backend, Care, Cpu, ReadRows};
 use crate::params::{Block, Encoder, Linear};
 
@@ -25,6 +25,8 @@ pub trait Head<B: Backend>: Sized {
     const CLASS: &'static str;
     /// Whether the class has a pooler; `None`: where the checkpoint has one.
     const POOLER: Option<bool>;
+    /// Whether it reads the last hidden state itself, not the pooled output alone.
+    const READS_HIDDEN: bool = true;
     /// What its loss is measured against.
     type Labels;
     /// What forward returns.
@@ -47,11 +49,6 @@ pub trait Head<B: Backend>: Sized {
     /// Whether the loss reads positions that the mask hides: then no position is dropped.
     fn needs_hidden_positions(_inputs: &Inputs, _labels: &Self::Labels) -> bool {
         false
-    }
-
-    /// The rows of the last hidden state that its output and its loss need.
-    fn reads(_packed: &Packed) -> Reads {
-        Reads::All
     }
 
     /// From the encoder's output to the class's.
@@ -292,7 +289,7 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
             &self.encoder,
             inputs,
             &packed,
-            H::reads(&packed),
+            (!H::READS_HIDDEN).then(Vec::new),
             keep,
         );
         let pass = Pass {
@@ -311,7 +308,7 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
     /// # Errors
     /// As [`Albert::forward`].
     pub fn encode(&self, inputs: &Inputs) -> Result<(Packed, Encoded<B>)> {
-        self.encode_reads(inputs, |_| Ok(Reads::All))
+        self.encode_reads(inputs, |_| Ok(None))
     }
 
     /// As [`Albert::encode`], of the last hidden state only the rows of these places (sequence, position), and of the first
@@ -326,18 +323,14 @@ impl<B: Backend, H: Head<B>> Albert<H, B> {
     ) -> Result<(Packed, Encoded<B>)> {
         self.encode_reads(inputs, |packed| {
             let rows = places.iter().map(|&place| packed.row_at(inputs, place));
-            let mut rows = rows.collect::<Result<Vec<_>>>()?;
-            if self.encoder.pooler.is_some() {
-                rows.extend(packed.first_rows());
-            }
-            Ok(Reads::rows(rows, packed))
+            rows.collect::<Result<_>>().map(Some)
         })
     }
 
     fn encode_reads(
         &self,
         inputs: &Inputs,
-        reads: impl FnOnce(&Packed) -> Result<Reads>,
+        reads: impl FnOnce(&Packed) -> Result<Option<Vec<u32>>>,
     ) -> Result<(Packed, Encoded<B>)> {
         inputs.check(&self.config)?;
         let packed = inputs.pack(&self.config, false);

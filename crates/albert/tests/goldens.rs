@@ -526,6 +526,15 @@ fn logits_at_places_are_those_of_forward() {
                 .to_string();
             assert!(message.contains(&format!("{place:?}")), "{message}");
         }
+        let (packed, encoded) = model.encode_at(&inputs, &[(0, 1)]).expect("runs");
+        let message = model
+            .logits_of(&inputs, &packed, &encoded, &[(0, 1), (1, 0)])
+            .expect_err("not encoded")
+            .to_string();
+        assert!(
+            message.contains("encode_at") && message.contains("(1, 0)"),
+            "{message}"
+        );
     }
 }
 

@@ -304,6 +304,60 @@ fn gradients_are_those_of_the_loss_by_finite_differences_with_dropout_too() {
     }
 }
 
+/// Labels at few tokens leave few rows behind the last attention: the gradient of all labels is the sum of those of any two
+/// parts, also where hidden tokens have labels, and without labels it is 0.
+#[test]
+fn gradients_of_parts_of_the_labels_add_up() {
+    fn check<H: Trainable<Reference>>(case: &str, labels: impl Fn(Vec<i64>) -> H::Labels) {
+        let golden = golden(case);
+        let inputs = inputs(&golden);
+        let ids = inputs.input_ids.clone().expect("ids");
+        let (config, folder) = (run::config(&golden.folder), &golden.folder);
+        let checkpoint = Checkpoint::open(folder).expect("a checkpoint");
+        let options = LoadOptions::default();
+        let loaded = Albert::<H, Reference>::from_checkpoint(
+            config,
+            &checkpoint,
+            folder,
+            Reference,
+            options,
+        );
+        let (model, _) = loaded.expect("loads");
+        let (variables, values) = model.parameters();
+        let of = |chosen: &dyn Fn(usize) -> bool| {
+            let label = |(i, &id): (usize, &i64)| if chosen(i) { id } else { -100 };
+            let training = Training {
+                terms: [ids.len(), 0],
+                dropout: None,
+                checkpointing: false,
+            };
+            let mut gradient = vec![0.0; values.len()];
+            let labels = labels(ids.iter().enumerate().map(label).collect());
+            let loss = model.gradients(&inputs, &labels, &training, &variables, &mut gradient);
+            (loss.expect("a gradient"), gradient)
+        };
+        let (loss, gradient) = of(&|_| true);
+        let (first_loss, first) = of(&|i| i % 3 == 0);
+        let (second_loss, second) = of(&|i| i % 3 != 0);
+        assert!((loss - first_loss - second_loss).abs() < 1e-12, "{case}");
+        for (i, all) in gradient.iter().enumerate() {
+            let sum = first[i] + second[i];
+            assert!(
+                (all - sum).abs() < 1e-12,
+                "{case}, element {i}: {all} and {sum}"
+            );
+        }
+        let (none, gradient) = of(&|_| false);
+        assert_eq!(none, 0.0, "{case}");
+        assert!(gradient.iter().all(|x| *x == 0.0), "{case}");
+    }
+    check::<heads::MaskedLm<Reference>>("masked_lm", |labels| labels);
+    check::<heads::PreTraining<Reference>>("pretraining", |labels| PreTrainingLabels {
+        labels: Some(labels),
+        sentence_order_label: None,
+    });
+}
+
 #[test]
 fn bfloat16_products_give_nearly_the_same_gradients_and_int8_is_refused() {
     for case in CASES {

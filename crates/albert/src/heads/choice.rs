@@ -7,9 +7,8 @@ use super::{
 use crate::checkpoint::{Loader, Saver};
 use crate::config::AlbertConfig;
 use crate::error::Result;
-use crate::inputs::{Inputs, Packed};
+use crate::inputs::Inputs;
 use crate::loss::{IGNORE_INDEX, cross_entropy, cross_entropy_gradient};
-use crate::model::Reads;
 use crate::names::Site;
 use crate::ops::{Backend, Gradient};
 use crate::output::{Array, LogitsOutput};
@@ -25,6 +24,7 @@ pub struct MultipleChoice<B: Backend> {
 impl<B: Backend> Head<B> for MultipleChoice<B> {
     const CLASS: &'static str = "AlbertForMultipleChoice";
     const POOLER: Option<bool> = Some(true);
+    const READS_HIDDEN: bool = false;
     type Labels = Vec<i64>;
     type Output = LogitsOutput<B::Scalar>;
 
@@ -40,10 +40,6 @@ impl<B: Backend> Head<B> for MultipleChoice<B> {
 
     fn save<'a>(&'a self, saver: &mut Saver<'a, B>) {
         saver.linear(Site::Classifier, &self.classifier);
-    }
-
-    fn reads(packed: &Packed) -> Reads {
-        Reads::rows(packed.first_rows(), packed)
     }
 
     fn forward(&self, pass: Pass<'_, B>, labels: Option<&Vec<i64>>) -> Result<Self::Output> {

@@ -9,7 +9,7 @@ use crate::config::AlbertConfig;
 use crate::error::{Error, Result};
 use crate::inputs::{Inputs, Packed};
 use crate::loss::IGNORE_INDEX;
-use crate::model::{Encoded, Reads, plain};
+use crate::model::{Encoded, plain};
 use crate::names::{Field, Site};
 use crate::ops::{Backend, Epilogue, Gradient, LinearGradient, Norm, To};
 use crate::output::{Array, LogitsOutput};
@@ -55,15 +55,20 @@ impl<B: Backend> MaskedLm<B> {
     /// Logits [n, V] at n places (sequence, position).
     ///
     /// # Errors
-    /// A place outside the batch or hidden by the mask.
+    /// A place outside the batch, hidden by the mask or not encoded.
     pub(super) fn logits_at(
         &self,
         pass: &Pass<'_, B>,
         places: &[(usize, usize)],
     ) -> Result<Array<B::Scalar>> {
-        let row = |&place: &(usize, usize)| pass.packed.row_at(pass.inputs, place);
+        let row = |&place: &(usize, usize)| {
+            let row = pass.packed.row_at(pass.inputs, place)?;
+            pass.encoded.reads.place(row).ok_or_else(|| {
+                let expected = "a place that was given to encode_at";
+                Error::input("place", expected, format!("{place:?}"))
+            })
+        };
         let rows: Vec<u32> = places.iter().map(row).collect::<Result<_>>()?;
-        let rows = pass.encoded.reads.places(rows);
         let hidden = pass.device.gather_rows(&pass.encoded.hidden, &rows);
         let logits = self.logits(pass.device, pass.config, pass.encoder, &hidden, rows.len());
         Ok(Array::new(
@@ -243,7 +248,7 @@ impl<B: Backend> crate::Albert<MaskedLm<B>, B> {
     /// [`encode_at`](Self::encode_at) these places and perhaps others.
     ///
     /// # Errors
-    /// A place outside the batch or hidden by the mask.
+    /// A place outside the batch, hidden by the mask or not encoded.
     pub fn logits_of(
         &self,
         inputs: &Inputs,
@@ -306,24 +311,20 @@ impl<B: Gradient> MaskedLm<B> {
             "[B, S]",
             inputs.batch * inputs.length,
         )?;
-        let (mut rows, mut targets) = (Vec::new(), Vec::new());
-        for (row, &(b, s)) in (0..).zip(&packed.rows) {
+        let rows = labelled(inputs, packed, labels);
+        let target = |&row: &u32| {
+            let (b, s) = packed.rows[row as usize];
             let (i, v) = (b * inputs.length + s, config.vocab_size);
-            if labels[i] == IGNORE_INDEX {
-                continue;
-            }
             let target = u32::try_from(labels[i]).ok().filter(|t| (*t as usize) < v);
-            let target = target.ok_or_else(|| {
+            target.ok_or_else(|| {
                 let expected = format!("0 to {} or {IGNORE_INDEX}", v - 1);
                 Error::input(format!("labels, element {i}"), expected, labels[i])
-            })?;
-            rows.push(row);
-            targets.push(target);
-        }
-        let read = encoded.reads.count(packed);
-        let mut hidden = device.zeros(read, config.hidden_size);
+            })
+        };
+        let targets: Vec<u32> = rows.iter().map(target).collect::<Result<_>>()?;
+        let rows = encoded.reads.places(&rows);
+        let mut hidden = device.zeros(encoded.reads.count(), config.hidden_size);
         let n = rows.len();
-        let rows = encoded.reads.places(rows);
         if n == 0 {
             return Ok((0.0, hidden));
         }
@@ -383,8 +384,8 @@ impl<B: Gradient> Trainable<B> for MaskedLm<B> {
         Ok([count_labels(labels), 0])
     }
 
-    fn reads_to_learn(inputs: &Inputs, packed: &Packed, labels: &Vec<i64>) -> Reads {
-        Reads::rows(labelled(inputs, packed, labels), packed)
+    fn reads(inputs: &Inputs, packed: &Packed, labels: &Vec<i64>) -> Option<Vec<u32>> {
+        Some(labelled(inputs, packed, labels))
     }
 
     fn reload(&mut self, device: &B, values: &Values<'_>) {

@@ -10,7 +10,6 @@ use crate::config::AlbertConfig;
 use crate::error::Result;
 use crate::inputs::{Inputs, Packed};
 use crate::loss::{IGNORE_INDEX, cross_entropy, cross_entropy_gradient};
-use crate::model::Reads;
 use crate::names::Site;
 use crate::ops::{Backend, Gradient};
 use crate::output::{Array, PreTrainingOutput, trace};
@@ -172,11 +171,9 @@ impl<B: Gradient> Trainable<B> for PreTraining<B> {
         ])
     }
 
-    fn reads_to_learn(inputs: &Inputs, packed: &Packed, labels: &PreTrainingLabels) -> Reads {
+    fn reads(inputs: &Inputs, packed: &Packed, labels: &PreTrainingLabels) -> Option<Vec<u32>> {
         let words = labels.labels.as_deref().unwrap_or_default();
-        let mut rows = labelled(inputs, packed, words);
-        rows.extend(packed.first_rows());
-        Reads::rows(rows, packed)
+        Some(labelled(inputs, packed, words))
     }
 
     fn reload(&mut self, device: &B, values: &Values<'_>) {

@@ -7,11 +7,10 @@ use super::{
 use crate::checkpoint::{Loader, Saver};
 use crate::config::{AlbertConfig, ProblemType};
 use crate::error::{Error, Result};
-use crate::inputs::{Inputs, Packed};
+use crate::inputs::Inputs;
 use crate::loss::{
     IGNORE_INDEX, binary_cross_entropy, cross_entropy, cross_entropy_gradient, mean_squared_error,
 };
-use crate::model::Reads;
 use crate::names::Site;
 use crate::ops::{Backend, Gradient};
 use crate::output::{Array, LogitsOutput};
@@ -90,6 +89,7 @@ fn loss<T: Copy + Into<f64>>(
 impl<B: Backend> Head<B> for SequenceClassification<B> {
     const CLASS: &'static str = "AlbertForSequenceClassification";
     const POOLER: Option<bool> = Some(true);
+    const READS_HIDDEN: bool = false;
     type Labels = ClassLabels;
     type Output = LogitsOutput<B::Scalar>;
 
@@ -101,10 +101,6 @@ impl<B: Backend> Head<B> for SequenceClassification<B> {
 
     fn save<'a>(&'a self, saver: &mut Saver<'a, B>) {
         saver.linear(Site::Classifier, &self.classifier);
-    }
-
-    fn reads(packed: &Packed) -> Reads {
-        Reads::rows(packed.first_rows(), packed)
     }
 
     fn forward(&self, pass: Pass<'_, B>, labels: Option<&ClassLabels>) -> Result<Self::Output> {

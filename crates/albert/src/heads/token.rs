@@ -84,7 +84,7 @@ impl<B: Gradient> Trainable<B> for TokenClassification<B> {
         } = pass;
         let dropped = step
             .dropout
-            .and_then(|plan| plan.rows(DropSite::Classifier, packed));
+            .and_then(|plan| plan.rows(DropSite::Classifier, packed, None));
         let (hidden, t) = (&pass.encoded.hidden, packed.rows.len());
         let logits = HeadLogits::new(device, &self.classifier, hidden, dropped, t);
         let mut gradient = vec![0.0; logits.logits.len()];

@@ -182,7 +182,7 @@ impl<B: Backend> Embed<B> {
             .iter()
             .all(|mode| matches!(mode, PoolingMode::Cls | PoolingMode::Pooler));
         let (packed, encoded) = if first_alone {
-            let first: Vec<_> = (0..rows.len()).map(|b| (b, 0)).collect();
+            let first: Vec<_> = (0..inputs.batch).map(|b| (b, 0)).collect();
             self.model.encode_at(&inputs, &first)?
         } else {
             self.model.encode(&inputs)?

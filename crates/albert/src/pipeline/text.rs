@@ -208,6 +208,13 @@ impl Texts {
     /// Refuses numbers that the model has no row for: the tokenizer belongs to another model.
     fn check(&self, windows: &Windows) -> Result<()> {
         for encoding in &windows.encodings {
+            if encoding.ids.is_empty() {
+                return Err(Error::input(
+                    "text",
+                    "at least one token",
+                    "none: it is empty, and the tokenizer adds no special tokens",
+                ));
+            }
             if let Some(id) = encoding
                 .ids
                 .iter()

@@ -36,10 +36,10 @@ pub(crate) enum OptimizerName {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct UpdateFlags {
-    /// Learning rate after the warm-up
+    /// Learning rate after the warm-up [default: the recipe's]
     #[arg(long, value_name = "RATE", alias = "learning_rate")]
     pub(crate) learning_rate: Option<f64>,
-    /// Samples of an update
+    /// Samples of an update [default: the recipe's]
     #[arg(
         long,
         value_name = "N",
@@ -51,14 +51,15 @@ pub(crate) struct UpdateFlags {
     /// depend on it, not on that number
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) parts: usize,
-    /// Updates
-    #[arg(long, value_name = "N", alias = "max_steps")]
+    /// Updates [default: the recipe's]
+    #[arg(long, value_name = "N", alias = "max_steps", alias = "num_train_steps")]
     pub(crate) max_steps: Option<u64>,
     /// Updates until the learning rate is reached
     #[arg(
         long,
         value_name = "N",
         alias = "warmup_steps",
+        alias = "num_warmup_steps",
         conflicts_with = "warmup_ratio"
     )]
     pub(crate) warmup_steps: Option<u64>,
@@ -68,10 +69,10 @@ pub(crate) struct UpdateFlags {
     /// Shape of the learning rate
     #[arg(long, value_enum, value_name = "SHAPE", alias = "lr_scheduler_type")]
     pub(crate) schedule: Option<ScheduleName>,
-    /// Rule of the updates
+    /// Rule of the updates [default: the recipe's]
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) optimizer: Option<OptimizerName>,
-    /// Weight decay
+    /// Weight decay [default: the recipe's, else 0.01 for the rules of google-research/albert]
     #[arg(long, value_name = "FACTOR", alias = "weight_decay")]
     pub(crate) weight_decay: Option<f64>,
     /// Decay of the mean of gradients
@@ -86,11 +87,11 @@ pub(crate) struct UpdateFlags {
     /// Longest gradient
     #[arg(long, value_name = "NORM", alias = "max_grad_norm")]
     pub(crate) max_grad_norm: Option<f64>,
-    /// Dropout of the body [default: the recipe's, else the configuration's]
+    /// Dropout of the body [default: finetune: the recipe's, else the model's; pretrain: the model's, none for a new one]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) dropout: Option<f64>,
     /// Seed of new weights, of the order of samples and of dropout
-    #[arg(long, default_value_t = 42)]
+    #[arg(long, default_value_t = 42, alias = "random_seed")]
     pub(crate) seed: u64,
     /// Samples that are in memory at a time [default: as many as have 2 GiB of activations]
     #[arg(long, value_name = "N")]
@@ -105,7 +106,13 @@ pub(crate) struct UpdateFlags {
     #[arg(long, value_name = "N", default_value_t = 500, alias = "eval_steps")]
     pub(crate) eval_steps: u64,
     /// Updates between checkpoints
-    #[arg(long, value_name = "N", default_value_t = 500, alias = "save_steps")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 500,
+        alias = "save_steps",
+        alias = "save_checkpoints_steps"
+    )]
     pub(crate) save_steps: u64,
     /// Checkpoints to keep, besides the best
     #[arg(
@@ -115,6 +122,9 @@ pub(crate) struct UpdateFlags {
         alias = "save_total_limit"
     )]
     pub(crate) keep: usize,
+    /// How often a run that diverges goes back to its last checkpoint, with half of the learning rate, before it ends
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) rollbacks: u32,
     /// Updates between logs
     #[arg(long, value_name = "N", default_value_t = 50, alias = "logging_steps")]
     pub(crate) log_steps: u64,
@@ -143,7 +153,16 @@ impl UpdateFlags {
                 OptimizerName::Lamb => (Method::Lamb, Form::Standard),
                 OptimizerName::LambGoogle => (Method::Lamb, Form::Google),
             };
-            options.optimizer = OptimizerOptions::new(method, form);
+            let new = OptimizerOptions::new(method, form);
+            let recipe = options.optimizer.weight_decay;
+            options.optimizer = OptimizerOptions {
+                weight_decay: if recipe > 0.0 {
+                    recipe
+                } else {
+                    new.weight_decay
+                },
+                ..new
+            };
         }
         let optimizer = &mut options.optimizer;
         optimizer.weight_decay = self.weight_decay.unwrap_or(optimizer.weight_decay);
@@ -169,6 +188,7 @@ impl UpdateFlags {
             };
         }
         options.keep = Some(self.keep);
+        options.watch.rollbacks = self.rollbacks;
         options.log_every = self.log_steps;
     }
 

@@ -43,7 +43,7 @@ enum What {
 #[command(before_help = "\
 Examples:
   albert bench forward --model DIR --batch 8 --seq 128
-  albert bench forward --model DIR --batch 8 --seq 128 --threads 1 --isa portable
+  albert bench forward --model DIR --batch 8 --seq 128 --first --threads 1
   albert bench forward --model DIR --lengths 12,7,40,128 --json")]
 struct ForwardBench {
     /// Model: a folder, or ORG/NAME of the Hugging Face Hub

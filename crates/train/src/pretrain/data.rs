@@ -71,6 +71,9 @@ impl PretrainData {
         stages: Vec<Stage>,
     ) -> Result<Self> {
         let corpus = Corpus::new(cache, pieces, options)?;
+        if stages.is_empty() {
+            return Err(Error::input("stages", "at least one", "none"));
+        }
         stages.iter().try_for_each(Stage::check)?;
         let samples = stages
             .iter()

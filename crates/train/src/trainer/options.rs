@@ -353,7 +353,10 @@ impl TrainOptions {
 
 impl TrainOptions {
     /// Refuses more ranks than parts. (Both are powers of two, so fewer divide them.)
-    pub(crate) fn check_ranks(&self, ranks: usize) -> Result<()> {
+    ///
+    /// # Errors
+    /// Fewer parts.
+    pub fn check_ranks(&self, ranks: usize) -> Result<()> {
         if ranks <= self.parts {
             return Ok(());
         }

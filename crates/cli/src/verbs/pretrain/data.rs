@@ -36,8 +36,16 @@ enum ObjectiveName {
 pub(super) struct TextFlags {
     /// Text files (plain, .gz or .zst): a sentence on each line, an empty line between documents; or .tfrecord files of
     /// samples, as google-research/albert makes them
-    #[arg(required = true, value_name = "FILES", alias = "input_file")]
+    #[arg(required_unless_present = "input_file", value_name = "FILES")]
     files: Vec<PathBuf>,
+    /// The same, as google-research/albert names it.
+    #[arg(
+        long = "input_file",
+        hide = true,
+        value_delimiter = ',',
+        conflicts_with = "files"
+    )]
+    input_file: Vec<PathBuf>,
     /// Lines are paragraphs: cut them into sentences
     #[arg(long)]
     split_sentences: bool,
@@ -91,7 +99,7 @@ pub(super) struct TextFlags {
     #[arg(long, value_name = "N", requires = "prepare_only", value_parser = clap::value_parser!(u32).range(1..=99_999))]
     tfrecords: Option<u32>,
     /// With --tfrecords: passes over the text
-    #[arg(long, value_name = "N", default_value_t = 40, alias = "dupe_factor", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 40, alias = "dupe_factor", requires = "tfrecords", value_parser = clap::value_parser!(u64).range(1..))]
     dupe_factor: u64,
     /// Threads that make tokens.
     #[arg(skip)]
@@ -127,6 +135,11 @@ enum Training {
 }
 
 impl TextFlags {
+    /// Flags that name the same thing become one.
+    pub(super) fn unite(&mut self) {
+        self.files.append(&mut self.input_file);
+    }
+
     fn options(&self, seed: u64) -> PretrainOptions {
         PretrainOptions {
             objective: match self.objective {
@@ -262,9 +275,19 @@ impl TextFlags {
         voice: Voice,
     ) -> Result<()> {
         let Some(count) = self.tfrecords else {
-            self.tokens(&self.files, &self.cache(output)?, tokenizer, voice)?;
+            let cache = self.cache(output)?;
+            self.tokens(&self.files, &cache, tokenizer, voice)?;
+            if !self.validation_file.is_empty() {
+                let cache = validation_cache(&cache)?;
+                self.tokens(&self.validation_file, &cache, tokenizer, voice)?;
+            }
             return Ok(());
         };
+        if !self.validation_file.is_empty() {
+            bail!(
+                "--validation-file: expected no --tfrecords beside it; write the files of each in a run of its own"
+            );
+        }
         let Some(output) = output else {
             return Err(usage(
                 "--output is missing: the folder for the .tfrecord files",
@@ -318,8 +341,7 @@ impl TextFlags {
         let pieces = || Pieces::of(tokenizer);
         let options = self.options(seed);
         let share = self.held_out.unwrap_or(HELD_OUT);
-        let is_record = |path: &PathBuf| path.extension().is_some_and(|end| end == "tfrecord");
-        let records = self.files.iter().filter(|path| is_record(path)).count();
+        let records = self.files.iter().filter(|path| holds_records(path)).count();
         if records > 0 && records < self.files.len() {
             bail!("expected text files or .tfrecord files, found both");
         }
@@ -421,7 +443,7 @@ impl TextFlags {
             }
             ([], _) => None,
             (files, _) => {
-                let folder = beside(&cache_folder, ".validation")?;
+                let folder = validation_cache(&cache_folder)?;
                 let cache = self.tokens(files, &folder, tokenizer, voice)?;
                 Some(measured(cache, Split::All)?)
             }
@@ -478,6 +500,22 @@ impl TextFlags {
         }
         Ok(())
     }
+}
+
+/// Whether a file is of samples, by its name: x.tfrecord, x.tf_record, x.tfrecord-00000-of-00001.
+fn holds_records(path: &Path) -> bool {
+    let name = file_name(path).to_lowercase();
+    [".tfrecord", ".tf_record"].iter().any(|end| {
+        name.rfind(end).is_some_and(|at| {
+            let rest = &name[at + end.len()..];
+            rest.is_empty() || rest.starts_with('-')
+        })
+    })
+}
+
+/// The cache of what is measured on, beside that of the text.
+fn validation_cache(cache: &Path) -> Result<PathBuf> {
+    beside(cache, ".validation")
 }
 
 /// A name with an end more, whatever form the path has: `out/`, `.`.

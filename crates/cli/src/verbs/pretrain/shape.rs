@@ -35,7 +35,12 @@ pub(super) struct ShapeFlags {
     tokenizer: Option<PathBuf>,
     /// Shape of a new model: a file like config.json, or the name of a published model (albert-base-v2). Its vocabulary
     /// becomes the tokenizer's
-    #[arg(long, value_name = "FILE|NAME", required_unless_present_any = ["model", "prepare_only"])]
+    #[arg(
+        long,
+        value_name = "FILE|NAME",
+        alias = "albert_config_file",
+        required_unless_present_any = ["model", "prepare_only"]
+    )]
     config: Option<String>,
     /// Model to go on with: a folder, or ORG/NAME of the Hugging Face Hub
     #[arg(

@@ -29,13 +29,13 @@ pub(super) struct VocabTrain {
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
     /// Pieces, the reserved ones included
-    #[arg(long, value_name = "N", default_value_t = VocabOptions::default().vocab_size)]
+    #[arg(long, alias = "vocab_size", value_name = "N", default_value_t = VocabOptions::default().vocab_size)]
     vocab_size: usize,
     /// Share of the text's characters that pieces are made of; rarer ones are unknown to it
-    #[arg(long, value_name = "SHARE", default_value_t = VocabOptions::default().character_coverage)]
+    #[arg(long, alias = "character_coverage", value_name = "SHARE", default_value_t = VocabOptions::default().character_coverage)]
     character_coverage: f64,
     /// Lines to draw at most, at random; 0 takes all
-    #[arg(long, value_name = "N", default_value_t = VocabOptions::default().input_sentence_size)]
+    #[arg(long, alias = "input_sentence_size", value_name = "N", default_value_t = VocabOptions::default().input_sentence_size)]
     input_sentence_size: u64,
     /// Which lines are drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -47,7 +47,7 @@ pub(super) struct VocabTrain {
     #[arg(long)]
     keep_accents: bool,
     /// Every digit is a piece of its own
-    #[arg(long)]
+    #[arg(long, alias = "split_digits")]
     split_digits: bool,
     /// Pieces that are found whole wherever they stand; once for each [default: ( ) " - . – £ €]
     #[arg(
@@ -64,28 +64,28 @@ pub(super) struct VocabTrain {
     #[arg(long, value_name = "SYMBOL")]
     control_symbol: Vec<String>,
     /// Characters of a piece, at most
-    #[arg(long, value_name = "N", default_value_t = VocabOptions::default().max_sentencepiece_length, help_heading = "Details")]
+    #[arg(long, alias = "max_sentencepiece_length", value_name = "N", default_value_t = VocabOptions::default().max_sentencepiece_length, help_heading = "Details")]
     max_sentencepiece_length: usize,
     /// Pieces to begin with, at most
-    #[arg(long, value_name = "N", default_value_t = VocabOptions::default().seed_sentencepiece_size, help_heading = "Details")]
+    #[arg(long, alias = "seed_sentencepiece_size", value_name = "N", default_value_t = VocabOptions::default().seed_sentencepiece_size, help_heading = "Details")]
     seed_sentencepiece_size: usize,
     /// Share of the pieces that a round of pruning keeps
-    #[arg(long, value_name = "SHARE", default_value_t = VocabOptions::default().shrinking_factor, help_heading = "Details")]
+    #[arg(long, alias = "shrinking_factor", value_name = "SHARE", default_value_t = VocabOptions::default().shrinking_factor, help_heading = "Details")]
     shrinking_factor: f64,
     /// Steps of expectation and maximisation before each round
-    #[arg(long, value_name = "N", default_value_t = VocabOptions::default().num_sub_iterations, help_heading = "Details")]
+    #[arg(long, alias = "num_sub_iterations", value_name = "N", default_value_t = VocabOptions::default().num_sub_iterations, help_heading = "Details")]
     num_sub_iterations: usize,
     /// Id of the padding piece
-    #[arg(long, value_name = "ID", default_value_t = VocabOptions::default().pad_id, help_heading = "Details")]
+    #[arg(long, alias = "pad_id", value_name = "ID", default_value_t = VocabOptions::default().pad_id, help_heading = "Details")]
     pad_id: usize,
     /// Id of the unknown piece
-    #[arg(long, value_name = "ID", default_value_t = VocabOptions::default().unk_id, help_heading = "Details")]
+    #[arg(long, alias = "unk_id", value_name = "ID", default_value_t = VocabOptions::default().unk_id, help_heading = "Details")]
     unk_id: usize,
     /// Id of a piece for the beginning of a text [default: there is none]
-    #[arg(long, value_name = "ID", help_heading = "Details")]
+    #[arg(long, alias = "bos_id", value_name = "ID", help_heading = "Details")]
     bos_id: Option<usize>,
     /// Id of a piece for the end of a text [default: there is none]
-    #[arg(long, value_name = "ID", help_heading = "Details")]
+    #[arg(long, alias = "eos_id", value_name = "ID", help_heading = "Details")]
     eos_id: Option<usize>,
     /// Threads; results do not depend on it [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
