@@ -69,7 +69,8 @@ impl<B: Gradient, H: Trainable<B>> Albert<H, B> {
     }
 
     /// The loss of a batch, or its share of it, and the gradient of that with respect to all parameters, which is added to
-    /// `gradient` in the layout of [`Albert::parameters`].
+    /// `gradient` in the layout of [`Albert::parameters`]. The loss is the sum of two: of words and of the order of sentences in
+    /// pre-training, elsewhere the second is 0.
     ///
     /// # Errors
     /// Inputs or labels that do not fit the model; a device or model that cannot be trained.
@@ -80,7 +81,7 @@ impl<B: Gradient, H: Trainable<B>> Albert<H, B> {
         how: &Training,
         variables: &[Variable],
         gradient: &mut [B::Scalar],
-    ) -> Result<f64> {
+    ) -> Result<[f64; 2]> {
         let (device, config) = (self.device(), self.config());
         if let Some(refusal) = device.refusal() {
             return Err(Error::input("training", "a device with gradients", refusal));
@@ -156,7 +157,7 @@ impl<B: Gradient, H: Trainable<B>> Albert<H, B> {
             dropout,
         };
         backward.run(tape, head.hidden, head.pooled, &mut gradients);
-        Ok(head.loss)
+        Ok(head.losses)
     }
 }
 

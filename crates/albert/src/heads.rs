@@ -73,10 +73,10 @@ pub struct HeadStep<'a> {
     pub dropout: Option<&'a DropoutPlan>,
 }
 
-/// The loss, and the gradients of what a head reads.
+/// The losses, and the gradients of what a head reads.
 pub struct HeadGradient<B: Backend> {
-    /// Sum of the terms over their number in the whole batch.
-    pub loss: f64,
+    /// Of each loss the sum of the terms over their number in the whole batch; the second is 0 where a class has one.
+    pub losses: [f64; 2],
     /// Of the rows of the last hidden state that were computed ([`crate::model::Reads`]) [R, H].
     pub hidden: Option<B::Buffer>,
     /// [B, H]

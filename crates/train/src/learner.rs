@@ -10,6 +10,11 @@ use crate::random::mix;
 /// Values by name, such as `accuracy`, in the order of their names.
 pub type Metrics = BTreeMap<String, f64>;
 
+/// Both losses of two parts.
+pub(crate) fn added(a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
+    [a[0] + b[0], a[1] + b[1]]
+}
+
 /// The seam between the trainer, which knows steps and files, and the model, which knows gradients.
 pub trait Learner {
     /// Why a call failed.
@@ -37,8 +42,8 @@ pub trait Learner {
     /// Samples that cannot be read or do not fit the model.
     fn terms(&self, samples: &[usize]) -> Result<[usize; 2], Self::Error>;
 
-    /// Adds the gradient of the samples' part of the loss to `gradient`, and returns that part: the sum of their terms
-    /// divided by `terms`, which counts the whole batch. Dropout depends on `step` and on the samples' numbers, not on
+    /// Adds the gradient of the samples' part of the loss to `gradient`, and returns that part of each of the two losses, whose
+    /// sum it is: the sum of their terms divided by `terms`, which counts the whole batch. Dropout depends on `step` and on the samples' numbers, not on
     /// how the batch is cut.
     ///
     /// # Errors
@@ -49,7 +54,7 @@ pub trait Learner {
         terms: [usize; 2],
         step: u64,
         gradient: &mut [f32],
-    ) -> Result<f64, Self::Error>;
+    ) -> Result<[f64; 2], Self::Error>;
 
     /// Metrics over the evaluation data, `loss` among them; empty when there are none.
     ///

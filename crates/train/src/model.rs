@@ -7,7 +7,7 @@ use albert::heads::Trainable;
 use albert::{Albert, Cpu, DropoutPlan, Training, Variable};
 
 use crate::dataset::Dataset;
-use crate::learner::{Learner, Metrics};
+use crate::learner::{Learner, Metrics, added};
 
 /// Why a model cannot learn, be evaluated or be saved.
 #[derive(Debug, thiserror::Error)]
@@ -151,8 +151,8 @@ impl<H: Trainable<Cpu>> Learner for ModelLearner<'_, H> {
         terms: [usize; 2],
         step: u64,
         gradient: &mut [f32],
-    ) -> Result<f64, ModelError> {
-        let mut loss = 0.0;
+    ) -> Result<[f64; 2], ModelError> {
+        let mut losses = [0.0; 2];
         for samples in self.groups(samples) {
             let (inputs, labels) = self.data.batch(&samples)?;
             let each = inputs.batch / samples.len();
@@ -168,11 +168,11 @@ impl<H: Trainable<Cpu>> Learner for ModelLearner<'_, H> {
                 }),
                 checkpointing: self.options.checkpointing,
             };
-            loss += self
-                .model
-                .gradients(&inputs, &labels, &how, &self.variables, gradient)?;
+            let (model, variables) = (&self.model, &self.variables);
+            let part = model.gradients(&inputs, &labels, &how, variables, gradient)?;
+            losses = added(losses, part);
         }
-        Ok(loss)
+        Ok(losses)
     }
 
     fn evaluate(&mut self) -> Result<Metrics, ModelError> {

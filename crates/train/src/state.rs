@@ -50,6 +50,9 @@ pub struct State {
     pub total_flos: f64,
     /// Sum and number of the losses since the last log.
     pub since_log: (f64, u64),
+    /// Sum of the second losses among them.
+    #[serde(default)]
+    pub second_since_log: f64,
     /// Sum and number of all losses.
     pub overall: (f64, u64),
     /// Step and value of the best evaluation.

@@ -21,10 +21,10 @@
 //!     fn samples(&self) -> usize { 10 }
 //!     fn tokens(&self, _: usize) -> usize { 1 }
 //!     fn terms(&self, samples: &[usize]) -> Result<[usize; 2], Self::Error> { Ok([samples.len(), 0]) }
-//!     fn gradient(&mut self, samples: &[usize], terms: [usize; 2], _: u64, gradient: &mut [f32]) -> std::io::Result<f64> {
+//!     fn gradient(&mut self, samples: &[usize], terms: [usize; 2], _: u64, gradient: &mut [f32]) -> std::io::Result<[f64; 2]> {
 //!         let errors = samples.iter().map(|sample| self.0[0] - *sample as f32);
 //!         gradient[0] += errors.clone().map(|e| 2.0 * e / terms[0] as f32).sum::<f32>();
-//!         Ok(errors.map(|e| f64::from(e * e) / terms[0] as f64).sum())
+//!         Ok([errors.map(|e| f64::from(e * e) / terms[0] as f64).sum(), 0.0])
 //!     }
 //!     fn evaluate(&mut self) -> std::io::Result<Metrics> { Ok(Metrics::new()) }
 //!     fn save(&self, folder: &Path) -> std::io::Result<()> { std::fs::write(folder.join("mean"), self.0[0].to_string()) }
@@ -212,9 +212,10 @@ impl<L: Learner> Trainer<L> {
         clock: &mut (Instant, u64),
     ) -> Result<bool> {
         let step = self.state.step;
-        let Batch::Done { loss, tokens } = self.batch(stop)? else {
+        let Batch::Done { losses, tokens } = self.batch(stop)? else {
             return Ok(false);
         };
+        let loss = losses[0] + losses[1];
         self.ties.gather(&mut self.gradients[0]);
         let length = norm(&self.gradients[0], self.options.threads);
         let rate = self.schedule.rate(self.options.learning_rate, step) * self.state.rate_scale;
@@ -235,6 +236,7 @@ impl<L: Learner> Trainer<L> {
                     *sum += loss;
                     *count += 1;
                 }
+                self.state.second_since_log += losses[1];
             }
         }
         self.advance(tokens);

@@ -140,7 +140,7 @@ where
         let length = norm(&gradient, 2);
         optimizer.update(&mut values, &mut gradient, length, number(&step["lr"]), 2);
         learner.assign(&values);
-        loss.expect("a gradient")
+        loss.expect("a gradient").iter().sum()
     };
     (0..10).map(each).collect()
 }
@@ -369,9 +369,8 @@ fn learn_by_heart<H: Trainable<Cpu>>(
             "{name}: loss {first:?} to {last} after {steps} steps"
         );
         gradient.fill(0.0);
-        last = learner
-            .gradient(&all, terms, steps, &mut gradient)
-            .expect("a gradient");
+        let losses = learner.gradient(&all, terms, steps, &mut gradient);
+        last = losses.expect("a gradient").iter().sum();
         first.get_or_insert(last);
         let length = norm(&gradient, 2);
         optimizer.update(&mut values, &mut gradient, length, 2e-3, 2);
@@ -564,9 +563,8 @@ fn gradient(
     let terms = learner.terms(samples).expect("labels that fit");
     let mut gradient = vec![0.0; learner.values().len()];
     let parts = samples.chunks(part).map(|part| {
-        learner
-            .gradient(part, terms, step, &mut gradient)
-            .expect("a gradient")
+        let losses = learner.gradient(part, terms, step, &mut gradient);
+        losses.expect("a gradient")[0]
     });
     let loss = parts.sum();
     (gradient, loss)

@@ -97,7 +97,7 @@ impl<B: Gradient> Trainable<B> for MultipleChoice<B> {
         let (sum, pooled) =
             pooled_backward(&pass, &self.classifier, site, step.dropout, gradients, loss)?;
         Ok(HeadGradient {
-            loss: sum * scale,
+            losses: [sum * scale, 0.0],
             hidden: None,
             pooled: Some(pooled),
         })

@@ -406,7 +406,7 @@ impl<B: Gradient> Trainable<B> for MaskedLm<B> {
     ) -> Result<HeadGradient<B>> {
         let (loss, hidden) = self.gradient(&pass, labels, step.terms[0], gradients)?;
         Ok(HeadGradient {
-            loss,
+            losses: [loss, 0.0],
             hidden: Some(hidden),
             pooled: None,
         })

@@ -190,7 +190,7 @@ impl<B: Gradient> Trainable<B> for PreTraining<B> {
         gradients: &mut Gradients<'_, B::Scalar>,
     ) -> Result<HeadGradient<B>> {
         let mut result = HeadGradient {
-            loss: 0.0,
+            losses: [0.0; 2],
             hidden: None,
             pooled: None,
         };
@@ -198,7 +198,7 @@ impl<B: Gradient> Trainable<B> for PreTraining<B> {
             let (loss, hidden) =
                 self.masked_lm
                     .gradient(&pass, labels, step.terms[0], gradients)?;
-            result.loss += loss;
+            result.losses[0] = loss;
             result.hidden = Some(hidden);
         }
         let orders = labels.sentence_order_label.as_ref();
@@ -223,7 +223,7 @@ impl<B: Gradient> Trainable<B> for PreTraining<B> {
                 gradients,
                 loss,
             )?;
-            result.loss += sum * scale;
+            result.losses[1] = sum * scale;
             result.pooled = Some(pooled);
         }
         Ok(result)

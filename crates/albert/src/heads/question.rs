@@ -152,7 +152,7 @@ impl<B: Gradient> Trainable<B> for QuestionAnswering<B> {
         let h = pass.config.hidden_size;
         let hidden = logits.backward(device, &self.outputs, &gradient, into, h);
         Ok(HeadGradient {
-            loss,
+            losses: [loss, 0.0],
             hidden: Some(hidden),
             pooled: None,
         })

@@ -105,7 +105,7 @@ impl<B: Gradient> Trainable<B> for TokenClassification<B> {
         let h = pass.config.hidden_size;
         let hidden = logits.backward(device, &self.classifier, &gradient, into, h);
         Ok(HeadGradient {
-            loss: sum * scale,
+            losses: [sum * scale, 0.0],
             hidden: Some(hidden),
             pooled: None,
         })

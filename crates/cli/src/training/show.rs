@@ -67,8 +67,13 @@ impl Observer for Show {
     fn logged(&mut self, log: &Log) {
         let done = (log.step - self.first).max(1) as f64;
         let left = self.start.elapsed().as_secs_f64() / done * (log.total - log.step) as f64;
+        let losses = log
+            .losses
+            .map_or(String::new(), |[(first, a), (second, b)]| {
+                format!(" ({first} {a:.4}, {second} {b:.4})")
+            });
         self.line(format_args!(
-            "step {}/{} (epoch {:.2}): loss {:.4}, gradient {:.2}, rate {:.2e}, {:.0} tokens/s, {:.0} s left",
+            "step {}/{} (epoch {:.2}): loss {:.4}{losses}, gradient {:.2}, rate {:.2e}, {:.0} tokens/s, {:.0} s left",
             log.step, log.total, log.epoch, log.loss, log.grad_norm, log.learning_rate, log.tokens_per_second, left
         ));
     }

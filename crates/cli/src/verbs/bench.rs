@@ -259,7 +259,7 @@ impl TrainBench {
         for round in 0..self.iterations.get() + 2 {
             let start = Instant::now();
             gradient.fill(0.0);
-            let loss = model.gradients(&inputs, &labels, &how, &variables, &mut gradient)?;
+            let [loss, _] = model.gradients(&inputs, &labels, &how, &variables, &mut gradient)?;
             let norm = norm(&gradient, threads);
             optimizer.update(&mut values, &mut gradient, norm, 1e-4, threads);
             model.assign(&variables, &values);

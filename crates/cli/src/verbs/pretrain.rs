@@ -144,6 +144,9 @@ impl Pretrain {
             options.evaluate = Cadence::Never;
             options.best = None;
         }
+        if objective != Objective::None && self.text.predicts_words() {
+            options.losses = Some(objective.losses());
+        }
         let seed = self.updates.seed;
         if data.are_ordered() {
             options.order = Order::AsGiven;

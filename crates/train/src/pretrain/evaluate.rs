@@ -44,10 +44,7 @@ pub fn evaluate<B: Backend>(
     }
     let mut metrics = Metrics::new();
     let mut loss = 0.0;
-    let second = match objective {
-        Objective::NextSentence => "next_sentence",
-        Objective::SentenceOrder | Objective::None => "sentence_order",
-    };
+    let second = objective.second_label();
     for (name, score) in [("masked_lm", words), (second, orders)] {
         if !score.losses.is_empty() {
             let mean = mean(&score.losses);

@@ -14,6 +14,25 @@ pub enum Objective {
     None,
 }
 
+impl Objective {
+    /// What the second label is called in measures; that of swapped sentences where there is none.
+    pub fn second_label(self) -> &'static str {
+        match self {
+            Self::NextSentence => "next_sentence",
+            Self::SentenceOrder | Self::None => "sentence_order",
+        }
+    }
+
+    /// The names of the two losses.
+    pub fn losses(self) -> [&'static str; 2] {
+        let second = match self {
+            Self::NextSentence => "next_sentence_loss",
+            Self::SentenceOrder | Self::None => "sentence_order_loss",
+        };
+        ["masked_lm_loss", second]
+    }
+}
+
 /// How tokens are masked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Masking {

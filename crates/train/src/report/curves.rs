@@ -1,4 +1,4 @@
-//! Curves of the history as an SVG: one panel for each quantity, losses of training and evaluation in one.
+//! Curves of the history as an SVG: one panel for each quantity, in training and in evaluation together.
 
 use std::fmt::Write;
 
@@ -21,10 +21,18 @@ pub fn svg(history: &[Entry]) -> String {
         }
     }
     let mut panels = vec![vec![("loss", COLOURS[0]), ("eval_loss", COLOURS[1])]];
-    panels.extend(names.iter().map(|name| {
-        let evaluated = name.starts_with("eval_");
-        vec![(*name, COLOURS[usize::from(evaluated)])]
-    }));
+    for name in &names {
+        let measured = name.strip_prefix("eval_");
+        if measured.is_some_and(|name| names.contains(&name)) {
+            continue;
+        }
+        let mut panel = vec![(*name, COLOURS[usize::from(measured.is_some())])];
+        let beside = names
+            .iter()
+            .find(|other| other.strip_prefix("eval_") == Some(name));
+        panel.extend(beside.map(|beside| (*beside, COLOURS[1])));
+        panels.push(panel);
+    }
     let rows = panels.len().div_ceil(2);
     let (width, height) = (2.0 * PANEL.0, rows as f64 * PANEL.1);
     let mut out = format!(

@@ -75,13 +75,20 @@ impl<O: Observer> Observer for TensorBoard<O> {
     }
 
     fn logged(&mut self, log: &Log) {
-        let values = [
+        let tags = log
+            .losses
+            .unwrap_or_default()
+            .map(|(name, loss)| (format!("train/{name}"), loss));
+        let mut values = vec![
             ("train/loss", log.loss),
             ("train/grad_norm", log.grad_norm),
             ("train/learning_rate", log.learning_rate),
             ("train/epoch", log.epoch),
             ("train/tokens_per_second", log.tokens_per_second),
         ];
+        if log.losses.is_some() {
+            values.extend(tags.iter().map(|(tag, loss)| (tag.as_str(), *loss)));
+        }
         self.write(log.step, &values);
         self.next.logged(log);
     }

@@ -16,6 +16,8 @@ pub struct Log {
     pub epoch: f64,
     /// Mean loss since the last log; NaN when all updates were left out.
     pub loss: f64,
+    /// The two losses that it is the sum of, with their names, where it is one of two.
+    pub losses: Option<[(&'static str, f64); 2]>,
     /// Norm of the last gradient, before the clip.
     pub grad_norm: f64,
     /// Learning rate of the last update.

@@ -120,6 +120,8 @@ pub struct TrainOptions {
     pub log_every: u64,
     /// Whether the first update is reported.
     pub log_first: bool,
+    /// Names of the two losses that are reported, where the loss is their sum.
+    pub losses: Option<[&'static str; 2]>,
     /// How often to evaluate.
     pub evaluate: Cadence,
     /// How often to save.
@@ -164,6 +166,7 @@ impl TrainOptions {
             tied: Vec::new(),
             log_every: 500,
             log_first: false,
+            losses: None,
             evaluate: Cadence::Never,
             save: Cadence::Steps(500),
             best: None,

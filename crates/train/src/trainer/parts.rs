@@ -15,11 +15,11 @@ use super::error::{Result, TrainError};
 use super::options::{Micro, Order};
 use super::order;
 use crate::exchange::tree;
-use crate::learner::Learner;
+use crate::learner::{Learner, added};
 
 /// How a batch ended.
 pub(super) enum Batch {
-    Done { loss: f64, tokens: u64 },
+    Done { losses: [f64; 2], tokens: u64 },
     Interrupted,
 }
 
@@ -79,9 +79,9 @@ impl<L: Learner> Trainer<L> {
         };
         let found = work.sum(mine, &mut self.gradients);
         let record = match &found {
-            Ok(loss) => [DONE, loss.to_bits()],
-            Err(Stopped::Interrupted) => [INTERRUPTED, 0],
-            Err(Stopped::Failed(_)) => [FAILED, 0],
+            Ok(losses) => [DONE, losses[0].to_bits(), losses[1].to_bits()],
+            Err(Stopped::Interrupted) => [INTERRUPTED, 0, 0],
+            Err(Stopped::Failed(_)) => [FAILED, 0, 0],
         };
         // Told before the sum, in which a rank that stopped would be waited for.
         let all = self.ranks.gather(record);
@@ -96,11 +96,11 @@ impl<L: Learner> Trainer<L> {
             return Ok(Batch::Interrupted);
         }
         self.ranks.sum(&mut self.gradients[0])?;
-        let losses: Vec<f64> = all.iter().map(|record| f64::from_bits(record[1])).collect();
-        Ok(Batch::Done {
-            loss: tree(&losses),
-            tokens,
-        })
+        let losses = [1, 2].map(|i| {
+            let of_ranks: Vec<f64> = all.iter().map(|record| f64::from_bits(record[i])).collect();
+            tree(&of_ranks)
+        });
+        Ok(Batch::Done { losses, tokens })
     }
 }
 
@@ -140,12 +140,12 @@ struct Work<'a, L> {
 }
 
 impl<L: Learner> Work<'_, L> {
-    /// Puts the gradient of 2ⁿ parts into the first of n + 1 vectors, whatever they hold, and returns the parts' loss.
+    /// Puts the gradient of 2ⁿ parts into the first of n + 1 vectors, whatever they hold, and returns the parts' losses.
     fn sum(
         &mut self,
         parts: Range<usize>,
         gradients: &mut [Vec<f32>],
-    ) -> std::result::Result<f64, Stopped<L::Error>> {
+    ) -> std::result::Result<[f64; 2], Stopped<L::Error>> {
         if parts.len() == 1 {
             return self.part(parts.start, &mut gradients[0]);
         }
@@ -156,7 +156,7 @@ impl<L: Learner> Work<'_, L> {
         for (sum, x) in sum[0].iter_mut().zip(&rest[0]) {
             *sum += *x;
         }
-        Ok(first + second)
+        Ok(added(first, second))
     }
 
     /// One part, from zero, micro-batch by micro-batch.
@@ -164,13 +164,13 @@ impl<L: Learner> Work<'_, L> {
         &mut self,
         part: usize,
         gradient: &mut [f32],
-    ) -> std::result::Result<f64, Stopped<L::Error>> {
+    ) -> std::result::Result<[f64; 2], Stopped<L::Error>> {
         gradient.fill(0.0);
         let [start, end] = [part, part + 1].map(|part| place(part, self.parts, self.batch));
         let micro = order::cut(&self.batch[start..end], self.micro, |sample| {
             self.learner.tokens(sample)
         });
-        let mut loss = 0.0;
+        let mut losses = [0.0; 2];
         for samples in micro {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(Stopped::Interrupted);
@@ -178,8 +178,8 @@ impl<L: Learner> Work<'_, L> {
             let found = self
                 .learner
                 .gradient(samples, self.terms, self.step, gradient);
-            loss += found.map_err(Stopped::Failed)?;
+            losses = added(losses, found.map_err(Stopped::Failed)?);
         }
-        Ok(loss)
+        Ok(losses)
     }
 }

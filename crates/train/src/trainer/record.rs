@@ -17,6 +17,8 @@ impl<L: Learner> Trainer<L> {
         clock: &mut (Instant, u64),
     ) {
         let (sum, count) = std::mem::take(&mut self.state.since_log);
+        let second = std::mem::take(&mut self.state.second_since_log);
+        let parts = [sum - second, second].map(|part| part / count as f64);
         let now = (Instant::now(), self.state.tokens);
         let seconds = (now.0 - clock.0).as_secs_f64();
         let tokens = now.1.saturating_sub(clock.1) as f64;
@@ -26,15 +28,26 @@ impl<L: Learner> Trainer<L> {
             total: self.schedule.total,
             epoch: self.state.epoch,
             loss: sum / count as f64,
+            losses: self
+                .options
+                .losses
+                .map(|names| [0, 1].map(|i| (names[i], parts[i]))),
             grad_norm,
             learning_rate,
             tokens_per_second: tokens / seconds.max(1e-9),
         };
-        self.state.remember([
+        let mut values = vec![
             ("grad_norm", log.grad_norm.into()),
             ("learning_rate", log.learning_rate.into()),
             ("loss", log.loss.into()),
-        ]);
+        ];
+        values.extend(
+            log.losses
+                .iter()
+                .flatten()
+                .map(|(name, loss)| (*name, (*loss).into())),
+        );
+        self.state.remember(values);
         observer.logged(&log);
     }
 

@@ -23,7 +23,7 @@ struct Diary {
 
 impl Observer for Diary {
     fn logged(&mut self, log: &Log) {
-        self.logs.push(*log);
+        self.logs.push(log.clone());
     }
     fn evaluated(&mut self, step: u64, _: f64, _: &Metrics) {
         self.evaluated.push(step);
@@ -77,7 +77,11 @@ fn scores(values: &'static [f64]) -> Box<dyn Fn(usize) -> Metrics> {
 #[test]
 fn learns_logs_and_keeps_as_many_checkpoints_as_asked() {
     let home = folder();
-    let (outcome, diary, _) = run(Toy::new(), options(home.path()));
+    let named = TrainOptions {
+        losses: Some(["one_loss", "other_loss"]),
+        ..options(home.path())
+    };
+    let (outcome, diary, _) = run(Toy::new(), named);
     let outcome = outcome.expect("an end");
     assert_eq!(
         (outcome.end, outcome.step, outcome.steps_now),
@@ -102,6 +106,16 @@ fn learns_logs_and_keeps_as_many_checkpoints_as_asked() {
     assert_eq!(found["epoch"], 40.0 / 7.0);
     assert_eq!(found["log_history"][1]["step"], 6);
     assert_eq!(found["log_history"][1]["loss"], diary.logs[1].loss);
+    // The toy's two losses are equal.
+    for log in &diary.logs {
+        let [(first, a), (second, b)] = log.losses.expect("both losses");
+        assert_eq!([first, second], ["one_loss", "other_loss"]);
+        assert!((a + b - log.loss).abs() < 1e-12 && (a - b).abs() < 1e-12);
+    }
+    assert_eq!(
+        found["log_history"][1]["other_loss"],
+        diary.logs[1].losses.expect("both losses")[1].1
+    );
     // A second run finds that nothing is left to do.
     let (outcome, diary, _) = run(Toy::new(), options(home.path()));
     assert_eq!(outcome.expect("an end").steps_now, 0);

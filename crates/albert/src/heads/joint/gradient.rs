@@ -159,7 +159,7 @@ impl<B: Gradient> Trainable<B> for JointQuestionAnswering<B> {
         let scores = up(t, 1, &scores);
         device.linear_backward(&encoded.hidden, &self.start.weight, &scores, into, to);
         Ok(HeadGradient {
-            loss,
+            losses: [loss, 0.0],
             hidden: Some(out),
             pooled: None,
         })
