@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Fine-tunes and pre-trains small models with 1, 2 and 4 processes of mpirun and compares the results byte by byte; kills a process, stops a
-# run, starts processes that differ, and goes on with another number. Needs Open MPI and an `albert` with the feature `mpi`:
+# Fine-tunes and pre-trains small models with 1, 2 and 4 processes of mpirun and compares the results byte by byte; kills a
+# process, stops a run, starts processes that differ, and goes on with another number. Needs Open MPI and an `albert` with the
+# feature `mpi`:
 #   cargo build --release --features mpi && tools/mpi_check.sh target/release/albert
 set -euo pipefail
 albert=$(realpath "${1:?usage: tools/mpi_check.sh ALBERT}")

@@ -153,7 +153,7 @@ def pretrained(options, setting, folder):
         out = pathlib.Path(out)
         command = [*always, *begin, "--max-seq-length", options.length, "--objective", setting["objective"], "--seed", setting["seed"],
                    "--output", out / "model", "--max-steps", options.steps, "--batch-size", options.batch, "--learning-rate",
-                   options.rate, "--warmup-steps", options.warmup, "--optimizer", options.optimizer, "--eval-steps",
+                   options.rate, "--warmup-steps", options.warmup, "--optimizer", options.optimizer, "--weight-decay", 0, "--eval-steps",
                    max(1, options.steps // 6), "--save-steps", options.steps, "--log-steps", max(1, options.steps // 20)]
         plan, _ = run([*command, "--dry-run"])
         text, _ = run([*command, "--json", "-q"])

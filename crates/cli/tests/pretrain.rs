@@ -62,6 +62,20 @@ fn a_model_is_made_from_text_and_other_verbs_read_it() {
         losses.len() == 4 && losses[3] < losses[0] - 0.1,
         "{losses:?}"
     );
+    // The two losses of training are logged apart.
+    let logged = state["log_history"].as_array().expect("a history").iter();
+    let parts: Vec<f64> = logged
+        .filter_map(|entry| {
+            let part = |name: &str| entry[name].as_f64();
+            let (words, order) = (part("masked_lm_loss")?, part("sentence_order_loss")?);
+            Some((part("loss")? - words - order).abs())
+        })
+        .collect();
+    assert!(
+        parts.len() == 8 && parts.iter().all(|x| *x < 1e-9),
+        "{parts:?}"
+    );
+    assert!(err.contains("(masked_lm_loss "), "{err}");
     // What the program measures is what the model answers: the loss of a text is near.
     home.done("fill-mask the[MASK]of --model model");
     home.done("sentence-order one two --model model");
@@ -156,6 +170,19 @@ fn samples_are_written_as_tfrecords_and_read_again() {
         1,
         &["--held-out", "--validation-file"],
     );
+    // Files of samples are known by the names that Google's script and TensorFlow's writers give.
+    for name in ["x.tfrecord-00000-of-00001", "x.tf_record", "x.TFRecords"] {
+        std::fs::copy(
+            home.path("records/00000-of-00002.tfrecord"),
+            home.path(name),
+        )
+        .expect("copied");
+        let start = start.replace(files, name);
+        let out = home.done(&format!(
+            "{start} --max-steps 1 --output {name}.out --dry-run"
+        ));
+        assert!(out.contains("182 samples, 1 steps"), "{out}");
+    }
     // How samples are made is said when they are made.
     for flag in ["--objective none", "--ngram 1", "--max-seq-length 32"] {
         let name = flag.split(' ').next().expect("a flag");
@@ -175,6 +202,61 @@ fn samples_are_written_as_tfrecords_and_read_again() {
         1,
         &["it was made with"],
     );
+}
+
+#[test]
+fn flags_of_other_programs_are_understood() {
+    let home = home();
+    home.done(
+        "pretrain --input_file corpus.txt --tokenizer words --albert_config_file small.json --output_dir model --train_batch_size 8 --num_train_steps 2 --num_warmup_steps 1 --random_seed 3 --save_checkpoints_steps 1 --max_seq_length 32 --held-out 0",
+    );
+    assert!(home.path("model/checkpoint-1").exists() && home.path("model/checkpoint-2").exists());
+    let (code, _, err) = home.run("pretrain --tokenizer words --config small.json --output none");
+    assert!(code == Some(2) && err.contains("FILES"), "{err}");
+    home.done("vocab train corpus.txt --output pieces --vocab_size 60 --character_coverage 1.0");
+}
+
+/// The second label's head drops nothing, whatever the configuration says of classifiers; the optimiser's rule is chosen
+/// without the recipe's weight decay being lost.
+#[test]
+fn settings_are_googles() {
+    let home = home();
+    let mut models = Vec::new();
+    for rate in ["0.0", "0.5"] {
+        let mut config = home.json("small.json");
+        config["classifier_dropout_prob"] = rate.parse::<f64>().expect("a number").into();
+        home.file(&format!("{rate}.json"), &config.to_string());
+        let output = format!("model{rate}");
+        home.done(&format!(
+            "pretrain corpus.txt --tokenizer words --config {rate}.json --batch-size 16 --held-out 0 --max-seq-length 64 --max-steps 3 --learning-rate 1e-2 --optimizer adamw --cache tokens --output {output}"
+        ));
+        assert_eq!(
+            home.json(&format!("{output}/config.json"))["classifier_dropout_prob"],
+            config["classifier_dropout_prob"]
+        );
+        let state = home.json(&format!("{output}/checkpoint-3/training_state.json"));
+        assert_eq!(state["options"]["optimizer weight_decay"], 0.01);
+        models
+            .push(std::fs::read(home.path(&format!("{output}/model.safetensors"))).expect("read"));
+    }
+    assert!(models[0] == models[1]);
+}
+
+#[test]
+fn a_preparation_makes_all_caches_and_nothing_else() {
+    let home = home();
+    let start = "pretrain corpus.txt --tokenizer words --cache tokens --prepare-only";
+    home.done(&format!("{start} --validation-file corpus.txt"));
+    assert!(home.path("tokens").exists() && home.path("tokens.validation").exists());
+    for flags in [
+        "--dry-run",
+        "--json",
+        "--dupe-factor 3",
+        "--tfrecords 1 --output records --validation-file corpus.txt",
+    ] {
+        let (code, ..) = home.run(&format!("{start} {flags}"));
+        assert_eq!(code, Some(2), "{flags}");
+    }
 }
 
 /// What a run writes at its end, and what the same command changes when it is given again: nothing.

@@ -42,9 +42,9 @@ pub trait Learner {
     /// Samples that cannot be read or do not fit the model.
     fn terms(&self, samples: &[usize]) -> Result<[usize; 2], Self::Error>;
 
-    /// Adds the gradient of the samples' part of the loss to `gradient`, and returns that part of each of the two losses, whose
-    /// sum it is: the sum of their terms divided by `terms`, which counts the whole batch. Dropout depends on `step` and on the samples' numbers, not on
-    /// how the batch is cut.
+    /// Adds the gradient of the samples' part of the loss to `gradient`, and returns that part of each of the two losses,
+    /// whose sum it is: the sum of their terms divided by `terms`, which counts the whole batch. Dropout depends on `step`
+    /// and on the samples' numbers, not on how the batch is cut.
     ///
     /// # Errors
     /// Samples that cannot be read or do not fit the model.

@@ -154,13 +154,8 @@ impl UpdateFlags {
                 OptimizerName::LambGoogle => (Method::Lamb, Form::Google),
             };
             let new = OptimizerOptions::new(method, form);
-            let recipe = options.optimizer.weight_decay;
             options.optimizer = OptimizerOptions {
-                weight_decay: if recipe > 0.0 {
-                    recipe
-                } else {
-                    new.weight_decay
-                },
+                weight_decay: options.optimizer.weight_decay.max(new.weight_decay),
                 ..new
             };
         }

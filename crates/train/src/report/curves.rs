@@ -152,7 +152,7 @@ mod tests {
         let history = serde_json::json!([
             {"epoch": 0.5, "grad_norm": 2.0, "learning_rate": 1e-5, "loss": 0.75, "step": 5},
             {"epoch": 1.0, "grad_norm": 1.0, "learning_rate": 5e-6, "loss": 0.25, "step": 10},
-            {"epoch": 1.0, "eval_<a>": 0.5, "eval_loss": 0.5, "step": 10},
+            {"epoch": 1.0, "eval_<a>": 0.5, "eval_grad_norm": 1.5, "eval_loss": 0.5, "step": 10},
             {"epoch": 1.0, "alarm": "long", "rolled_back_from": 3, "step": 10},
             {"epoch": 1.0, "loss": null, "step": 12}
         ]);
@@ -167,7 +167,9 @@ mod tests {
             picture.contains("<circle cx=\"364.0\" cy=\"112.0\""),
             "{picture}"
         );
-        assert_eq!(picture.matches("<polyline").count(), 5);
+        assert_eq!(picture.matches("<polyline").count(), 6);
+        // Two rows: the norm in training and in evaluation are in one panel.
+        assert!(picture.contains("height=\"440\""), "{picture}");
         assert!(picture.contains("eval_&lt;a&gt;") && !picture.contains("rolled"));
         assert_eq!(picture, svg(&history));
         assert!(svg(&[]).ends_with("</svg>\n"));

@@ -75,10 +75,10 @@ impl<O: Observer> Observer for TensorBoard<O> {
     }
 
     fn logged(&mut self, log: &Log) {
-        let tags = log
-            .losses
-            .unwrap_or_default()
-            .map(|(name, loss)| (format!("train/{name}"), loss));
+        let losses = log.losses.iter().flatten();
+        let tags: Vec<(String, f64)> = losses
+            .map(|(name, loss)| (format!("train/{name}"), *loss))
+            .collect();
         let mut values = vec![
             ("train/loss", log.loss),
             ("train/grad_norm", log.grad_norm),
@@ -86,9 +86,7 @@ impl<O: Observer> Observer for TensorBoard<O> {
             ("train/epoch", log.epoch),
             ("train/tokens_per_second", log.tokens_per_second),
         ];
-        if log.losses.is_some() {
-            values.extend(tags.iter().map(|(tag, loss)| (tag.as_str(), *loss)));
-        }
+        values.extend(tags.iter().map(|(tag, loss)| (tag.as_str(), *loss)));
         self.write(log.step, &values);
         self.next.logged(log);
     }

@@ -216,6 +216,11 @@ impl TrainOptions {
     /// Everything that the numbers depend on, by name.
     pub(crate) fn fingerprint(&self, samples: usize, layout: String) -> BTreeMap<String, Value> {
         let value = |value: &dyn ErasedValue| value.json();
+        // A run that diverged may go on with some.
+        let watch = WatchOptions {
+            rollbacks: 0,
+            ..self.watch.clone()
+        };
         let mut all: BTreeMap<String, Value> = BTreeMap::from([
             ("seed".into(), value(&self.seed)),
             ("length".into(), value(&self.length)),
@@ -229,7 +234,7 @@ impl TrainOptions {
             ("best metric".into(), value(&self.best)),
             ("patience".into(), value(&self.patience)),
             ("load_best_at_end".into(), value(&self.load_best_at_end)),
-            ("watchdog".into(), value(&self.watch)),
+            ("watchdog".into(), value(&watch)),
             ("number of samples".into(), value(&samples)),
             ("parameters".into(), Value::String(layout)),
         ]);

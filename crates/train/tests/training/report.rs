@@ -10,12 +10,16 @@ use albert_train::learner::Metrics;
 use albert_train::report::card::{Card, markdown};
 use albert_train::report::tensorboard::TensorBoard;
 use albert_train::report::{eval_results, train_results, write_card, write_results};
-use albert_train::trainer::options::Cadence;
+use albert_train::trainer::options::{Cadence, TrainOptions};
 use albert_train::trainer::{Outcome, Trainer};
 use serde_json::{Value, json};
 
 fn trained(folder: &Path) -> (Trainer<Toy>, Outcome) {
-    let mut options = options(folder);
+    trained_with(options(folder))
+}
+
+fn trained_with(mut options: TrainOptions) -> (Trainer<Toy>, Outcome) {
+    let folder = &options.output.clone();
     options.evaluate = Cadence::Steps(20);
     let mut learner = Toy::new();
     learner.metrics = Box::new(|n| {
@@ -145,6 +149,17 @@ fn events_of_a_run() {
     assert_eq!(at, bytes.len());
     let count = |i: usize| tags.iter().filter(|found| found[i]).count();
     assert_eq!([count(0), count(1), count(2), tags.len()], [1, 13, 2, 16]);
+    let other = tempfile::tempdir().expect("a folder");
+    drop(trained_with(TrainOptions {
+        losses: Some(["one_loss", "other_loss"]),
+        ..options(other.path())
+    }));
+    let mut files = fs::read_dir(other.path().join("runs")).expect("a folder");
+    let bytes = fs::read(files.next().expect("a file").expect("an entry").path()).expect("a file");
+    let text = String::from_utf8_lossy(&bytes);
+    for tag in ["train/loss", "train/one_loss", "train/other_loss"] {
+        assert_eq!(text.matches(tag).count(), 13, "{tag}");
+    }
     // The folder of events is no stranger in an output folder.
     for name in fs::read_dir(folder.path()).expect("a folder") {
         let path = name.expect("an entry").path();

@@ -23,7 +23,7 @@ struct Diary {
 
 impl Observer for Diary {
     fn logged(&mut self, log: &Log) {
-        self.logs.push(log.clone());
+        self.logs.push(*log);
     }
     fn evaluated(&mut self, step: u64, _: f64, _: &Metrics) {
         self.evaluated.push(step);

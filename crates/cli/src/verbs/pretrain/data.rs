@@ -35,7 +35,7 @@ enum ObjectiveName {
 #[command(next_help_heading = "Text")]
 pub(super) struct TextFlags {
     /// Text files (plain, .gz or .zst): a sentence on each line, an empty line between documents; or .tfrecord files of
-    /// samples, as google-research/albert makes them
+    /// samples, as google-research/albert makes them (x.tf_record and x.tfrecord-00000-of-00001 are such, too)
     #[arg(required_unless_present = "input_file", value_name = "FILES")]
     files: Vec<PathBuf>,
     /// The same, as google-research/albert names it.
@@ -96,7 +96,7 @@ pub(super) struct TextFlags {
     #[arg(long)]
     whole_sentences: bool,
     /// With --prepare-only: write samples into so many .tfrecord files in --output
-    #[arg(long, value_name = "N", requires = "prepare_only", value_parser = clap::value_parser!(u32).range(1..=99_999))]
+    #[arg(long, value_name = "N", requires = "prepare_only", conflicts_with = "validation_file", value_parser = clap::value_parser!(u32).range(1..=99_999))]
     tfrecords: Option<u32>,
     /// With --tfrecords: passes over the text
     #[arg(long, value_name = "N", default_value_t = 40, alias = "dupe_factor", requires = "tfrecords", value_parser = clap::value_parser!(u64).range(1..))]
@@ -283,11 +283,6 @@ impl TextFlags {
             }
             return Ok(());
         };
-        if !self.validation_file.is_empty() {
-            bail!(
-                "--validation-file: expected no --tfrecords beside it; write the files of each in a run of its own"
-            );
-        }
         let Some(output) = output else {
             return Err(usage(
                 "--output is missing: the folder for the .tfrecord files",
@@ -502,15 +497,17 @@ impl TextFlags {
     }
 }
 
-/// Whether a file is of samples, by its name: x.tfrecord, x.tf_record, x.tfrecord-00000-of-00001.
+/// Whether a file is of samples, by its name: x.tfrecord, x.tf_record, x.tfrecords, x.tfrecord-00000-of-00001.
 fn holds_records(path: &Path) -> bool {
     let name = file_name(path).to_lowercase();
-    [".tfrecord", ".tf_record"].iter().any(|end| {
-        name.rfind(end).is_some_and(|at| {
-            let rest = &name[at + end.len()..];
-            rest.is_empty() || rest.starts_with('-')
-        })
-    })
+    // Without the numbers of a file among others.
+    let whole = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let whole = whole.strip_suffix("-of-").map_or(name.as_str(), |first| {
+        let first = first.trim_end_matches(|c: char| c.is_ascii_digit());
+        first.trim_end_matches('-')
+    });
+    let whole = whole.strip_suffix('s').unwrap_or(whole);
+    whole.ends_with(".tfrecord") || whole.ends_with(".tf_record")
 }
 
 /// The cache of what is measured on, beside that of the text.
