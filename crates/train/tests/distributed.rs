@@ -122,7 +122,7 @@ impl Observer for StopAfter<'_> {
 
 /// Trains with `size` ranks; rank 0 is told to stop after a step. How it ended, and the number of parameters.
 fn train<H: Trainable<Cpu>>(
-    data: &(impl Dataset<H::Labels> + Sync),
+    data: &impl Dataset<H::Labels>,
     output: &Path,
     size: usize,
     parts: usize,
@@ -212,7 +212,7 @@ fn any_number_of_ranks_pre_trains_the_model_of_one() {
     any_number_of_ranks::<PreTraining<Cpu>>(&Segments::new());
 }
 
-fn any_number_of_ranks<H: Trainable<Cpu>>(data: &(impl Dataset<H::Labels> + Sync)) {
+fn any_number_of_ranks<H: Trainable<Cpu>>(data: &impl Dataset<H::Labels>) {
     let home = common::folder(&[]);
     let run = |name: &str, size, parts| {
         let output = home.path().join(name);
