@@ -514,3 +514,34 @@ fn completions_and_pages_know_every_flag() {
     );
     refused(&["man", "embd"], 2, &["no verb \"embd\"", "embed"]);
 }
+
+/// A tokenizer that adds no special tokens makes nothing of an empty text: an error of that line, whatever the pooling.
+#[test]
+fn a_text_without_tokens_is_refused() {
+    let home = tempfile::tempdir().expect("a folder");
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(Path::new(&demo()).join(name), home.path().join(name)).expect("copied");
+    }
+    let text = std::fs::read_to_string(Path::new(&demo()).join("tokenizer.json")).expect("read");
+    let mut tokenizer: Value = serde_json::from_str(&text).expect("JSON");
+    tokenizer["post_processor"] = Value::Null;
+    std::fs::write(home.path().join("tokenizer.json"), tokenizer.to_string()).expect("written");
+    let input = home.path().join("texts.txt");
+    std::fs::write(&input, "the city\n\n").expect("written");
+    let folder = home.path().to_str().expect("UTF-8");
+    for pooling in ["mean", "cls", "last-token"] {
+        let output = command(&["embed", "--model", folder, "--pooling", pooling])
+            .args(["--on-error", "skip", "--input"])
+            .arg(&input)
+            .output()
+            .expect("the program starts");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            errors.contains("line 2") && errors.contains("at least one token"),
+            "{pooling}: {errors}"
+        );
+        let vectors = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(vectors.lines().count(), 2, "{pooling}: {vectors}");
+        assert_eq!(vectors.lines().nth(1), Some(""), "{pooling}");
+    }
+}
